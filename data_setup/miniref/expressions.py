@@ -1,0 +1,186 @@
+"""Expressions in four dialects, each made from a meaning that picks its referent alone."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from random import Random
+
+from data_setup.miniref.meaning import (
+    RELATIONS,
+    Meaning,
+    Relation,
+    Trait,
+    fits,
+    picks,
+    refers_to,
+)
+from data_setup.miniref.phrases import full_phrase, short_phrase
+from data_setup.miniref.view import Sight, View, nouns
+
+DIALECTS = ("unc", "unc+", "gref", "referit")
+
+# UNC+ was collected under the rule "no words of place"; none of these may occur in it.
+PLACE_WORDS = frozenset(
+    """left right leftmost rightmost top bottom middle mid centre center central front back behind
+    rear near nearest nearer far farthest furthest close closest closer between next beside by above
+    below under underneath beneath over corner side upper lower first second third fourth last end
+    edge foreground background before ahead adjacent opposite around here there away inside outside
+    north south east west position row""".split()
+)
+
+# How each dialect builds a meaning: the share of each recipe, as
+# (traits, relations, place or size among the rest).
+RECIPES = {
+    "unc": {
+        (0, 0, "place"): 0.3,
+        (1, 0, "place"): 0.3,
+        (1, 0, None): 0.14,
+        (0, 0, None): 0.05,
+        (2, 0, None): 0.07,
+        (2, 0, "place"): 0.04,
+        (0, 0, "size"): 0.03,
+        (0, 1, None): 0.09,
+        (1, 1, None): 0.04,
+    },
+    "unc+": {
+        (1, 0, None): 0.2,
+        (2, 0, None): 0.26,
+        (3, 0, None): 0.12,
+        (0, 0, None): 0.02,
+        (0, 0, "size"): 0.05,
+        (1, 0, "size"): 0.1,
+        (0, 1, None): 0.1,
+        (1, 1, None): 0.15,
+    },
+    "gref": {
+        (1, 1, None): 0.26,
+        (2, 1, None): 0.04,
+        (0, 1, None): 0.26,
+        (2, 0, None): 0.14,
+        (3, 0, None): 0.07,
+        (1, 0, "place"): 0.19,
+        (2, 0, "place"): 0.04,
+        (0, 1, "size"): 0.04,
+    },
+    "referit": {
+        (0, 0, None): 0.16,
+        (0, 0, "place"): 0.26,
+        (1, 0, None): 0.1,
+        (1, 0, "place"): 0.2,
+        (0, 1, None): 0.2,
+        (1, 1, None): 0.16,
+    },
+}
+RELATIONS_OF = {
+    "unc": ("on", "holding", "held by", "beside", "behind", "in front of"),
+    "unc+": ("on", "holding", "held by"),
+    "gref": tuple(RELATIONS),
+    "referit": ("on", "holding", "beside", "left of", "right of", "behind", "in front of"),
+}
+EXTREMES = {
+    "place": (
+        *("left", "right") * 4,
+        *("front", "back", "middle", "top", "bottom", "far left", "far right") * 2,
+        *("bottom left", "bottom right", "top left", "top right"),
+        *("second from left", "second from right"),
+    ),
+    "size": ("big", "small"),
+}
+STUFF_PLACES = ("top", "bottom")  # of stuff, which spans the picture
+ATTEMPTS = 80  # meanings tried for one referent before it is given up
+
+
+@dataclass(frozen=True)
+class Expression:
+    """One sentence as typed (`raw`), as cleaned (`sent`), and what it means."""
+
+    raw: str
+    sent: str
+    meaning: Meaning
+
+
+def clean(raw: str) -> str:
+    """The `sent` form of a sentence: lower case, letters, digits and single blanks only."""
+    return " ".join(re.findall(r"[a-z0-9]+", raw.lower().replace("'", "")))
+
+
+def describe(view: View, k: int, dialect: str, count: int, rng: Random) -> list[Expression]:
+    """Up to `count` different expressions in one dialect that pick sight k and nothing else."""
+    found: dict[str, Expression] = {}
+    traits, relations = _traits(view.sights[k]), _relations(view, k, dialect)
+    used: set[Meaning] = set()
+    recipes = rng.choices(list(RECIPES[dialect]), RECIPES[dialect].values(), k=ATTEMPTS)
+    for attempt, recipe in enumerate(recipes):
+        if len(found) == count:
+            break
+        meaning = _propose(view.sights[k], recipe, traits, relations, rng)
+        # another meaning is worth more than another wording, as long as there may be one
+        again = meaning in used and attempt < ATTEMPTS // 2
+        if meaning is None or again or not refers_to(meaning, view, k):
+            continue
+        used.add(meaning)
+        raw = _typed(meaning, view.sights[k], dialect, rng)
+        sent = clean(raw)
+        if dialect == "unc+" and PLACE_WORDS & set(sent.split()):
+            raise AssertionError(f"UNC+ allows no word of place, but wrote {sent!r}.")
+        # an article more or less is no other sentence
+        found.setdefault(re.sub(r"\b(a|an|the) ", "", sent), Expression(raw, sent, meaning))
+    return list(found.values())
+
+
+def _propose(sight: Sight, recipe, traits, relations, rng) -> Meaning | None:
+    """A meaning of one recipe from what is true of a sight; None where it lacks the parts."""
+    n_traits, n_relations, extreme = recipe
+    if n_traits > len(traits) or n_relations > len(relations):
+        return None
+    chosen = [traits[n] for n in sorted(rng.sample(range(len(traits)), n_traits))]
+    chosen += rng.sample(relations, n_relations)
+    words = nouns(sight.thing)
+    # the usual noun half of the time, any of the others otherwise
+    noun = words[0] if rng.random() < 0.5 else rng.choice(words)
+    if extreme is not None:
+        extreme = rng.choice(STUFF_PLACES if sight.is_stuff else EXTREMES[extreme])
+    return Meaning(noun, tuple(chosen), extreme)
+
+
+def _traits(sight: Sight) -> list[Trait]:
+    own = [("colour", sight.thing.colour)] if sight.thing.colour else []
+    own += [pair for pair in sight.thing.attributes if pair[0] not in ("looks", "age")]
+    return [Trait(key, value) for key, value in own]
+
+
+def _relations(view: View, k: int, dialect: str) -> list[Relation]:
+    """The relations of sight k that hold plainly, to landmarks that can be told by themselves."""
+    sight, found = view.sights[k], []
+    if sight.is_stuff:
+        return []
+    for kind in RELATIONS_OF[dialect]:
+        for j, other in enumerate(view.sights):
+            if j != k and not other.is_stuff and RELATIONS[kind](view, sight, other) == 1:
+                landmark = _landmark(view, j)
+                if landmark is not None:
+                    found.append(Relation(kind, landmark))
+    return found
+
+
+def _landmark(view: View, j: int) -> Meaning | None:
+    """The shortest plain description of sight j, if noun and colour are enough."""
+    thing = view.sights[j].thing
+    for traits in ((), (Trait("colour", thing.colour),) if thing.colour else ()):
+        meaning = Meaning(nouns(thing)[0], traits)
+        if picks(meaning, view) == [j] and fits(meaning, view, j):
+            return meaning
+    return None
+
+
+def _typed(meaning: Meaning, sight: Sight, dialect: str, rng: Random) -> str:
+    """The sentence as a person would type it into that data set's form."""
+    if dialect == "gref":
+        text = full_phrase(meaning, sight, rng)
+        text = text[0].upper() + text[1:] if rng.random() < 0.5 else text
+        return text + "." if rng.random() < 0.5 else text
+    text = short_phrase(meaning, sight, rng, stuff_words=dialect == "referit")
+    if rng.random() < 0.12:
+        text = text[0].upper() + text[1:]
+    return text + "." if rng.random() < 0.06 else text

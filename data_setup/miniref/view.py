@@ -1,0 +1,126 @@
+"""What can be seen in a picture, and the nouns that truly name it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from data_setup.miniref.scenes import Scene, Thing
+
+MIN_VISIBLE = 24  # pixels; a smaller scrap is not counted as a thing that can be seen
+
+# noun -> (looks it names, looks it might be taken for); the noun "person" names them all
+PERSON_NOUNS = {
+    "man": ({"man"}, {"boy"}),
+    "guy": ({"man"}, {"boy"}),
+    "woman": ({"woman"}, {"girl"}),
+    "lady": ({"woman"}, {"girl"}),
+    "boy": ({"boy"}, {"man"}),
+    "girl": ({"girl"}, {"woman"}),
+    "kid": ({"boy", "girl"}, set()),
+    "child": ({"boy", "girl"}, set()),
+}
+SYNONYMS = {
+    "dog": ("dog", "puppy"),
+    "cat": ("cat", "kitty"),
+    "bicycle": ("bicycle", "bike"),
+    "boat": ("boat", "sailboat"),
+    "sofa": ("sofa", "couch"),
+    "shelf": ("shelf", "bookshelf"),
+    "cup": ("cup", "mug"),
+    "laptop": ("laptop", "computer"),
+    "tv": ("tv", "television"),
+    "phone": ("phone", "cell phone"),
+    "bag": ("bag", "purse"),
+    "plant": ("plant", "potted plant"),
+    "grass": ("grass", "lawn"),
+    "road": ("road", "street"),
+    "floor": ("floor", "ground"),
+    "sand": ("sand", "beach"),
+    "water": ("water", "sea"),
+    "trees": ("trees", "forest"),
+}
+FAMILIES = {
+    "vehicle": ("car", "bus", "truck", "bicycle", "boat"),
+    "animal": ("dog", "cat", "horse", "cow", "sheep", "bird"),
+    "fruit": ("apple", "banana", "melon"),
+}
+
+
+@dataclass(frozen=True)
+class Sight:
+    """A thing as it is seen: index in the scene, visible mask's area, box and centre in pixels."""
+
+    index: int
+    thing: Thing
+    area: int
+    box: tuple[int, int, int, int]  # x, y, width, height of the visible mask
+    cx: float
+    cy: float
+    near: float  # how low in the picture it stands, as a share of the height: lower is nearer
+
+    @property
+    def is_person(self) -> bool:
+        return self.thing.category == "person"
+
+    @property
+    def is_stuff(self) -> bool:
+        return self.thing.supercategory == "stuff"
+
+    @cached_property
+    def looks(self) -> dict[str, str]:
+        return dict(self.thing.attributes)
+
+    @property
+    def whole(self) -> float:
+        """Part of the nominal box that the visible mask's box still spans, 0..1."""
+        return min(1.0, self.box[2] * self.box[3] / max(1.0, self.thing.box[2] * self.thing.box[3]))
+
+
+@dataclass
+class View:
+    """All that can be seen in one picture, and the predicates worked out so far."""
+
+    width: int
+    height: int
+    sights: tuple[Sight, ...]
+    known: dict = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, scene: Scene, masks: list[np.ndarray]) -> View:
+        """The view of a scene from its visible masks (bool, height x width, one per thing)."""
+        sights = []
+        for index, (thing, mask) in enumerate(zip(scene.things, masks, strict=True)):
+            rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+            area = int(np.count_nonzero(mask))
+            if area < MIN_VISIBLE:
+                continue
+            x, y = int(columns[0]), int(rows[0])
+            box = (x, y, int(columns[-1]) - x + 1, int(rows[-1]) - y + 1)
+            centre = (x + box[2] / 2, y + box[3] / 2)
+            sights.append(Sight(index, thing, area, box, *centre, _near(scene, thing)))
+        return cls(scene.width, scene.height, tuple(sights))
+
+
+def _near(scene: Scene, thing: Thing) -> float:
+    """Where a thing stands; of what is held or lies on a seat or shelf, where its bearer stands."""
+    if thing.held_by is not None:
+        return _near(scene, scene.things[thing.held_by])
+    if thing.on is not None and scene.things[thing.on].category != "table":
+        return _near(scene, scene.things[thing.on])
+    foot = thing.box[1] + thing.box[3]
+    horizon = max((t.box[1] for t in scene.things if t.supercategory == "stuff"), default=0)
+    in_the_air = thing.on is None and foot < horizon
+    return 0.0 if in_the_air else foot / scene.height
+
+
+def nouns(thing: Thing) -> list[str]:
+    """The nouns that truly name a thing, most usual first."""
+    if thing.category == "person":
+        looks = dict(thing.attributes).get("looks")
+        named = [noun for noun, (true, _) in PERSON_NOUNS.items() if looks in true]
+        return [*named, "person"]
+    families = [noun for noun, members in FAMILIES.items() if thing.category in members]
+    return [*SYNONYMS.get(thing.category, (thing.category,)), *families]

@@ -1,0 +1,249 @@
+"""Writes the world: a data root with the layout and the formats of RefCOCO, +, g and ReferIt."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import pickle
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+
+from data_setup.miniref.picture import IMAGES, Job, coco_picture, referit_picture
+from data_setup.miniref.scenes import CATEGORIES
+from data_setup.miniref.splits import gref_splits, of_split, referit_splits, unc_splits
+
+VERSION = 1  # of the drawn world; raise it when the same seed gives other files
+MARKER = "miniref.json"
+REFERIT_SHARE = 0.1  # of the pictures; drawn apart from the COCO-like ones
+MIN_PICTURES = 12  # fewer cannot fill every split
+GREF_REFERENTS = ((1, 2, 3), (0.3, 0.5, 0.2))  # a picture's number of G-Ref referents, its shares
+
+
+class RootTakenError(ValueError):
+    """The folder already holds something that is not this world."""
+
+
+def write(root: Path, pictures: int = 2000, seed: int = 0, processes: int | None = None) -> bool:
+    """Draw the world into `root`; False where the same world is there already.
+
+    Written beside `root` first and renamed at the end. The bytes depend on `pictures` and `seed`
+    alone. Raises ValueError for fewer than 12 pictures or a negative seed, RootTakenError where
+    `root` holds something else.
+    """
+    if pictures < MIN_PICTURES:
+        raise ValueError(
+            f"{pictures} pictures cannot fill every split: ask for at least {MIN_PICTURES}."
+        )
+    if seed < 0:
+        raise ValueError(f"The seed {seed} is negative: give 0 or a positive number.")
+    marker = {"world": "MiniRef", "version": VERSION, "pictures": pictures, "seed": seed}
+    if _holds(root, marker):
+        return False
+    root.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=root.parent, prefix=f".{root.name}-") as beside:
+        folder = Path(beside) / "world"
+        for part in (IMAGES, "refcoco", "refcoco+", "refcocog", "referit/images", "referit/mask"):
+            (folder / part).mkdir(parents=True)
+        _write_world(folder, pictures, seed, processes)
+        _json(folder / MARKER, marker)
+        if root.exists():
+            root.rmdir()  # it is empty
+        os.replace(folder, root)
+    return True
+
+
+def _holds(root: Path, marker: dict) -> bool:
+    """Whether `root` holds this very world; RootTakenError if it holds anything else."""
+    if not root.exists() or (root.is_dir() and not any(root.iterdir())):
+        return False
+    advice = "choose another --root or remove it first."
+    try:
+        found = dict(json.loads((root / MARKER).read_text("utf-8")))
+    except (OSError, ValueError, TypeError):
+        raise RootTakenError(
+            f"{root} already holds something that is not MiniRef: {advice}"
+        ) from None
+    if found != marker:
+        told = ", ".join(f"{key} {found.get(key)}" for key in ("pictures", "seed", "version"))
+        raise RootTakenError(f"{root} already holds another MiniRef ({told}): {advice}")
+    return True
+
+
+def _write_world(folder: Path, pictures: int, seed: int, processes: int | None) -> None:
+    referit = max(3, round(REFERIT_SHARE * pictures))
+    jobs = [Job(folder, seed, number) for number in range(1, pictures + 1)]
+    drawn = _run(coco_picture, jobs[:-referit], processes)
+    regions = _run(referit_picture, jobs[-referit:], processes)
+    rng = Random(f"splits of {seed}")
+    drawn = _numbered(drawn)
+    split = unc_splits(drawn, rng)
+    for dialect, name in (("unc", "refcoco"), ("unc+", "refcoco+")):
+        chosen = [
+            (picture, referent, split[picture["id"]])
+            for picture in drawn
+            for referent in of_split(picture["referents"], split[picture["id"]])
+        ]
+        _write_refer(folder / name, "unc", dialect, drawn, chosen)
+    _write_refer(folder / "refcocog", "google", "gref", drawn, _gref_chosen(drawn, rng))
+    _write_referit(folder / "referit", regions, rng)
+
+
+def _run(work: Callable, jobs: list[Job], processes: int | None) -> list[dict]:
+    """The jobs' results in order. Spawned processes, so that every platform does the same."""
+    processes = min(processes or os.cpu_count() or 1, max(1, len(jobs) // 20))
+    if processes == 1:
+        return [work(job) for job in jobs]
+    with multiprocessing.get_context("spawn").Pool(processes) as pool:
+        return list(pool.imap(work, jobs, chunksize=10))
+
+
+def _numbered(drawn: list[dict]) -> list[dict]:
+    """The pictures with an annotation id for each thing, the same in all three data sets."""
+    next_id = 1
+    for picture in drawn:
+        for thing in picture["things"]:
+            thing["id"] = next_id
+            next_id += 1
+    return drawn
+
+
+def _gref_chosen(drawn: list[dict], rng: Random) -> list[tuple[dict, dict, str]]:
+    counts, shares = GREF_REFERENTS
+    kept = []
+    for picture in drawn:
+        count = rng.choices(counts, shares)[0]
+        referents = [r for r in picture["referents"] if "gref" in r["sentences"]][:count]
+        if referents:
+            kept.append((picture, referents))
+    split = gref_splits([(picture["id"], referents) for picture, referents in kept], rng)
+    return [
+        (picture, referent, split[picture["id"], referent["thing"]])
+        for picture, referents in kept
+        for referent in referents
+    ]
+
+
+# ---- RefCOCO, RefCOCO+, RefCOCOg ----
+
+
+def _write_refer(
+    folder: Path,
+    split_by: str,
+    dialect: str,
+    drawn: list[dict],
+    chosen: list[tuple[dict, dict, str]],
+) -> None:
+    """instances.json and refs(<split_by>).p of one data set, in the original's fields."""
+    refs, sent_id = [], 0
+    ids = _category_ids()
+    for picture, referent, split in chosen:
+        found = referent["sentences"].get(dialect)
+        if not found:
+            continue
+        thing = picture["things"][referent["thing"]]
+        sentences = [
+            {
+                "sent_id": sent_id + n,
+                "tokens": s["sent"].split(),
+                "raw": s["raw"],
+                "sent": s["sent"],
+            }
+            for n, s in enumerate(found)
+        ]
+        sent_id += len(found)
+        stem = picture["file_name"].removesuffix(".jpg")
+        refs.append(
+            {
+                "ref_id": len(refs),
+                "ann_id": thing["id"],
+                "category_id": ids[thing["category"]],
+                "image_id": picture["id"],
+                "file_name": f"{stem}_{thing['id']}.jpg",
+                "split": split,
+                "sent_ids": [s["sent_id"] for s in sentences],
+                "sentences": sentences,
+            }
+        )
+    with_refs = {ref["image_id"] for ref in refs}
+    _json(folder / "instances.json", _instances([p for p in drawn if p["id"] in with_refs]))
+    (folder / f"refs({split_by}).p").write_bytes(_pickled(refs))
+
+
+def _pickled(refs: list[dict]) -> bytes:
+    """A pickle that Python 2 reads too. It would note which equal strings are one object, and that
+    depends on the processes that made them: through JSON and back, equal refs are equal bytes."""
+    return pickle.dumps(json.loads(json.dumps(refs)), protocol=2)
+
+
+def _category_ids() -> dict[str, int]:
+    return {name: number for number, name in enumerate(CATEGORIES, start=1)}
+
+
+def _instances(drawn: list[dict]) -> dict:
+    ids = _category_ids()
+    images = [
+        {
+            "license": 1,
+            "file_name": picture["file_name"],
+            "coco_url": "",
+            "height": picture["height"],
+            "width": picture["width"],
+            "date_captured": "2021-10-20 00:00:00",
+            "flickr_url": "",
+            "id": picture["id"],
+        }
+        for picture in drawn
+    ]
+    annotations = [
+        {
+            "segmentation": thing["segmentation"],
+            "area": thing["area"],
+            "iscrowd": 0,
+            "image_id": picture["id"],
+            "bbox": thing["bbox"],
+            "category_id": ids[thing["category"]],
+            "id": thing["id"],
+        }
+        for picture in drawn
+        for thing in picture["things"]
+    ]
+    categories = [
+        {"supercategory": CATEGORIES[name], "id": number, "name": name}
+        for name, number in ids.items()
+    ]
+    return {
+        "info": {"description": "MiniRef, a drawn world", "version": str(VERSION), "year": 2021},
+        "images": images,
+        "licenses": [{"id": 1, "name": "Apache-2.0", "url": ""}],
+        "annotations": annotations,
+        "categories": categories,
+    }
+
+
+# ---- ReferIt ----
+
+
+def _write_referit(folder: Path, drawn: list[dict], rng: Random) -> None:
+    """The lists of ReferIt: queries, image lists, boxes, regions of an image, sizes."""
+    drawn = [picture for picture in drawn if picture["regions"]]
+    split = referit_splits([picture["id"] for picture in drawn], rng)
+    members = {name: {name} for name in ("train", "val", "test")}
+    members |= {"trainval": {"train", "val"}, "all": {"train", "val", "test"}}
+    for name, splits in members.items():
+        inside = [picture for picture in drawn if split[picture["id"]] in splits]
+        queries = {r["key"]: r["sentences"] for p in inside for r in p["regions"]}
+        _json(folder / f"referit_query_{name}.json", queries)
+        lines = "".join(f"{picture['id']}\n" for picture in inside)
+        (folder / f"referit_{name}_imlist.txt").write_text(lines, "utf-8", newline="\n")
+    boxes = {r["key"]: r["box"] for p in drawn for r in p["regions"]}
+    keys = {f"{p['id']}.jpg": [r["key"] for r in p["regions"]] for p in drawn}
+    sizes = {f"{p['id']}.jpg": [p["width"], p["height"]] for p in drawn}
+    for name, table in (("bbox", boxes), ("imcrop", keys), ("imsize", sizes)):
+        _json(folder / f"referit_{name}.json", table)
+
+
+def _json(path: Path, value: object) -> None:
+    path.write_text(json.dumps(value, separators=(",", ":")), "utf-8", newline="\n")
