@@ -1,0 +1,112 @@
+"""One split as the model takes it: image, retrieved image, words, mask, ids."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from tvnet.data.images import BLANK, mask_target, open_square
+from tvnet.data.masks import MaskStore
+from tvnet.data.neighbours import COMMAND, Neighbours
+from tvnet.data.refer import ReferData
+from tvnet.data.words import PAD, Vocabulary
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B sentences. Pictures are None where the maps of a frozen backbone take their place."""
+
+    words: Tensor  # (B, T) long, padded on the right
+    lengths: Tensor  # (B,) long
+    mask: Tensor  # (B, 1, S, S) bool
+    sent_id: Tensor  # (B,) long, as the other ids
+    ref_id: Tensor
+    ann_id: Tensor
+    image_id: Tensor
+    similar_id: Tensor | None = None  # None without enrichment
+    image: Tensor | None = None  # (B, 3, S, S) uint8
+    similar: Tensor | None = None  # (B, 3, S, S) uint8
+
+    def to(self, device: str | torch.device) -> Batch:
+        """The same batch with every tensor on the device."""
+        moved = {f.name: getattr(self, f.name) for f in fields(self)}
+        return Batch(**{n: t if t is None else t.to(device) for n, t in moved.items()})
+
+
+class ReferDataset(Dataset):
+    """The sentences of one split. Item i is a dict with the fields of `Batch`, without B."""
+
+    def __init__(
+        self,
+        data: ReferData,
+        split: str,
+        vocabulary: Vocabulary,
+        size: int,
+        max_words: int,
+        masks: MaskStore | None = None,
+        neighbours: Neighbours | None = None,
+        pixels: bool = True,
+    ):
+        """Takes the masks of `masks`, or decodes them anew where it is None.
+
+        pixels=False leaves the pictures out: then ids, words and masks are all there is. Raises
+        ValueError when the split is unknown, or a sentence has no neighbour or a retrieved image
+        is none of the data's.
+        """
+        self.data, self.vocabulary, self.masks = data, vocabulary, masks or data
+        self.size, self.max_words, self.pixels = size, max_words, pixels
+        self.samples = data.samples(split)
+        self.similar_ids = None
+        if neighbours is not None:
+            self.similar_ids = neighbours.of(np.array([s.sent_id for s in self.samples]))
+            strange = set(self.similar_ids.tolist()) - data.pictures.keys() - {BLANK}
+            if strange:
+                raise ValueError(
+                    f"The neighbours name image {min(strange)}, which {data.name} does not hold: "
+                    f"they were made for other data, run `{COMMAND}` again."
+                )
+        self._packed: dict[int, np.ndarray] = {}  # targets by annotation, eight pixels a byte
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def target(self, ann_id: int) -> np.ndarray:
+        """(S, S) bool training target of a referent."""
+        if ann_id not in self._packed:
+            self._packed[ann_id] = np.packbits(mask_target(self.masks.mask(ann_id), self.size))
+        bits = np.unpackbits(self._packed[ann_id], count=self.size**2)
+        return bits.reshape(self.size, self.size).astype(bool)
+
+    def _pixels(self, image_id: int) -> Tensor:
+        return torch.from_numpy(open_square(self.data, image_id, self.size)).permute(2, 0, 1)
+
+    def __getitem__(self, i: int) -> dict:
+        sample = self.samples[i]
+        item = {
+            "words": torch.tensor(self.vocabulary.encode(sample.text, self.max_words)),
+            "mask": torch.from_numpy(self.target(sample.ann_id))[None],
+        }
+        for name in ("sent_id", "ref_id", "ann_id", "image_id"):
+            item[name] = torch.tensor(getattr(sample, name))
+        if self.similar_ids is not None:
+            item["similar_id"] = torch.tensor(int(self.similar_ids[i]))
+        if self.pixels:
+            item["image"] = self._pixels(sample.image_id)
+            if self.similar_ids is not None:
+                item["similar"] = self._pixels(int(self.similar_ids[i]))
+        return item
+
+
+def collate(items: list[dict]) -> Batch:
+    """Items -> Batch; words are padded to the longest of them."""
+    words = torch.nn.utils.rnn.pad_sequence(
+        [item["words"] for item in items], batch_first=True, padding_value=PAD
+    )
+    lengths = torch.tensor([len(item["words"]) for item in items])
+    names = items[0].keys() - {"words"}
+    rest = {name: torch.stack([item[name] for item in items]) for name in names}
+    return Batch(words=words, lengths=lengths, **rest)

@@ -1,0 +1,102 @@
+"""The file between the two stages: which image was retrieved for each sentence."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+COMMAND = "python -m tvnet.retrieval.build"
+TABLES = ("candidates", "text_similarity", "image_similarity")  # (N, k); the others are (N,)
+
+
+@dataclass
+class Neighbours:
+    """One line a sentence. Candidates come best text first; BLANK fills what a pool lacks."""
+
+    sent_id: np.ndarray  # (N,) ascending
+    similar_id: np.ndarray  # (N,) the image that enriches; BLANK is the all-black picture
+    candidates: np.ndarray  # (N, k) image ids
+    text_similarity: np.ndarray  # (N, k)
+    image_similarity: np.ndarray  # (N, k)
+    chosen: np.ndarray  # (N,) column of similar_id in candidates, -1 where a control chose it
+    settings: dict  # what it was made with
+
+    def of(self, sent_ids: np.ndarray) -> np.ndarray:
+        """Retrieved image ids of the sentences; ValueError names the first one without a line."""
+        missing = ~np.isin(sent_ids, self.sent_id)
+        if missing.any():
+            raise ValueError(
+                f"The neighbours hold no line for sentence {np.asarray(sent_ids)[missing][0]}: "
+                f"they were made for other data, run `{COMMAND}` again."
+            )
+        return self.similar_id[np.searchsorted(self.sent_id, sent_ids)]
+
+    def save(self, path: Path) -> None:
+        """Write aside, then rename. Raises ValueError when the arrays do not fit together."""
+        self._check()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_suffix(f".part{os.getpid()}")
+        arrays = self._arrays()
+        settings = json.dumps(self.settings, sort_keys=True)
+        save_file(arrays, part, metadata={"settings": settings, "sha256": _hash(arrays, settings)})
+        os.replace(part, path)
+
+    def _arrays(self) -> dict[str, np.ndarray]:
+        names = [f.name for f in fields(self) if f.name != "settings"]
+        return {name: np.ascontiguousarray(getattr(self, name)) for name in names}
+
+    def _check(self) -> None:
+        n, k = self.candidates.shape if self.candidates.ndim == 2 else (-1, -1)
+        for name, array in self._arrays().items():
+            wanted = (n, k) if name in TABLES else (n,)
+            if array.shape != wanted:
+                raise ValueError(f"the neighbours' {name} has shape {array.shape}, not {wanted}")
+        if (np.diff(self.sent_id) <= 0).any():
+            raise ValueError("the neighbours' sent_id does not ascend")
+        if ((self.chosen < -1) | (self.chosen >= k)).any():
+            raise ValueError(f"the neighbours' chosen leaves the range -1 to {k - 1}")
+
+    @classmethod
+    def load(cls, path: Path, expected: dict | None = None) -> Neighbours:
+        """Read a neighbours file; with `expected`, refuse one that was made for other settings."""
+        if not path.is_file():
+            raise FileNotFoundError(f"There are no neighbours at {path}: run `{COMMAND}` first.")
+        try:
+            with safe_open(path, framework="numpy") as file:
+                about = file.metadata()
+                arrays = {name: file.get_tensor(name) for name in file.keys()}
+            if about["sha256"] != _hash(arrays, about["settings"]):
+                raise ValueError("its content is not what was written")
+            settings = json.loads(about["settings"])
+            found = cls(**arrays, settings=settings)
+            found._check()
+        except (SafetensorError, KeyError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"{path} is not a neighbours file ({error}): delete it and run `{COMMAND}`."
+            ) from error
+        if expected is not None and found.settings != expected:
+            differing = "; ".join(
+                f"{key}: {settings.get(key)!r} there, {expected.get(key)!r} here"
+                for key in sorted(expected.keys() | settings.keys())
+                if expected.get(key) != settings.get(key)
+            )
+            raise ValueError(
+                f"The neighbours at {path} were made for other settings ({differing}): run "
+                f"`{COMMAND}` with yours."
+            )
+        return found
+
+
+def _hash(arrays: dict[str, np.ndarray], settings: str) -> str:
+    """Of every number and setting: a flipped bit would load as another image id."""
+    digest = hashlib.sha256(settings.encode())
+    for name in sorted(arrays):
+        digest.update(name.encode() + arrays[name].tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,134 @@
+"""Every number that a run depends on, as frozen dataclasses, and the profiles smoke, laptop, paper.
+
+A profile is numbers, never a branch: the same code runs all three. Numbers of the open choices
+carry the row of the deviations ledger (D1, D2, ...) that explains them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+
+
+@dataclass(frozen=True)
+class DataSettings:
+    """What is read, and at which size."""
+
+    dataset: str = "unc+"  # "unc" | "unc+" | "gref" | "referit"
+    train_split: str = "train"
+    eval_split: str = "val"
+    size: int = 320  # side of the padded square, in pixels
+    max_words: int = 20  # T; longer expressions keep their first T words
+
+
+@dataclass(frozen=True)
+class BackboneSettings:
+    """The dilated ResNet. Channels of res2..res5 are width * expansion * (1, 2, 4, 8)."""
+
+    width: int = 64
+    expansion: int = 4
+    blocks: tuple[int, int, int, int] = (3, 4, 23, 3)
+    weights: str = ""  # a .safetensors file, or "miniref": the shipped ones
+
+    @property
+    def channels(self) -> dict[str, int]:
+        """Channels of the maps V2, V3, V4, V5."""
+        return {f"V{i + 2}": self.width * self.expansion * 2**i for i in range(4)}
+
+
+@dataclass(frozen=True)
+class ModelSettings:
+    """Sizes and open choices of section 3 of the paper."""
+
+    enrichment: bool = True  # RES, Eq. 1 and 2
+    high_resolution: str = "amf"  # "none" | "cct" | "amf" (Table 1)
+    d_words: int = 300
+    d_s: int = 1000  # LSTM state, P4.1
+    d_m: int = 500  # D9
+    d_hr: int = 256  # D15: channels of C_HR and V2'
+    norm_groups: int = 32  # D17
+    exchange_rounds: int = 1  # D11
+
+
+@dataclass(frozen=True)
+class RetrievalSettings:
+    """The two offline stages of section 3.1 / 4.1."""
+
+    k: int = 20  # candidates by text
+    text: str = "tfidf"
+    image: str = "backbone"
+    control: str = "none"  # "none" | "random" | "self" | "zero"
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """Adam with polynomial decay, and the budget."""
+
+    steps: int = 700_000  # D28
+    trunk_steps: int = 0  # D40: how many of them a Baseline makes once for all rows of Table 1
+    batch: int = 1
+    learning_rate: float = 2.5e-4
+    end_learning_rate: float = 1e-5  # D29
+    power: float = 0.9
+    weight_decay: float = 5e-4
+    blind: str = "none"  # controls: "none" | "language" | "image"
+    cache_features: bool = False  # keep the frozen backbone's maps on disk, or recompute them
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One run, whole."""
+
+    profile: str
+    miniref_pictures: int = 2000  # how many scenes the built-in world has
+    data: DataSettings = field(default_factory=DataSettings)
+    backbone: BackboneSettings = field(default_factory=BackboneSettings)
+    model: ModelSettings = field(default_factory=ModelSettings)
+    retrieval: RetrievalSettings = field(default_factory=RetrievalSettings)
+    training: TrainingSettings = field(default_factory=TrainingSettings)
+
+
+def fingerprint(values: dict) -> str:
+    """Twelve hex digits that change whenever a value does; part of the names of derived files."""
+    canonical = json.dumps(values, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()[:12]
+
+
+_SMALL = dict(
+    backbone=BackboneSettings(width=16, expansion=1, blocks=(2, 2, 3, 2), weights="miniref"),
+    model=ModelSettings(d_words=48, d_s=64, d_m=48, d_hr=16, norm_groups=4),
+)
+
+PROFILES = {
+    "smoke": Settings(
+        profile="smoke",
+        miniref_pictures=90,
+        data=DataSettings(size=96),
+        training=TrainingSettings(
+            steps=12, trunk_steps=8, batch=8, learning_rate=6e-3, cache_features=True
+        ),
+        **_SMALL,
+    ),
+    "laptop": Settings(
+        profile="laptop",
+        data=DataSettings(size=160),
+        training=TrainingSettings(
+            steps=1840, trunk_steps=1520, batch=8, learning_rate=6e-3, cache_features=True
+        ),
+        **_SMALL,
+    ),
+    "paper": Settings(profile="paper"),
+}
+
+
+def settings(profile: str) -> Settings:
+    """The settings of a profile: "smoke" for CI, "laptop" for a reader, "paper" for a GPU."""
+    if profile not in PROFILES:
+        raise ValueError(f"There is no profile '{profile}': choose one of {', '.join(PROFILES)}.")
+    return PROFILES[profile]
+
+
+def as_dict(part: object) -> dict:
+    """A settings dataclass as plain JSON values."""
+    return json.loads(json.dumps(asdict(part)))
