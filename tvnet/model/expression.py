@@ -1,0 +1,38 @@
+"""The language side of Fig. 2: words -> embedding -> LSTM -> the sentence vector s."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence
+
+from tvnet.settings import ModelSettings
+
+
+class Expression(nn.Module):
+    """Words (B, T) and their lengths (B) -> s (B, d_s), the last hidden state, of length 1 (D12).
+
+    Words are padded on the right and the pads never enter the LSTM, which leaves the same last
+    state as prior code's left padding with skipped steps.
+    """
+
+    def __init__(self, vocabulary_size: int, settings: ModelSettings):
+        super().__init__()
+        self.embedding = nn.Embedding(vocabulary_size, settings.d_words)
+        nn.init.normal_(self.embedding.weight, std=0.6)  # LSCM's rule for words without GloVe row
+        self.lstm = nn.LSTM(settings.d_words, settings.d_s, batch_first=True)
+        d_s = settings.d_s
+        bound = (6 / (settings.d_words + d_s + 4 * d_s)) ** 0.5  # Glorot over [word; state]
+        nn.init.uniform_(self.lstm.weight_ih_l0, -bound, bound)
+        nn.init.uniform_(self.lstm.weight_hh_l0, -bound, bound)
+        nn.init.zeros_(self.lstm.bias_hh_l0)
+        nn.init.zeros_(self.lstm.bias_ih_l0)
+        with torch.no_grad():
+            self.lstm.bias_ih_l0[d_s : 2 * d_s] = 1.0  # forget gate, as in TF's BasicLSTMCell
+
+    def forward(self, words: Tensor, lengths: Tensor) -> Tensor:
+        embedded = self.embedding(words)  # (B, T, d_words)
+        packed = pack_padded_sequence(
+            embedded, lengths.cpu(), batch_first=True, enforce_sorted=False
+        )
+        _, (h, _) = self.lstm(packed)
+        return F.normalize(h[-1], dim=-1)  # (B, d_s)
