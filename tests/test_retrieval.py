@@ -1,0 +1,209 @@
+"""The two stages: rules on own images, ties and pools, against a slow and obvious reference."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from tvnet.data import refer
+from tvnet.data.images import BLANK
+from tvnet.data.neighbours import Neighbours
+from tvnet.retrieval import build as stage_one
+from tvnet.retrieval.encoders import PooledBackbone, Tfidf
+from tvnet.retrieval.two_stage import candidates, most_similar, tie_keys
+from tvnet.settings import settings
+
+SMOKE = settings("smoke")
+
+
+def unit(rng, n, d):
+    rows = rng.normal(size=(n, d)).astype(np.float32)
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+def problem(seed=0, queries=30, keys=80, images=25):
+    rng = np.random.default_rng(seed)
+    texts = unit(rng, 12, 6)  # few distinct texts: many exact ties
+    return dict(
+        query_text=texts[rng.integers(12, size=queries)],
+        query_image=rng.integers(images, size=queries),
+        key_text=texts[rng.integers(12, size=keys)],
+        key_image=rng.integers(images, size=keys),
+        key_tie=tie_keys(np.arange(keys), 0),
+    )
+
+
+def reference(query_text, query_image, key_text, key_image, key_tie, k):
+    """One query at a time, one key at a time."""
+    lines = []
+    for text, own in zip(query_text, query_image, strict=True):
+        scored = [
+            (-round(float(np.float32(text @ key)), 6), int(tie), int(image))
+            for key, tie, image in zip(key_text, key_tie, key_image, strict=True)
+            if image != own
+        ]
+        line = []
+        for _, _, image in sorted(scored):
+            if image not in line:
+                line.append(image)
+        lines.append((line + [BLANK] * k)[:k])
+    return np.array(lines)
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("k", [1, 5, 40])
+def test_candidates_agree_with_the_reference(seed, k):
+    given = problem(seed)
+    found, _ = candidates(**given, k=k)
+    assert np.array_equal(found, reference(**given, k=k))
+
+
+def test_candidates_are_other_images_once_each_best_first():
+    given = problem(images=60)
+    found, score = candidates(**given, k=20)
+    for line, own, scores in zip(found, given["query_image"], score, strict=True):
+        real = line[line != BLANK]
+        assert own not in real and len(set(real)) == len(real)
+        assert (np.diff(scores[: len(real)]) <= 0).all()
+
+
+@pytest.mark.parametrize("block", [1, 7, 1000])
+def test_neither_block_size_nor_pool_order_matters(block):
+    given = problem(1)
+    expected, _ = candidates(**given, k=8)
+    order = np.random.default_rng(5).permutation(80)
+    shuffled = given | {name: given[name][order] for name in ("key_text", "key_image", "key_tie")}
+    assert np.array_equal(candidates(**shuffled, k=8, block=block)[0], expected)
+
+
+def test_ties_favour_no_id_and_stay_the_same():
+    ids = np.arange(1000)
+    ties = tie_keys(ids, 0)
+    assert np.array_equal(ties, tie_keys(ids, 0)) and not np.array_equal(ties, tie_keys(ids, 1))
+    winners = [ids[np.argsort(tie_keys(ids, s))[:20]].mean() for s in range(30)]
+    assert 430 < np.mean(winners) < 570
+
+
+def test_stage_two_takes_the_most_similar_candidate():
+    rng = np.random.default_rng(0)
+    ids, features = np.array([3, 5, 8, 9]), unit(rng, 4, 7)
+    own, found = np.array([3, 9]), np.array([[5, 8, 9], [5, BLANK, BLANK]])
+    column, similarity = most_similar(own, found, ids, features)
+    assert column.tolist() == [int(np.argmax(features[1:] @ features[0])), 0]
+    assert similarity[0] == pytest.approx(features[1:] @ features[0], abs=1e-5)
+    assert np.isneginf(similarity[1, 1:]).all()
+
+
+class Colours:
+    """An image encoder for tests: the mean colour of the picture's name."""
+
+    name = "colours"
+
+    def encode(self, data, image_ids):
+        return unit(np.random.default_rng(0), len(image_ids), 4)
+
+
+@pytest.fixture(scope="module")
+def data(tiny_root):
+    return refer.read(tiny_root, "unc+")
+
+
+def retrieve(data, control="none", k=20):
+    chosen = replace(SMOKE, retrieval=replace(SMOKE.retrieval, control=control, k=k))
+    pool = [s.text for s in data.samples("train")]
+    return stage_one.retrieve(data, chosen, Tfidf(pool), Colours())
+
+
+def image_of_sentence(data):
+    return {s.sent_id: s.image_id for split in data.splits for s in data.samples(split)}
+
+
+def test_no_own_image_and_nothing_of_val_is_ever_retrieved(data):
+    found, own = retrieve(data), image_of_sentence(data)
+    val = {s.image_id for s in data.samples("val")}
+    for sent_id, similar, line in zip(
+        found.sent_id, found.similar_id, found.candidates, strict=True
+    ):
+        assert similar != own[sent_id] and own[sent_id] not in line
+        assert not val & set(line.tolist())
+    assert len(found.sent_id) == len(own)
+
+
+def test_images_that_train_shares_with_val_stay_out_of_the_pool(data):
+    """G-Ref google splits by object: a training image may hold a referent of val."""
+    shared = replace(data.referents[0], split="val")
+    mixed = refer.ReferData(
+        "gref", data.pictures, (shared, *data.referents[1:]), data.segmentations, data.categories
+    )
+    found = retrieve(mixed)
+    assert shared.image_id not in found.candidates
+    assert shared.image_id in retrieve(data).candidates
+
+
+def test_controls_replace_the_image_and_nothing_else(data):
+    true, own = retrieve(data), image_of_sentence(data)
+    queries = np.array([own[s] for s in true.sent_id])
+    assert np.array_equal(retrieve(data, "self").similar_id, queries)
+    assert (retrieve(data, "zero").similar_id == BLANK).all()
+    drawn = retrieve(data, "random")
+    assert (drawn.similar_id != queries).all() and len(set(drawn.similar_id)) > 3
+    assert np.array_equal(drawn.candidates, true.candidates) and (drawn.chosen == -1).all()
+    assert np.array_equal(drawn.similar_id, retrieve(data, "random").similar_id)
+    with pytest.raises(ValueError, match="There is no control 'worst': choose one of none, random"):
+        retrieve(data, "worst")
+
+
+def test_tfidf_knows_equal_texts_and_only_the_pools_words():
+    encoder = Tfidf(["red cup", "blue cup", "red dog"])
+    rows = encoder.encode(["red cup", "red cup", "green whale"]).toarray()
+    assert rows[0] @ rows[1] == pytest.approx(1.0)
+    assert not rows[2].any()
+
+
+def test_pooled_features_leave_the_padding_out(data):
+    """A picture and the same map with other padding must give the same vector."""
+
+    class Painted:
+        def __call__(self, pixels):
+            V5 = torch.nn.functional.avg_pool2d(pixels.float(), 8)
+            empty = (pixels.amax(1, keepdim=True) == 0).float()
+            return {"V5": V5 + 1e4 * torch.nn.functional.avg_pool2d(empty, 8).floor()}
+
+    rows = PooledBackbone(Painted(), 64).encode(data, np.array([1, 2]))
+    assert rows.shape == (2, 3) and np.linalg.norm(rows, axis=1) == pytest.approx(1)
+    assert rows.std() > 1e-3  # the grey of the padding would make all rows alike
+
+
+def test_the_file_is_made_once_and_its_name_changes_with_every_setting(data, tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        stage_one, "encoders", lambda chosen, pool: (Tfidf([s.text for s in pool]), Colours())
+    )
+    first = stage_one.build(SMOKE, data, tmp_path)
+    path = stage_one.neighbours_path(SMOKE, data, tmp_path)
+    monkeypatch.setattr(stage_one, "retrieve", None)  # a second build must not retrieve
+    assert np.array_equal(stage_one.build(SMOKE, data, tmp_path).similar_id, first.similar_id)
+    names = {path.name}
+    for change in ({"k": 3}, {"text": "other"}, {"image": "other"}, {"control": "zero"}):
+        other = replace(SMOKE, retrieval=replace(SMOKE.retrieval, **change))
+        names.add(stage_one.neighbours_path(other, data, tmp_path).name)
+    other = replace(SMOKE, data=replace(SMOKE.data, size=64))
+    names.add(stage_one.neighbours_path(other, data, tmp_path).name)
+    assert len(names) == 6
+    with pytest.raises(ValueError, match="made for other settings .*k: 20 there, 3 here"):
+        Neighbours.load(path, stage_one.identity(SMOKE, data) | {"k": 3})
+
+
+def test_quality_counts_what_it_says(data):
+    report = stage_one.quality(retrieve(data, "self"), data)
+    assert report["the query's own image, per cent"] == 100
+    assert report["same category as the referent, per cent"] == 100
+    assert stage_one.quality(retrieve(data), data)["the query's own image, per cent"] == 0
+
+
+def test_the_command_tells_what_is_missing(tmp_path, capsys):
+    assert stage_one.main(["--data", str(tmp_path / "none")]) == 2
+    assert "There is no data at" in capsys.readouterr().err
+    assert stage_one.main(["--profile", "huge"]) == 2
+    error = capsys.readouterr().err
+    assert "There is no profile 'huge': choose one of smoke, laptop, paper." in error

@@ -1,0 +1,71 @@
+"""Texts and pictures as unit vectors: the offline pair, TF-IDF and the backbone's pooled maps."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+import torch
+
+from tvnet.data.images import open_square, placement
+from tvnet.data.refer import ReferData
+from tvnet.model.backbone import Backbone
+
+
+class TextEncoder(Protocol):
+    """Anything that turns N texts into unit rows (N, d), dense or scipy sparse."""
+
+    name: str
+
+    def encode(self, texts: list[str]) -> np.ndarray: ...
+
+
+class ImageEncoder(Protocol):
+    """Anything that turns N image ids of a data set into unit rows (N, d)."""
+
+    name: str
+
+    def encode(self, data: ReferData, image_ids: np.ndarray) -> np.ndarray: ...
+
+
+class Tfidf:
+    """Words and pairs of neighbouring words, weighted by how rare they are among the pool's texts.
+
+    The offline stand-in for DistilBERT (D39). Fitted on the pool alone.
+    """
+
+    name = "tfidf"
+
+    def __init__(self, pool: list[str]):
+        from sklearn.feature_extraction.text import TfidfVectorizer
+
+        self.vectoriser = TfidfVectorizer(ngram_range=(1, 2), token_pattern=r"\S+")
+        self.vectoriser.fit(pool)
+
+    def encode(self, texts: list[str]) -> np.ndarray:
+        return self.vectoriser.transform(texts)
+
+
+class PooledBackbone:
+    """The mean of V5 over the cells that hold picture: the offline stand-in for VGG16 (D39)."""
+
+    name = "backbone"
+
+    def __init__(self, backbone: Backbone, size: int, batch: int = 16):
+        self.backbone, self.size, self.batch = backbone, size, batch
+
+    @torch.no_grad()
+    def encode(self, data: ReferData, image_ids: np.ndarray) -> np.ndarray:
+        rows = []
+        for start in range(0, len(image_ids), self.batch):
+            some = image_ids[start : start + self.batch]
+            squares = np.stack([open_square(data, int(i), self.size) for i in some])
+            V5 = self.backbone(torch.from_numpy(squares).permute(0, 3, 1, 2))["V5"]
+            for image_id, map_ in zip(some, V5, strict=True):
+                picture = data.pictures[int(image_id)]
+                place = placement(picture.height, picture.width, self.size)
+                bottom, right = place.top + place.inner_height, place.left + place.inner_width
+                inside = map_[:, place.top // 8 : -(-bottom // 8), place.left // 8 : -(-right // 8)]
+                rows.append(inside.mean(dim=(1, 2)).numpy())
+        features = np.stack(rows)
+        return features / np.linalg.norm(features, axis=1, keepdims=True).clip(min=1e-12)
