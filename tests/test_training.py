@@ -1,0 +1,167 @@
+"""The loop: schedule, decay groups, loss, order, controls, and one batch learned by heart."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from tvnet.data.dataset import collate
+from tvnet.data.images import mask_target, placement
+from tvnet.data.words import UNK
+from tvnet.experiment.ablation import ROWS, row_settings
+from tvnet.experiment.evaluation import clean, evaluate, parity
+from tvnet.experiment.training import (
+    batches,
+    blindfold,
+    learning_rate,
+    loss_of,
+    parameter_groups,
+    train,
+)
+from tvnet.model.tvnet import TVNet
+from tvnet.settings import TrainingSettings, settings
+
+SMOKE = settings("smoke")
+
+
+def test_learning_rate_of_prior_code():
+    """2.5e-4, 1.386e-4 and 1e-5 at the start, the middle and the end of the decay."""
+    budget = TrainingSettings(steps=800_000)
+    rates = [learning_rate(t, budget) for t in (0, 400_000, 800_000)]
+    assert rates == pytest.approx([2.5e-4, 1.386e-4, 1e-5], rel=1e-3)
+
+
+def test_decay_falls_on_kernels_of_convolutions_and_linear_maps_only():
+    model = TVNet(SMOKE, 30)
+    decayed, free = parameter_groups(model, 5e-4)
+    names = {id(p): name for name, p in model.named_parameters()}
+    touched = {names[id(p)] for p in decayed["params"]}
+    assert "enrichment.5.W1.weight" in touched and "score.weight" in touched
+    for part in ("lstm", "embedding", "bias", "norm", "conv_lstm"):
+        assert not any(part in name for name in touched), part
+    assert len(decayed["params"]) + len(free["params"]) == len(list(model.parameters()))
+    assert (decayed["weight_decay"], free["weight_decay"]) == (5e-4, 0.0)
+
+
+def test_the_loss_is_a_sum_over_pixels():
+    logits, mask = torch.randn(3, 1, 8, 8), torch.rand(3, 1, 8, 8) > 0.5
+    mean = torch.nn.functional.binary_cross_entropy_with_logits(logits, mask.float())
+    assert torch.allclose(loss_of(logits, mask), 64 * mean)
+
+
+def test_order_depends_on_seed_and_epoch_alone(ready):
+    dataset = ready.dataset(SMOKE, "train")
+
+    def order(seed, count):
+        stream = batches(dataset, 4, seed)
+        return [next(stream).sent_id.tolist() for _ in range(count)]
+
+    epoch = len(dataset) // 4
+    assert order(1, 2 * epoch) == order(1, 2 * epoch)
+    assert order(1, epoch) != order(2, epoch)
+    first, second = order(1, 2 * epoch)[:epoch], order(1, 2 * epoch)[epoch:]
+    late = batches(dataset, 4, 1, first=epoch + 1)
+    assert next(late).sent_id.tolist() == second[1]  # a run may begin anywhere
+    assert first != second
+    seen = sorted(sum(first, []))
+    assert len(set(seen)) == len(seen)  # no sentence twice in an epoch
+
+
+def test_controls_are_blind(ready):
+    batch = collate([ready.dataset(SMOKE, "train")[i] for i in range(3)])
+    V_in, _, _ = ready.features(batch)
+    _, words, lengths = blindfold(batch, V_in, "language")
+    assert (words == UNK).all() and (lengths == 1).all()
+    dark, words, _ = blindfold(batch, V_in, "image")
+    assert all((V == 0).all() for V in dark.values()) and torch.equal(words, batch.words)
+    with pytest.raises(ValueError, match="blind is 'deaf': use 'none', 'language' or 'image'"):
+        blindfold(batch, V_in, "deaf")
+
+
+def test_same_seed_same_weights(ready):
+    short = replace(SMOKE, training=replace(SMOKE.training, steps=2, batch=2))
+    dataset = ready.dataset(short, "train")
+    first, again, other = (train(short, dataset, ready.features, s) for s in (3, 3, 4))
+    pairs = zip(first.parameters(), again.parameters(), strict=True)
+    assert all(torch.equal(a, b) for a, b in pairs)
+    assert not torch.equal(first.score.weight, other.score.weight)
+
+
+def test_a_loss_that_is_not_finite_stops_and_names_the_step(ready):
+    wild = replace(SMOKE, training=replace(SMOKE.training, steps=9, batch=2, learning_rate=1e30))
+    with pytest.raises(FloatingPointError, match=r"at step \d+ \(sentences .*lower the learning"):
+        train(wild, ready.dataset(wild, "train"), ready.features, 0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("row", ["Baseline", "Baseline+RES+AMF"])
+def test_one_batch_is_learned_by_heart(ready, row):
+    """IoU above 0.9 on two sentences that pick two different things of one picture."""
+    chosen = row_settings(SMOKE, row)
+    budget = replace(chosen.training, steps=150, batch=2, learning_rate=4e-3)
+    chosen = replace(chosen, training=budget)
+    whole = ready.dataset(chosen, "train")
+
+    class Two:
+        vocabulary = whole.vocabulary
+
+        def __len__(self):
+            return 2
+
+        def __getitem__(self, i):
+            return whole[i * 2]
+
+    model = train(chosen, Two(), ready.features, 0)
+    batch = collate([Two()[0], Two()[1]])
+    with torch.no_grad():
+        V_in, V_sim, valid = ready.features(batch)
+        guess = model(V_in, V_sim, batch.words, batch.lengths, valid) > 0
+    both, either = (guess & batch.mask).sum((1, 2, 3)), (guess | batch.mask).sum((1, 2, 3))
+    assert (both / either > 0.9).all(), both / either
+
+
+def test_evaluation_counts_every_sentence_once(ready):
+    dataset = ready.dataset(row_settings(SMOKE, "Baseline"), "val")
+    model = TVNet(row_settings(SMOKE, "Baseline"), len(ready.vocabulary))
+    found = evaluate(model, dataset, ready.features, batch_size=3)
+    again = evaluate(model, dataset, ready.features, batch_size=2)
+    for name in ("clean", "parity"):
+        assert found[name].sent_id.tolist() == [s.sent_id for s in dataset.samples]
+        assert np.array_equal(found[name].intersection, again[name].intersection)
+        assert (found[name].intersection <= found[name].area).all()
+        assert (found[name].union >= found[name].area).all()
+
+
+def test_the_evaluators_differ_as_described():
+    """A perfect square of logits: clean returns it, parity dilates it by less than one cell."""
+    place = placement(60, 80, 32)
+    logits = torch.full((1, 1, 32, 32), -8.0)
+    logits[..., 12:20, 12:20] = 8.0
+    sharp, wide = clean(logits, place), parity(logits, place)
+    assert sharp.shape == wide.shape == (60, 80)
+    assert (wide | sharp).sum() == wide.sum() > sharp.sum() > 0
+    assert sharp.sum() == pytest.approx(20 * 20, rel=0.12)
+
+
+def test_rows_of_table_1():
+    assert list(ROWS) == ["Baseline", "Baseline+RES", "Baseline+RES+Cct", "Baseline+RES+AMF"]
+    with pytest.raises(ValueError, match="There is no row 'Baseline\\+CRF': choose from Baseline"):
+        row_settings(SMOKE, "Baseline+CRF")
+
+
+@pytest.mark.parametrize(
+    "share, ceiling", [(0.005, 0.847), (0.01, 0.888), (0.02, 0.919), (0.05, 0.948), (0.10, 0.963)]
+)
+def test_what_a_perfect_learner_scores(share, ceiling):
+    """A disc in 480x640, logits that equal the dilated target: parity dilates once more (D34)."""
+    y, x = np.mgrid[0:480, 0:640]
+    disc = (y - 240.3) ** 2 + (x - 300.7) ** 2 <= share * 480 * 640 / np.pi
+    target = torch.from_numpy(mask_target(disc, 320))[None, None]
+    place = placement(480, 640, 320)
+    guess = parity(torch.where(target, 8.0, -8.0), place)
+    assert (guess & disc).sum() / (guess | disc).sum() == pytest.approx(ceiling, abs=0.012)
+    covered = torch.from_numpy(disc.reshape(240, 2, 320, 2).mean((1, 3))).float()
+    soft = torch.nn.functional.pad(covered, (0, 0, 40, 40))[None, None] - 0.5
+    sharp = clean(soft, place)
+    assert (sharp & disc).sum() / (sharp | disc).sum() > 0.985

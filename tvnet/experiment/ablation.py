@@ -1,0 +1,156 @@
+"""Table 1: every row times every seed, resumed at the run where it stopped."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from tqdm import tqdm
+
+from tvnet.experiment.evaluation import evaluate
+from tvnet.experiment.metrics import BINS, counters
+from tvnet.experiment.prepare import prepare
+from tvnet.experiment.results import provenance, write_json
+from tvnet.experiment.training import train
+from tvnet.model.tvnet import TVNet
+from tvnet.settings import Settings, as_dict, fingerprint
+
+ROWS = {
+    "Baseline": {"model": {"enrichment": False, "high_resolution": "none"}},
+    "Baseline+RES": {"model": {"enrichment": True, "high_resolution": "none"}},
+    "Baseline+RES+Cct": {"model": {"enrichment": True, "high_resolution": "cct"}},
+    "Baseline+RES+AMF": {"model": {"enrichment": True, "high_resolution": "amf"}},
+}
+TRUNK = "Baseline"
+# What the data gives away by itself: the Baseline without words, and without an image.
+CONTROLS = {
+    name: ROWS["Baseline"] | {"training": {"blind": name.split("-")[0], "trunk_steps": 0}}
+    for name in ("language-blind", "image-blind")
+}
+
+
+def row_settings(settings: Settings, row: str) -> Settings:
+    """The settings of a row of Table 1 or of a control."""
+    known = ROWS | CONTROLS
+    if row not in known:
+        raise ValueError(f"There is no row '{row}': choose from {', '.join(known)}.")
+    changes = {part: replace(getattr(settings, part), **new) for part, new in known[row].items()}
+    return replace(settings, **changes)
+
+
+def run_folder(settings: Settings, row: str, seed: int, out_dir: Path, world: str) -> Path:
+    """The folder of one run; its name changes with every setting and with the data."""
+    key = fingerprint({"settings": as_dict(row_settings(settings, row)), "data": world})
+    return Path(out_dir) / "runs" / f"{settings.profile}-{row.lower()}-seed{seed}-{key}"
+
+
+def train_trunk(settings: Settings, seed: int, data_dir: Path, out_dir: Path) -> Path:
+    """The weights of the Baseline from which all rows of a seed go on, made if not there (D40)."""
+    chosen = row_settings(settings, TRUNK)
+    ready = prepare(chosen, data_dir, out_dir)
+    folder = run_folder(settings, TRUNK, seed, out_dir, ready.data.fingerprint)
+    path = folder.with_name(f"{folder.name}-trunk") / "model.safetensors"
+    if not path.is_file():
+        dataset = ready.dataset(chosen, chosen.data.train_split)
+        last = chosen.training.trunk_steps
+        save_model(train(chosen, dataset, ready.features, seed, last=last), path)
+    return path
+
+
+def save_model(model: TVNet, path: Path) -> None:
+    """Write aside, then rename."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(f".part{os.getpid()}")
+    save_file({name: t.contiguous() for name, t in model.state_dict().items()}, part)
+    os.replace(part, path)
+
+
+def run(settings: Settings, row: str, seed: int, data_dir: Path, out_dir: Path) -> Path:
+    """Train and evaluate one row with one seed; the run's folder. A finished run is left alone.
+
+    Writes model.safetensors and, last, result.json: integer counters per evaluator and size bin.
+    """
+    chosen = row_settings(settings, row)
+    ready = prepare(chosen, data_dir, out_dir)
+    folder = run_folder(settings, row, seed, out_dir, ready.data.fingerprint)
+    if (folder / "result.json").is_file():
+        return folder
+    trunk = None
+    if chosen.training.trunk_steps:
+        trunk = load_file(train_trunk(settings, seed, data_dir, out_dir))
+    started = time.perf_counter()
+    dataset = ready.dataset(chosen, chosen.data.train_split)
+    losses: list[float] = []
+    model = train(
+        chosen, dataset, ready.features, seed, trunk, report=lambda _, x: losses.append(x)
+    )
+    trained = time.perf_counter()
+    found = evaluate(model, ready.dataset(chosen, chosen.data.eval_split), ready.features)
+    seconds = {"train": trained - started, "evaluate": time.perf_counter() - trained}
+    result = {
+        "row": row,
+        "seed": seed,
+        "settings": as_dict(chosen),
+        "data": ready.data.fingerprint,
+        "parameters": model.count_parameters(),
+        "loss": [round(x, 2) for x in losses],
+        "seconds": {name: round(value, 1) for name, value in seconds.items()},
+        "metrics": {
+            evaluator: {size_bin: counters(rows.within(size_bin)) for size_bin in BINS}
+            for evaluator, rows in found.items()
+        },
+        "provenance": provenance(),
+    }
+    save_model(model, folder / "model.safetensors")
+    write_json(folder / "result.json", result)
+    return folder
+
+
+def _alone(task: Callable, *arguments: object) -> object:
+    """One run in a process of its own, on one core: small models waste a second thread."""
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)  # numbers below 1e-38 slow a CPU down tenfold
+    return task(*arguments)
+
+
+def ablation(settings: Settings, seeds: Iterable[int], data_dir: Path, out_dir: Path) -> list[dict]:
+    """All rows times all seeds and, with the first seed, the controls; finished runs are read.
+
+    One process a core. Every run is a function of its settings and seed, so their number changes
+    no result.
+    """
+    data_dir, out_dir, seeds = Path(data_dir), Path(out_dir), list(seeds)
+    for row in ROWS:  # the caches once, before the workers need them
+        prepare(row_settings(settings, row), data_dir, out_dir)
+    rows = [(row, seed) for seed in seeds for row in reversed(ROWS)]  # the longest first
+    controls = [(control, seeds[0]) for control in CONTROLS]
+    spawn = multiprocessing.get_context("spawn")  # a forked torch may hang
+    results = []
+    with ProcessPoolExecutor(os.cpu_count(), mp_context=spawn) as pool:
+
+        def start(task: Callable, *arguments: object) -> Future:
+            return pool.submit(_alone, task, settings, *arguments, data_dir, out_dir)
+
+        trunks = [start(train_trunk, seed) for seed in seeds if settings.training.trunk_steps]
+        waiting = [start(run, *job) for job in controls]
+        for trunk in tqdm(as_completed(trunks), total=len(trunks), desc="trunk", unit="run"):
+            trunk.result()
+        waiting += [start(run, *job) for job in rows]
+        with tqdm(total=len(waiting), desc="Table 1", unit="run") as bar:
+            for done in as_completed(waiting):
+                result = json.loads((done.result() / "result.json").read_text())
+                results.append(result)
+                count = result["metrics"]["clean"]["all"]
+                precision = 100 * count["hits"][0] / count["n"]
+                bar.set_postfix_str(f"{result['row']} {result['seed']}: Prec@0.5 {precision:.1f}")
+                bar.update()
+    order = list(ROWS | CONTROLS)
+    return sorted(results, key=lambda r: (order.index(r["row"]), r["seed"]))

@@ -1,0 +1,70 @@
+"""Two evaluators over every sentence of a split: `clean`, the default, and prior `parity`."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tvnet.data.dataset import ReferDataset, collate
+from tvnet.data.images import Placement, crop_and_resize, placement, resize_and_crop
+from tvnet.experiment.features import CachedFeatures, LiveFeatures
+from tvnet.experiment.metrics import PerSentence
+from tvnet.experiment.training import logits_of
+from tvnet.model.tvnet import TVNet
+
+
+def clean(logits: Tensor, place: Placement) -> np.ndarray:
+    """Cut the padding off the logits (1, 1, S, S), resize them to the image, threshold at 0."""
+    return (crop_and_resize(logits, place) > 0)[0, 0].cpu().numpy()
+
+
+def parity(logits: Tensor, place: Placement) -> np.ndarray:
+    """CMPC's protocol: threshold first, resize the binary map, and count every pixel
+    that the bilinear resize touches. It dilates the mask by up to one cell of the square."""
+    binary = (logits >= 1e-9).float()
+    return (resize_and_crop(binary, place) > 0)[0, 0].cpu().numpy()
+
+
+EVALUATORS = {"clean": clean, "parity": parity}
+
+
+@torch.no_grad()
+def evaluate(
+    model: TVNet,
+    dataset: ReferDataset,
+    features: CachedFeatures | LiveFeatures,
+    batch_size: int = 16,
+    device: str = "cpu",
+) -> dict[str, PerSentence]:
+    """{"clean": PerSentence, "parity": PerSentence} at the images' original sizes (D34).
+
+    Raises ValueError naming the referent when a true mask is empty: IoU would not be defined.
+    """
+    model.eval()
+    blind = model.settings.training.blind
+    rows: dict[str, list[tuple[int, ...]]] = {name: [] for name in EVALUATORS}
+    for start in range(0, len(dataset), batch_size):
+        stop = min(start + batch_size, len(dataset))
+        batch = collate([dataset[i] for i in range(start, stop)]).to(device)
+        logits = logits_of(model, features, batch, blind)
+        for k in range(stop - start):
+            sample = dataset.samples[start + k]
+            picture = dataset.data.pictures[sample.image_id]
+            truth = dataset.masks.mask(sample.ann_id)
+            area = int(truth.sum())
+            if not area:
+                raise ValueError(
+                    f"The true mask of referent {sample.ref_id} is empty: evaluation needs the "
+                    "complete annotations, check the data root."
+                )
+            place = placement(picture.height, picture.width, logits.shape[-1])
+            for name, evaluator in EVALUATORS.items():
+                mask = evaluator(logits[k : k + 1], place)
+                both = int(np.count_nonzero(mask & truth))
+                either = int(np.count_nonzero(mask)) + area - both
+                rows[name].append((sample.sent_id, both, either, area, truth.size))
+    return {
+        name: PerSentence(*np.array(found, dtype=np.int64).reshape(-1, 5).T)
+        for name, found in rows.items()
+    }

@@ -1,0 +1,77 @@
+"""Everything a run needs before its first step, opened or computed once per data root."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tvnet.data import refer
+from tvnet.data.dataset import ReferDataset
+from tvnet.data.masks import MaskStore, store
+from tvnet.data.neighbours import Neighbours
+from tvnet.data.refer import ReferData
+from tvnet.data.words import Vocabulary
+from tvnet.experiment.features import CachedFeatures, LiveFeatures
+from tvnet.model.backbone import load_backbone
+from tvnet.retrieval.build import identity, neighbours_path
+from tvnet.settings import Settings, fingerprint
+
+
+@dataclass
+class Prepared:
+    """Opened data: annotations, words, masks, the frozen backbone's maps, retrieved images."""
+
+    data: ReferData
+    vocabulary: Vocabulary
+    masks: MaskStore
+    features: CachedFeatures | LiveFeatures
+    neighbours: Neighbours | None  # None without enrichment
+
+    def dataset(self, settings: Settings, split: str) -> ReferDataset:
+        """One split as the model takes it, with retrieved images where the settings enrich."""
+        return ReferDataset(
+            self.data,
+            split,
+            self.vocabulary,
+            settings.data.size,
+            settings.data.max_words,
+            self.masks,
+            neighbours=self.neighbours if settings.model.enrichment else None,
+            pixels=self.features.pixels,
+        )
+
+
+def prepare(settings: Settings, data_dir: Path, out_dir: Path) -> Prepared:
+    """Open a data root for one run; masks and maps are computed once and kept in out_dir/cache.
+
+    Raises FileNotFoundError when data, pictures, weights or the neighbours of these settings are
+    missing, each time naming the command that makes them.
+    """
+    data = refer.read(data_dir, settings.data.dataset)
+    missing = data.missing_pictures()
+    if missing:
+        raise FileNotFoundError(
+            f"{len(missing)} of {len(data.pictures)} pictures are missing, first {missing[0]}: "
+            "fetch or draw the data again."
+        )
+    texts = [sample.text for sample in data.samples(settings.data.train_split)]
+    neighbours = None
+    if settings.model.enrichment:
+        path = neighbours_path(settings, data, out_dir)
+        neighbours = Neighbours.load(path, identity(settings, data))
+    cache = Path(out_dir) / "cache"
+    backbone = load_backbone(settings.backbone)
+    if settings.training.cache_features:
+        about = identity(settings, data)
+        key = fingerprint({name: about[name] for name in ("data", "size", "backbone")})
+        name = f"maps-{data.name}-{key}.bf16"
+        features = CachedFeatures(backbone, data, settings.data.size, cache / name)
+    else:
+        features = LiveFeatures(backbone, data, settings.data.size)
+    return Prepared(
+        data,
+        Vocabulary.build(texts),
+        store(data, cache / f"masks-{data.name}-{data.fingerprint}.npz"),
+        features,
+        neighbours,
+    )

@@ -1,0 +1,82 @@
+"""Look again at the models that an ablation left behind: other retrieved images, their masks."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+
+from tvnet.data.dataset import collate
+from tvnet.data.images import open_picture, placement
+from tvnet.experiment.ablation import row_settings, run_folder
+from tvnet.experiment.evaluation import clean, evaluate
+from tvnet.experiment.metrics import counters
+from tvnet.experiment.prepare import Prepared, prepare
+from tvnet.experiment.training import logits_of
+from tvnet.model.tvnet import TVNet
+from tvnet.retrieval.build import CONTROLS
+from tvnet.settings import Settings
+
+
+def load_run(
+    settings: Settings, row: str, seed: int, data_dir: Path, out_dir: Path
+) -> tuple[TVNet, Prepared]:
+    """The trained model of one run of the ablation and what it reads, in eval mode.
+
+    Raises FileNotFoundError when that run has not been made.
+    """
+    chosen = row_settings(settings, row)
+    ready = prepare(chosen, data_dir, out_dir)
+    path = run_folder(settings, row, seed, out_dir, ready.data.fingerprint) / "model.safetensors"
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"There is no trained model at {path}: run the ablation with row '{row}' and seed "
+            f"{seed} first."
+        )
+    model = TVNet(chosen, len(ready.vocabulary))
+    model.load_state_dict(load_file(path))
+    return model.eval(), ready
+
+
+def swap_neighbours(
+    settings: Settings, row: str, seed: int, data_dir: Path, out_dir: Path
+) -> dict[str, dict]:
+    """{control: counters} of one trained row, its retrieved images replaced at test time."""
+    found = {}
+    for control in CONTROLS:
+        swapped = replace(settings, retrieval=replace(settings.retrieval, control=control))
+        model, _ = load_run(settings, row, seed, data_dir, out_dir)
+        chosen = row_settings(swapped, row)
+        ready = prepare(chosen, data_dir, out_dir)
+        dataset = ready.dataset(chosen, settings.data.eval_split)
+        found[control] = counters(evaluate(model, dataset, ready.features)["clean"])
+    return found
+
+
+@torch.no_grad()
+def masks_of(
+    settings: Settings, rows: tuple[str, ...], seed: int, data_dir: Path, out_dir: Path, count: int
+) -> list[tuple[str, np.ndarray, dict[str, np.ndarray]]]:
+    """`count` sentences of the evaluation split, drawn at random from the seed: expression, image
+    (H, W, 3) and the mask of every row, the true one last. Feeds `figures.panel`."""
+    lines: list[tuple[str, np.ndarray, dict[str, np.ndarray]]] = []
+    for row in rows:
+        model, ready = load_run(settings, row, seed, data_dir, out_dir)
+        dataset = ready.dataset(model.settings, settings.data.eval_split)
+        picks = np.random.default_rng(seed).choice(len(dataset), count, replace=False)
+        if not lines:
+            for sample in (dataset.samples[i] for i in picks):
+                picture = ready.data.pictures[sample.image_id]
+                image = open_picture(picture.path, picture.width, picture.height)
+                lines.append((sample.text, np.asarray(image), {}))
+        logits = logits_of(model, ready.features, collate([dataset[int(i)] for i in picks]))
+        for k, (i, line) in enumerate(zip(picks, lines, strict=True)):
+            picture = ready.data.pictures[dataset.samples[i].image_id]
+            place = placement(picture.height, picture.width, logits.shape[-1])
+            line[2][row] = clean(logits[k : k + 1], place)
+    for i, line in zip(picks, lines, strict=True):
+        line[2]["truth"] = ready.masks.mask(dataset.samples[i].ann_id)
+    return lines

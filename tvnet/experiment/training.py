@@ -1,0 +1,129 @@
+"""The training loop: Adam, polynomial decay, cross-entropy summed over pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import count
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from tvnet.data.dataset import Batch, ReferDataset, collate
+from tvnet.data.words import UNK
+from tvnet.experiment.features import CachedFeatures, LiveFeatures, Maps
+from tvnet.model.tvnet import TVNet
+from tvnet.settings import Settings, TrainingSettings
+
+
+def learning_rate(step: int, settings: TrainingSettings) -> float:
+    """Polynomial decay from learning_rate at step 0 to end_learning_rate at the last (D29)."""
+    left = 1 - min(step, settings.steps) / settings.steps
+    span = settings.learning_rate - settings.end_learning_rate
+    return span * left**settings.power + settings.end_learning_rate
+
+
+def parameter_groups(model: nn.Module, decay: float) -> list[dict]:
+    """Weight decay on the kernels of convolutions and linear maps, and on nothing else.
+
+    The ConvLSTM's kernel, peepholes, the LSTM, the embedding, norms and biases stay undecayed.
+    """
+    kernels = {
+        id(module.weight)
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Conv2d | nn.Linear) and not name.startswith("conv_lstm")
+    }
+    trained = [p for p in model.parameters() if p.requires_grad]
+    return [
+        {"params": [p for p in trained if id(p) in kernels], "weight_decay": decay},
+        {"params": [p for p in trained if id(p) not in kernels], "weight_decay": 0.0},
+    ]
+
+
+def loss_of(logits: Tensor, mask: Tensor) -> Tensor:
+    """Cross-entropy summed over the pixels, averaged over the batch (D24).
+
+    The sum matters: against a mean the same weight decay would weigh S * S times more.
+    """
+    target = mask.to(logits.dtype)
+    return F.binary_cross_entropy_with_logits(logits, target, reduction="sum") / len(logits)
+
+
+def batches(dataset: ReferDataset, size: int, seed: int, first: int = 0) -> Iterator[Batch]:
+    """The batches of steps first, first + 1, ...: a function of (seed, step) and nothing else.
+
+    Every epoch has a fresh order; sentences that do not fill a last batch wait for the next one.
+    """
+    per_epoch = max(1, len(dataset) // size)
+    epoch, order = -1, np.empty(0)
+    for step in count(first):
+        if epoch != step // per_epoch:
+            epoch = step // per_epoch
+            shuffle = np.random.Generator(np.random.Philox(key=[seed, epoch]))
+            order = shuffle.permutation(len(dataset))
+        start = step % per_epoch * size
+        yield collate([dataset[int(i)] for i in order[start : start + size]])
+
+
+def blindfold(batch: Batch, V_in: Maps, blind: str) -> tuple[Maps, Tensor, Tensor]:
+    """The inputs of a control that sees no words or no image; else the batch's own (Table 1)."""
+    words, lengths = batch.words, batch.lengths
+    if blind == "language":
+        words, lengths = torch.full_like(words, UNK), torch.ones_like(lengths)
+    elif blind == "image":
+        V_in = {name: torch.zeros_like(V) for name, V in V_in.items()}
+    elif blind != "none":
+        raise ValueError(f"blind is '{blind}': use 'none', 'language' or 'image'.")
+    return V_in, words, lengths
+
+
+def logits_of(
+    model: TVNet, features: CachedFeatures | LiveFeatures, batch: Batch, blind: str = "none"
+) -> Tensor:
+    """Mask logits (B, 1, S, S) of a batch."""
+    V_in, V_sim, valid = features(batch)
+    V_in, words, lengths = blindfold(batch, V_in, blind)
+    return model(V_in, V_sim, words, lengths, valid)
+
+
+def train(
+    settings: Settings,
+    dataset: ReferDataset,
+    features: CachedFeatures | LiveFeatures,
+    seed: int,
+    trunk: dict[str, Tensor] | None = None,
+    last: int | None = None,
+    device: str = "cpu",
+    report: Callable[[int, float], None] = lambda step, loss: None,
+) -> TVNet:
+    """One run: the model after the last step (D30), in eval mode.
+
+    With `trunk`, the weights that a Baseline had after trunk_steps, the run goes on from there;
+    parts that the trunk lacks start fresh (D40). `last` ends it before the schedule does.
+    `report(step, loss)` is called after each step. Raises FloatingPointError, naming step and
+    sentences, when the loss is not finite.
+    """
+    torch.manual_seed(seed)
+    budget = settings.training
+    model = TVNet(settings, len(dataset.vocabulary))
+    model.load_state_dict(trunk or {}, strict=False)
+    model.to(device, memory_format=torch.channels_last).train()
+    optimiser = torch.optim.Adam(parameter_groups(model, budget.weight_decay), fused=True)
+    first = budget.trunk_steps if trunk else 0
+    stream = batches(dataset, budget.batch, seed, first)
+    for step in range(first, last or budget.steps):
+        for group in optimiser.param_groups:
+            group["lr"] = learning_rate(step, budget)
+        batch = next(stream).to(device)
+        loss = loss_of(logits_of(model, features, batch, budget.blind), batch.mask)
+        if not torch.isfinite(loss):
+            raise FloatingPointError(
+                f"The loss is {loss.item()} at step {step} (sentences {batch.sent_id.tolist()}): "
+                "lower the learning rate."
+            )
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        report(step, loss.item())
+    return model.eval()
