@@ -1,0 +1,121 @@
+"""Run notebooks headlessly, one after another, and judge them by the file that each writes last.
+
+    python notebooks/run.py [NAME ...] [-p KEY VALUE ...]
+
+papermill only logs a parameter that a notebook does not have, accepts one of the wrong type, and
+calls a killed notebook completed. So everything is checked before a kernel starts, and a notebook
+has succeeded when its last cell has written OUT_DIR/NAME.done.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+import time
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+TYPES = {"str": str, "int": int, "float": float}
+PATHS = ("DATA_DIR", "OUT_DIR")
+OURS = re.compile(r"(tvnet|data_setup)/\S+\.py:\d+: \w*Warning")
+TIMEOUT = 3600  # seconds that one cell may take
+
+
+class RefusedError(ValueError):
+    """What was asked for cannot be run; nothing has been started."""
+
+
+def find(name: str, folder: Path) -> Path:
+    path = folder / f"{name.removesuffix('.ipynb')}.ipynb"
+    if not path.is_file():
+        known = ", ".join(sorted(p.stem for p in folder.glob("*.ipynb")))
+        raise RefusedError(f"There is no notebook '{name}': choose from {known}.")
+    return path
+
+
+def checked(path: Path, given: dict[str, str]) -> dict[str, object]:
+    """The parameters in the types that the notebook states; RefusedError when one does not fit."""
+    import papermill
+
+    known = papermill.inspect_notebook(str(path))
+    if not known:
+        raise RefusedError(f"{path.stem} has no cell tagged 'parameters': add one.")
+    values: dict[str, object] = {}
+    for key, text in given.items():
+        if key not in known:
+            raise RefusedError(f"{path.stem} has no parameter '{key}': it has {', '.join(known)}.")
+        kind = known[key]["inferred_type_name"]
+        try:
+            values[key] = TYPES[kind](text)
+        except (ValueError, KeyError):
+            raise RefusedError(
+                f"{path.stem} takes {key} as {kind}, and '{text}' is none."
+            ) from None
+    for key in (
+        set(PATHS) & known.keys()
+    ):  # a notebook runs in its own folder, paths count from here
+        default = path.parent / known[key]["default"].strip("\"'")
+        values[key] = str(Path(given.get(key, default)).resolve())
+    return values
+
+
+def run(path: Path, values: dict[str, object]) -> str | None:
+    """Run one notebook; None when it reached its end, else a sentence that says why not."""
+    import papermill
+    from papermill.exceptions import PapermillExecutionError
+
+    out = Path(str(values["OUT_DIR"]))
+    done, copy = out / f"{path.stem}.done.json", out / "notebooks" / path.name
+    done.unlink(missing_ok=True)
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        papermill.execute_notebook(
+            str(path), str(copy), values, kernel_name="python3", cwd=str(path.parent),
+            progress_bar=False, execution_timeout=TIMEOUT, start_timeout=120,
+            stderr_file=sys.stderr,  # where the progress of long cells is shown
+        )  # fmt: skip
+    except PapermillExecutionError as error:
+        return f"{error.ename} in cell {error.exec_count}: {error.evalue} The copy is {copy}."
+    except Exception as error:  # a kernel that died, a cell that hung
+        return f"{type(error).__name__}: {error} The copy is {copy}."
+    if not done.is_file() or json.loads(done.read_text()).get("status") != "done":
+        return (
+            f"It ended without writing {done}: its last cell must call notebook_done. See {copy}."
+        )
+    for cell in json.loads(copy.read_text())["cells"]:
+        for output in cell.get("outputs", []):
+            if output.get("name") == "stderr" and OURS.search("".join(output["text"])):
+                return f"A warning comes from our own code: {''.join(output['text']).strip()}"
+    return None
+
+
+def main(arguments: list[str] | None = None, folder: Path = HERE) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("names", nargs="*", help="all of them by default, in order")
+    parser.add_argument("-p", nargs=2, action="append", default=[], metavar=("KEY", "VALUE"))
+    options = parser.parse_args(arguments)
+    try:
+        names = options.names or sorted(path.stem for path in folder.glob("*.ipynb"))
+        jobs = [(path, checked(path, dict(options.p))) for path in (find(n, folder) for n in names)]
+    except RefusedError as error:
+        print(error, file=sys.stderr)
+        return 2
+    failed = 0
+    for path, values in jobs:
+        started = time.perf_counter()
+        print(f"{path.stem} ...", flush=True)
+        fault = run(path, values)
+        failed += fault is not None
+        seconds = time.perf_counter() - started
+        print(
+            f"{path.stem}: {'done' if fault is None else 'FAILED'} in {seconds:.0f} s", flush=True
+        )
+        if fault is not None:
+            print(fault, file=sys.stderr)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

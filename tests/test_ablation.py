@@ -1,0 +1,169 @@
+"""The grid of rows and seeds, its results on disk, and what is said of them."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+from conftest import write_root
+from safetensors.torch import load_file
+
+from tvnet.course import table1
+from tvnet.data import refer
+from tvnet.experiment import ablation as grid
+from tvnet.experiment.ablation import CONTROLS, ROWS, ablation, run, run_folder
+from tvnet.experiment.prepare import prepare
+from tvnet.experiment.results import write_json
+from tvnet.experiment.trained import load_run, masks_of, swap_neighbours
+from tvnet.retrieval.build import CONTROLS as RETRIEVED
+from tvnet.retrieval.build import build
+from tvnet.settings import settings
+
+TINY = settings("smoke")
+TINY = replace(TINY, training=replace(TINY.training, steps=2, trunk_steps=1, batch=2))
+
+
+def retrieve(data_dir, out_dir, control="none"):
+    chosen = replace(TINY, retrieval=replace(TINY.retrieval, control=control))
+    build(chosen, refer.read(data_dir, "unc+"), out_dir)
+
+
+@pytest.fixture(scope="module")
+def made(tiny_root, tmp_path_factory):
+    """A whole ablation of one step a row, two seeds."""
+    out = tmp_path_factory.mktemp("out")
+    retrieve(tiny_root, out)
+    return ablation(TINY, (0, 1), tiny_root, out), out
+
+
+@pytest.mark.slow
+def test_every_row_and_seed_is_there_once_with_its_counters(made):
+    results, _ = made
+    assert [(r["row"], r["seed"]) for r in results] == [
+        *((row, seed) for row in ROWS for seed in (0, 1)),
+        *((control, 0) for control in CONTROLS),
+    ]
+    for result in results:
+        count = result["metrics"]["clean"]["all"]
+        assert count["n"] == 8 and len(count["hits"]) == 5
+        assert torch.__version__.startswith(result["provenance"]["versions"]["torch"])
+        assert len(result["loss"]) == (2 if result["row"] in CONTROLS else 1)
+
+
+@pytest.mark.slow
+def test_a_finished_run_is_read_and_an_unfinished_one_made_again(made, tiny_root, monkeypatch):
+    results, out = made
+    monkeypatch.setattr(grid, "train", lambda *_, **__: pytest.fail("it trained again"))
+    folder = run(TINY, "Baseline", 0, tiny_root, out)
+    assert json.loads((folder / "result.json").read_text()) == results[0]
+    (folder / "result.json").rename(folder / "aside.json")
+    with pytest.raises(pytest.fail.Exception, match="it trained again"):
+        run(TINY, "Baseline", 0, tiny_root, out)
+    (folder / "aside.json").rename(folder / "result.json")
+
+
+@pytest.mark.slow
+def test_rows_start_from_the_trunk_of_their_seed(made, tiny_root):
+    _, out = made
+    frozen = replace(TINY.training, learning_rate=0.0, end_learning_rate=0.0)
+    still = replace(TINY, training=frozen)
+    trunk = load_file(grid.train_trunk(still, 0, tiny_root, out))
+    row = load_file(run(still, "Baseline+RES+AMF", 0, tiny_root, out) / "model.safetensors")
+    assert all(torch.equal(row[name], value) for name, value in trunk.items())
+
+
+@pytest.mark.slow
+def test_trained_models_can_be_looked_at_again(made, tiny_root):
+    _, out = made
+    for control in RETRIEVED:
+        retrieve(tiny_root, out, control)
+    swaps = swap_neighbours(TINY, "Baseline+RES", 1, tiny_root, out)
+    assert list(swaps) == ["none", "random", "self", "zero"]
+    assert "| as retrieved |" in table1.swaps_markdown(swaps)
+    lines = masks_of(TINY, ("Baseline", "Baseline+RES"), 0, tiny_root, out, count=3)
+    expression, image, masks = lines[0]
+    assert image.shape == (48, 64, 3) and list(masks) == ["Baseline", "Baseline+RES", "truth"]
+    assert all(mask.shape == (48, 64) for mask in masks.values()) and masks["truth"].any()
+    with pytest.raises(FileNotFoundError, match="run the ablation with row 'Baseline' and seed 7"):
+        load_run(TINY, "Baseline", 7, tiny_root, out)
+
+
+def test_the_folder_changes_with_every_setting_and_with_the_data(tmp_path):
+    def name(chosen, row="Baseline", seed=0, world="w"):
+        return run_folder(chosen, row, seed, tmp_path, world).name
+
+    other = replace(TINY, model=replace(TINY.model, d_m=8))
+    longer = replace(TINY, training=replace(TINY.training, steps=3))
+    names = [name(TINY), name(other), name(longer), name(TINY, "Baseline+RES"), name(TINY, seed=1)]
+    assert len({*names, name(TINY, world="v")}) == 6
+
+
+@pytest.mark.parametrize(
+    "damage, sentence",
+    [
+        (
+            lambda root: root.rename(root.parent / "gone"),
+            "There is no data at .*data_setup miniref",
+        ),
+        (lambda root: next(root.rglob("*.jpg")).unlink(), "1 of 8 pictures are missing, first"),
+        (lambda root: (root / "refcoco+/refs(unc).p").write_bytes(b"(lp0"), "cannot be read"),
+        (lambda root: None, "There are no neighbours at .*tvnet.retrieval.build"),
+    ],
+)
+def test_what_is_missing_is_said_before_anything_is_trained(tmp_path, damage, sentence):
+    root = tmp_path / "root"
+    write_root(root)
+    damage(root)
+    with pytest.raises((FileNotFoundError, ValueError), match=sentence):
+        prepare(TINY, root, tmp_path / "out")
+    assert not (tmp_path / "out" / "cache").exists()
+
+
+def result(row, seed, hits, n=100):
+    count = {"n": n, "intersection": 50, "union": 100, "hits": [hits] * 5, "iou_sum": 40.0}
+    metrics = {e: dict.fromkeys(("all", "small"), count) for e in ("clean", "parity")}
+    return {"row": row, "seed": seed, "metrics": metrics}
+
+
+def test_the_table_shows_means_spreads_and_the_paper():
+    text = table1.markdown([result("Baseline", 0, 40), result("Baseline", 1, 44)])
+    assert "| all | Baseline | ours | 2 | 42.0 ± 2.8 |" in text
+    assert "| all | Baseline | paper | 1 | 55.19 |" in text
+    assert "| all | Baseline | ours | 1 | 40.0 |" in table1.markdown([result("Baseline", 0, 40)])
+    assert "| small | CMPC | ours (not built yet) | |" in text
+
+
+@pytest.mark.parametrize(
+    "before, after, verdict",
+    [
+        ((40, 41, 42), (50, 51, 52), "holds"),
+        ((50, 51, 52), (40, 41, 42), "opposite"),
+        ((40, 41, 42), (50, 51, 41), "undecided"),  # one seed disagrees
+        ((40, 41, 42), (41, 42, 90), "undecided"),  # all agree, the spread is larger
+        ((40,), (50,), "undecided"),  # one seed decides nothing
+    ],
+)
+def test_a_direction_needs_every_seed_and_more_than_its_spread(before, after, verdict):
+    runs = [result("Baseline", s, h) for s, h in enumerate(before)]
+    runs += [result("Baseline+RES", s, h) for s, h in enumerate(after)]
+    found = table1.directions(runs, ("prec_0.5",))
+    assert [d.verdict for d in found] == [verdict] * 2
+    assert [d.paper for d in found] == [0.51, 1.12]
+    assert f"{2 if verdict == 'holds' else 0} of 2" in table1.in_words(found).split("\n\n")[0]
+
+
+def test_the_papers_figures_are_the_printed_ones():
+    paper = table1.paper_table()
+    assert tuple(paper["columns"]) == table1.COLUMNS
+    assert list(paper["all"]) == list(paper["small"]) == ["CMPC", *ROWS]
+    assert paper["all"]["Baseline+RES+AMF"] == [58.62, 52.71, 44.26, 31.89, 10.95, 50.30]
+    assert paper["small"]["Baseline"][4] == 0.82
+
+
+def test_json_is_whole_or_not_there(tmp_path):
+    path = tmp_path / "a" / "b.json"
+    with pytest.raises(TypeError):
+        write_json(path, {"a": object()})
+    assert not path.exists()
+    write_json(path, {"a": 1})
+    assert json.loads(path.read_text()) == {"a": 1} and list(path.parent.iterdir()) == [path]

@@ -1,0 +1,119 @@
+"""The runner refuses what cannot be right and judges by the last cell; notebooks keep form."""
+
+import importlib.util
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
+
+
+def load(name):
+    spec = importlib.util.spec_from_file_location(f"notebooks_{name}", NOTEBOOKS / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+run, normalise = load("run"), load("normalise")
+
+PARAMETERS = 'PROFILE: str = "smoke"\nSEED: int = 0\nDATA_DIR: str = "d"\nOUT_DIR: str = "o"'
+DONE = (
+    "import json, pathlib\n"
+    "pathlib.Path(OUT_DIR, 'a.done.json').write_text(json.dumps({'status': 'done'}))"
+)
+
+
+def notebook(folder, *sources, parameters=PARAMETERS, name="a"):
+    cells = [new_markdown_cell("# A"), new_code_cell(parameters), *map(new_code_cell, sources)]
+    cells[1].metadata["tags"] = ["parameters"]
+    python = {"kernelspec": {"name": "python3", "language": "python", "display_name": "Python 3"}}
+    nbformat.write(new_notebook(cells=cells, metadata=python), folder / f"{name}.ipynb")
+
+
+@pytest.mark.parametrize(
+    "arguments, sentence",
+    [
+        (["b"], "There is no notebook 'b': choose from a."),
+        (["-p", "PROFIL", "smoke"], "a has no parameter 'PROFIL': it has PROFILE, SEED, DATA_DIR"),
+        (["-p", "SEED", "one"], "a takes SEED as int, and 'one' is none."),
+    ],
+)
+def test_the_runner_refuses_before_a_kernel_starts(tmp_path, capsys, arguments, sentence):
+    notebook(tmp_path, "open('ran', 'w')")
+    assert run.main(arguments, tmp_path) == 2
+    assert sentence in capsys.readouterr().err
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_notebook_without_parameters_is_refused(tmp_path, capsys):
+    notebook(tmp_path)
+    untagged = nbformat.read(tmp_path / "a.ipynb", 4)
+    untagged.cells[1].metadata = {}
+    nbformat.write(untagged, tmp_path / "a.ipynb")
+    assert run.main([], tmp_path) == 2
+    assert "a has no cell tagged 'parameters'" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_success_is_the_file_written_last(tmp_path, capsys):
+    out = tmp_path / "out"
+    notebook(tmp_path, DONE)
+    assert run.main(["-p", "OUT_DIR", str(out)], tmp_path) == 0
+    notebook(tmp_path, "1")  # an old done file must not count
+    assert run.main(["-p", "OUT_DIR", str(out)], tmp_path) == 1
+    assert "It ended without writing" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_failing_cell_is_told_in_one_sentence(tmp_path, capsys):
+    notebook(tmp_path, "raise ValueError('There is no profile.')", DONE)
+    assert run.main(["-p", "OUT_DIR", str(tmp_path / "out")], tmp_path) == 1
+    assert "ValueError in cell 3: There is no profile. The copy is" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_an_unknown_profile_ends_the_notebook_with_its_sentence(tmp_path, capsys):
+    arguments = ["00_start_here", "-p", "PROFILE", "huge", "-p", "OUT_DIR", str(tmp_path)]
+    assert run.main(arguments) == 1
+    sentence = "There is no profile 'huge': choose one of smoke, laptop, paper."
+    assert sentence in capsys.readouterr().err
+    assert not (tmp_path / "00_start_here.done.json").exists()
+
+
+def test_a_warning_of_ours_is_recognised():
+    assert run.OURS.search("/home/x/tvnet/data/refer.py:3: UserWarning: odd")
+    assert not run.OURS.search("/lib/torch/nn/functional.py:3: UserWarning: odd")
+
+
+def test_normalising_twice_changes_nothing(tmp_path):
+    notebook(tmp_path, "1", "1")
+    path = tmp_path / "a.ipynb"
+    dirty = nbformat.read(path, 4)
+    dirty.cells[2].outputs = [nbformat.v4.new_output("stream", text="hello")]
+    dirty.cells[2].metadata["collapsed"] = True
+    nbformat.write(dirty, path)
+    assert normalise.main(["--check", str(path)]) == 1
+    assert normalise.main([str(path)]) == 0
+    assert normalise.main(["--check", str(path)]) == 0
+    clean = nbformat.read(path, 4)
+    assert clean.cells[1].metadata == {"tags": ["parameters"]}
+    assert clean.cells[2].outputs == [] and clean.cells[2].metadata == {}
+    assert len({cell["id"] for cell in clean.cells}) == len(clean.cells)
+
+
+@pytest.mark.parametrize("path", sorted(NOTEBOOKS.glob("*.ipynb")), ids=lambda p: p.stem)
+def test_committed_notebooks_keep_the_rules(path):
+    import papermill
+
+    assert normalise.normalised(path.read_text()) == path.read_text()
+    parameters = papermill.inspect_notebook(str(path))
+    assert list(parameters)[:4] == ["PROFILE", "SEED", "DATA_DIR", "OUT_DIR"]
+    assert all(entry["inferred_type_name"] in run.TYPES for entry in parameters.values())
+    code = [cell for cell in nbformat.read(path, 4).cells if cell.cell_type == "code"]
+    assert f'notebook_done("{path.stem}", OUT_DIR)' in code[-1].source
+    lines = [len(cell.source.splitlines()) for cell in code]
+    assert max(lines) <= 25 and sorted(lines)[len(lines) // 2] <= 7
+    assert "cuda()" not in "".join(cell.source for cell in code)

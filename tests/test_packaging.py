@@ -1,0 +1,108 @@
+"""One place for each fact: dependencies, the house and its floors, the ledger, sizes of files."""
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+SOURCES = sorted(
+    path
+    for folder in ("tvnet", "data_setup", "tests", "notebooks")
+    for path in (ROOT / folder).rglob("*.py")
+    if ".ipynb_checkpoints" not in path.parts
+)
+# Each room and what it may import from the package; a room stands above all that it imports.
+ROOMS = {
+    "tvnet.settings": (),
+    "tvnet.data": ("tvnet.data", "tvnet.settings"),
+    "tvnet.model": ("tvnet.model", "tvnet.settings"),
+    "tvnet.retrieval": ("tvnet.retrieval", "tvnet.model.backbone", "tvnet.data", "tvnet.settings"),
+    "tvnet.experiment": (
+        "tvnet.experiment", "tvnet.retrieval", "tvnet.model", "tvnet.data", "tvnet.settings",
+    ),
+    "tvnet.course": ("tvnet",),
+    "data_setup": ("data_setup",),
+}  # fmt: skip
+LIGHT = ("torch", "torchvision", "numpy", "PIL", "safetensors", "tqdm", "tvnet")
+
+
+def project():
+    return tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
+def imports(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module
+
+
+def test_environment_equals_pyproject():
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
+    pip = environment[-1]["pip"]
+    assert pip == [*project()["dependencies"], "--editable ."]
+    assert environment[0] == "python" + project()["requires-python"]
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_nothing_imports_upwards(room):
+    folder = ROOT / room.replace(".", "/")
+    files = folder.rglob("*.py") if folder.is_dir() else [folder.with_suffix(".py")]
+    for path in files:
+        for name in imports(path):
+            if name.split(".")[0] in ("tvnet", "data_setup"):
+                assert name.startswith(ROOMS[room] or ("-",)), f"{path} imports {name}"
+
+
+def test_data_setup_knows_no_torch():
+    for path in (ROOT / "data_setup").rglob("*.py"):
+        assert not {"torch", "torchvision", "tvnet"} & {n.split(".")[0] for n in imports(path)}
+
+
+def test_training_and_evaluation_need_only_six_libraries():
+    """Trains and evaluates nothing here, but imports all of it with every other library blocked."""
+    script = f"""
+import sys
+allowed = set(sys.stdlib_module_names) | set({LIGHT!r})
+class Block:
+    def find_spec(self, name, path=None, target=None):
+        if name in ("faiss", "transformers", "sklearn", "scipy", "pycocotools", "ipywidgets",
+                    "matplotlib", "seaborn", "papermill", "yaml", "pandas"):
+            raise ImportError(name + " is blocked")
+sys.meta_path.insert(0, Block())
+import tvnet, tvnet.experiment.training, tvnet.experiment.evaluation, tvnet.experiment.ablation
+import tvnet.data.dataset, tvnet.experiment.trained
+"""
+    subprocess.run([sys.executable, "-c", script], check=True, cwd=ROOT)
+
+
+def test_files_are_short():
+    long = {p.name: n for p in SOURCES if (n := len(p.read_text().splitlines())) > 335}
+    assert not long
+
+
+def test_every_ledger_number_in_the_code_is_explained_and_used():
+    ledger = yaml.safe_load((ROOT / "tvnet" / "course" / "ledger.yaml").read_text())
+    explained = [entry["id"] for entry in ledger]
+    assert len(set(explained)) == len(explained)
+    assert all(set(e) == {"id", "topic", "paper", "ours", "why", "cost"} for e in ledger)
+    code = "".join(p.read_text() for p in (ROOT / "tvnet").rglob("*.py"))
+    used = {int(n) for n in re.findall(r"\bD(\d+)\b", code)}
+    assert used == set(explained)
+
+
+def test_top_level_is_the_house():
+    folders = {"notebooks", "tvnet", "data_setup", "tests"}
+    files = {"environment.yml", "README.md", "pyproject.toml", "Makefile", "LICENSE"}
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True)
+    top = {line.split("/")[0] for line in listed.stdout.split("\n") if line}
+    if not top:
+        pytest.skip("not a git checkout, so no list of the project's own files")
+    assert {name for name in top if not name.startswith(".")} == folders | files | {"CITATION.cff"}

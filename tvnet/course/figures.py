@@ -1,0 +1,78 @@
+"""The pictures of the course: Table 1 as a plot, and a panel in the manner of Fig. 5."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tvnet.course.table1 import HEADINGS, SIZES, by_seed, paper_table
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def plot_table1(results: list[dict], columns: tuple[str, ...], evaluator: str = "clean") -> Figure:
+    """Rows against columns, ours (mean, bars one sd, one dot a seed) and the paper's value.
+
+    One line of panels for All, one for Small. Colour-blind safe.
+    """
+    import matplotlib.pyplot as plt
+    import seaborn as sns
+
+    sns.set_theme(style="whitegrid", palette="colorblind")
+    paper = paper_table()
+    rows = [row for row in by_seed(results, "all", evaluator) if row in paper["all"]]
+    figure, axes = plt.subplots(
+        len(SIZES), len(columns), figsize=(3.4 * len(columns), 5.2), sharey=True, squeeze=False
+    )
+    for line, size in zip(axes, SIZES, strict=True):
+        ours = by_seed(results, size, evaluator)
+        for ax, column in zip(line, columns, strict=True):
+            values = [(row, seed[column]) for row in rows for seed in ours[row].values()]
+            names, scores = [v[0] for v in values], [v[1] for v in values]
+            sns.pointplot(x=scores, y=names, errorbar="sd", linestyle="none", ax=ax, label="ours")
+            sns.stripplot(x=scores, y=names, color="grey", size=3, ax=ax, legend=False)
+            k = paper["columns"].index(column)
+            printed = [paper[size][row][k] for row in rows]
+            ax.plot(printed, range(len(rows)), "D", mfc="none", color="C3", label="paper")
+            ax.set(title=f"{HEADINGS[column]}, {size}", xlabel="per cent", ylabel="")
+            ax.legend().set_visible(False)
+    axes[0, 0].legend(loc="best", fontsize=8)
+    figure.tight_layout()
+    return figure
+
+
+def overlay(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """The image in its colours inside the mask, grey and dark outside. image (H, W, 3) uint8."""
+    grey = image.mean(axis=2, keepdims=True) * 0.35 + 30
+    return np.where(mask[..., None], image, grey).astype(np.uint8)
+
+
+def panel(
+    lines: list[tuple[str, np.ndarray, dict[str, np.ndarray]]], titles: dict[str, str] | None = None
+) -> Figure:
+    """One line a referent: the image, then one overlay per named mask (Fig. 5).
+
+    lines: (expression, image (H, W, 3) uint8, {column: mask (H, W) bool}).
+    """
+    import matplotlib.pyplot as plt
+
+    columns = list(lines[0][2])
+    figure, axes = plt.subplots(
+        len(lines),
+        len(columns) + 1,
+        figsize=(2.3 * (len(columns) + 1), 2.0 * len(lines)),
+        squeeze=False,
+    )
+    for line, (expression, image, masks) in zip(axes, lines, strict=True):
+        line[0].imshow(image)
+        line[0].set_title(f"“{expression}”", fontsize=8, loc="left")
+        for ax, column in zip(line[1:], columns, strict=True):
+            ax.imshow(overlay(image, masks[column]))
+    for ax, column in zip(axes[0, 1:], columns, strict=True):
+        ax.set_title((titles or {}).get(column, column), fontsize=9)
+    for ax in axes.flat:
+        ax.axis("off")
+    figure.tight_layout()
+    return figure

@@ -1,0 +1,170 @@
+"""Our Table 1 beside the paper's: means and spreads over seeds, and which directions hold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean, stdev
+
+from tvnet.experiment.metrics import THRESHOLDS, figures
+
+SIZES = ("all", "small")
+HEADINGS = {f"prec_{x}": f"Prec@{x}" for x in THRESHOLDS} | {"overall_iou": "overall IoU"}
+COLUMNS = tuple(HEADINGS)
+LATER = "CMPC"  # its row is the paper's alone until the rivals are built
+STEPS = (
+    ("Baseline", "Baseline+RES"),
+    ("Baseline+RES", "Baseline+RES+Cct"),
+    ("Baseline+RES+Cct", "Baseline+RES+AMF"),
+    ("Baseline", "Baseline+RES+AMF"),
+)
+
+
+def paper_table() -> dict:
+    """Table 1 as printed: {"columns": [...], "all": {row: [...]}, "small": {...}}."""
+    import yaml
+
+    text = (Path(__file__).parent / "paper_tables.yaml").read_text()
+    return yaml.safe_load(text)["table1"]
+
+
+def by_seed(results: list[dict], size: str, evaluator: str) -> dict[str, dict[int, dict]]:
+    """{row: {seed: {column: per cent}}} of one size bin and evaluator."""
+    table: dict[str, dict[int, dict]] = {}
+    for result in results:
+        count = result["metrics"][evaluator][size]
+        table.setdefault(result["row"], {})[result["seed"]] = figures(count)
+    return table
+
+
+def spread(values: list[float]) -> tuple[float, float]:
+    """Mean and sample standard deviation (NaN for one value)."""
+    return mean(values), stdev(values) if len(values) > 1 else float("nan")
+
+
+def cell(values: list[float]) -> str:
+    """ "mean ± sd", or the one value."""
+    return f"{values[0]:.1f}" if len(values) == 1 else "{:.1f} ± {:.1f}".format(*spread(values))
+
+
+def markdown(results: list[dict], evaluator: str = "clean", with_paper: bool = True) -> str:
+    """The table as Markdown: ours as mean +- sd over seeds, the paper's row under each."""
+    paper = paper_table()
+    head = ["size", "row", "from", "seeds", *HEADINGS.values()]
+    lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
+    for size in SIZES:
+        ours = by_seed(results, size, evaluator)
+        rows = [LATER, *ours] if with_paper else list(ours)
+        for row in rows:
+            if row in ours:
+                seeds = ours[row].values()
+                cells = [cell([seed[column] for seed in seeds]) for column in COLUMNS]
+                lines.append(f"| {size} | {row} | ours | {len(seeds)} | {' | '.join(cells)} |")
+            else:
+                blank = " | ".join("" for _ in COLUMNS)
+                lines.append(f"| {size} | {row} | ours (not built yet) | | {blank} |")
+            if with_paper and row in paper[size]:
+                cells = " | ".join(f"{value:.2f}" for value in paper[size][row])
+                lines.append(f"| {size} | {row} | paper | 1 | {cells} |")
+    return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class Direction:
+    """One step of Table 1 in one column: the paper's difference, ours per seed, and a verdict."""
+
+    size: str
+    step: tuple[str, str]
+    column: str
+    paper: float
+    ours: tuple[float, ...]
+
+    @property
+    def verdict(self) -> str:
+        """ "holds" or "opposite" only if every seed agrees and the mean exceeds twice its
+        standard error; else "undecided"."""
+        m, sd = spread(list(self.ours))
+        agree = all(d > 0 for d in self.ours) or all(d < 0 for d in self.ours)
+        if len(self.ours) < 2 or not agree or abs(m) <= 2 * sd / len(self.ours) ** 0.5:
+            return "undecided"
+        return "holds" if m * self.paper > 0 else "opposite"
+
+
+def directions(
+    results: list[dict],
+    columns: tuple[str, ...] = ("prec_0.5", "prec_0.9", "overall_iou"),
+    evaluator: str = "clean",
+) -> list[Direction]:
+    """Every step of Table 1, paired by seed: same data order, same budget."""
+    paper, found = paper_table(), []
+    for size in SIZES:
+        ours = by_seed(results, size, evaluator)
+        for before, after in STEPS:
+            seeds = sorted(ours.get(before, {}).keys() & ours.get(after, {}).keys())
+            if not seeds:
+                continue
+            for column in columns:
+                k = paper["columns"].index(column)
+                printed = paper[size][after][k] - paper[size][before][k]
+                differences = (ours[after][s][column] - ours[before][s][column] for s in seeds)
+                step = (before, after)
+                found.append(Direction(size, step, column, round(printed, 2), tuple(differences)))
+    return found
+
+
+def directions_markdown(found: list[Direction]) -> str:
+    """The directions as a Markdown table, ours as mean +- sd over seeds."""
+    head = "| size | step | column | paper | ours | verdict |"
+    lines = [head, "|" + " --- |" * 6]
+    for d in found:
+        m, sd = spread(list(d.ours))
+        step = f"{d.step[0]} → {d.step[1]}"
+        ours = f"{m:+.1f} ± {sd:.1f}"
+        lines.append(
+            f"| {d.size} | {step} | {HEADINGS[d.column]} | {d.paper:+.2f} | {ours} | {d.verdict} |"
+        )
+    return "\n".join(lines)
+
+
+def in_words(found: list[Direction]) -> str:
+    """Which directions of the paper hold here, as sentences."""
+    sentences = []
+    for verdict, text in (
+        ("holds", "The paper's direction holds for"),
+        ("opposite", "We measure the opposite for"),
+        ("undecided", "Our seeds do not decide"),
+    ):
+        chosen = [d for d in found if d.verdict == verdict]
+        named = "; ".join(
+            f"{d.step[0]} → {d.step[1]} in {HEADINGS[d.column]} ({d.size})" for d in chosen
+        )
+        sentences.append(
+            f"{text} {len(chosen)} of {len(found)}" + (f": {named}." if named else ".")
+        )
+    return "\n\n".join(sentences)
+
+
+def summary(results: list[dict]) -> dict:
+    """What is worth keeping of an ablation: integer counters, settings, seconds, provenance."""
+    kept = ("row", "seed", "parameters", "seconds", "metrics")
+    first = results[0]
+    return {
+        "profile": first["settings"]["profile"],
+        "dataset": first["settings"]["data"]["dataset"],
+        "split": first["settings"]["data"]["eval_split"],
+        "training": first["settings"]["training"] | {"blind": "see row"},
+        "world": first["data"],
+        "runs": [{name: result[name] for name in kept} for result in results],
+        "provenance": first["provenance"],
+    }
+
+
+def swaps_markdown(swaps: dict[str, dict]) -> str:
+    """One trained model under each retrieval control, as a Markdown table."""
+    lines = ["| retrieved image | Prec@0.5 | Prec@0.9 | overall IoU |", "|" + " --- |" * 4]
+    for control, count in swaps.items():
+        table = figures(count)
+        name = "as retrieved" if control == "none" else control
+        cells = (table["prec_0.5"], table["prec_0.9"], table["overall_iou"])
+        lines.append(f"| {name} | " + " | ".join(f"{value:.1f}" for value in cells) + " |")
+    return "\n".join(lines)
