@@ -1,6 +1,7 @@
 """The runner refuses what cannot be right and judges by the last cell; notebooks keep form."""
 
 import importlib.util
+import json
 from pathlib import Path
 
 import nbformat
@@ -17,7 +18,7 @@ def load(name):
     return module
 
 
-run, normalise = load("run"), load("normalise")
+run, normalise, publish = load("run"), load("normalise"), load("publish")
 
 PARAMETERS = 'PROFILE: str = "smoke"\nSEED: int = 0\nDATA_DIR: str = "d"\nOUT_DIR: str = "o"'
 DONE = (
@@ -117,3 +118,9 @@ def test_committed_notebooks_keep_the_rules(path):
     lines = [len(cell.source.splitlines()) for cell in code]
     assert max(lines) <= 25 and sorted(lines)[len(lines) // 2] <= 7
     assert "cuda()" not in "".join(cell.source for cell in code)
+
+
+def test_the_readme_shows_the_published_table():
+    summary = json.loads(publish.RESULTS.read_text())
+    readme = publish.README.read_text()
+    assert readme == publish.with_block(readme, publish.readme_block(summary))
