@@ -14,7 +14,7 @@ from tvnet.data.neighbours import Neighbours
 from tvnet.data.words import Vocabulary
 from tvnet.experiment.features import CachedFeatures
 from tvnet.experiment.prepare import Prepared
-from tvnet.model.backbone import Backbone
+from tvnet.model.backbone import DeepLab
 from tvnet.settings import settings
 
 torch.set_num_threads(1)  # tiny tensors: a second thread only gets in the way
@@ -108,7 +108,7 @@ def ready(tiny_root, tmp_path_factory):
     data = refer.read(tiny_root, "unc+")
     torch.manual_seed(0)
     chosen = settings("smoke")
-    backbone = Backbone(chosen.backbone).freeze()
+    backbone = DeepLab(chosen.backbone).freeze()
     queries = sorted(s.sent_id for split in data.splits for s in data.samples(split))
     n = len(queries)
     other = np.array([1 + q // 20 % 5 for q in queries])
@@ -123,4 +123,5 @@ def ready(tiny_root, tmp_path_factory):
         store(data, cache / "masks.npz"),
         CachedFeatures(backbone, data, chosen.data.size, cache / "maps.bf16"),
         neighbours,
+        start={},
     )

@@ -5,10 +5,13 @@ import re
 import subprocess
 import sys
 import tomllib
+from dataclasses import is_dataclass
 from pathlib import Path
 
 import pytest
 import yaml
+
+import tvnet
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = sorted(
@@ -22,7 +25,10 @@ ROOMS = {
     "tvnet.settings": (),
     "tvnet.data": ("tvnet.data", "tvnet.settings"),
     "tvnet.model": ("tvnet.model", "tvnet.settings"),
-    "tvnet.retrieval": ("tvnet.retrieval", "tvnet.model.backbone", "tvnet.data", "tvnet.settings"),
+    "tvnet.retrieval": (
+        "tvnet.retrieval", "tvnet.model.backbone", "tvnet.model.pretrained", "tvnet.data",
+        "tvnet.settings",
+    ),
     "tvnet.experiment": (
         "tvnet.experiment", "tvnet.retrieval", "tvnet.model", "tvnet.data", "tvnet.settings",
     ),
@@ -92,7 +98,11 @@ def test_every_ledger_number_in_the_code_is_explained_and_used():
     ledger = yaml.safe_load((ROOT / "tvnet" / "course" / "ledger.yaml").read_text())
     explained = [entry["id"] for entry in ledger]
     assert len(set(explained)) == len(explained)
-    assert all(set(e) == {"id", "topic", "paper", "ours", "why", "cost"} for e in ledger)
+    keys = {"id", "setting", "topic", "paper", "ours", "why", "cost"}
+    assert all(set(e) == keys for e in ledger)
+    parts = vars(tvnet.settings("paper")).values()
+    known = {name for part in parts if is_dataclass(part) for name in vars(part)} | {"none"}
+    assert {name for e in ledger for name in e["setting"].split(", ")} <= known
     code = "".join(p.read_text() for p in (ROOT / "tvnet").rglob("*.py"))
     used = {int(n) for n in re.findall(r"\bD(\d+)\b", code)}
     assert used == set(explained)

@@ -1,5 +1,6 @@
 """The loop: schedule, decay groups, loss, order, controls, and one batch learned by heart."""
 
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -14,11 +15,14 @@ from tvnet.experiment.evaluation import clean, evaluate, parity
 from tvnet.experiment.training import (
     batches,
     blindfold,
+    device_of,
     learning_rate,
     loss_of,
     parameter_groups,
     train,
 )
+from tvnet.model.backbone import DeepLab
+from tvnet.model.pretrained import load_backbone
 from tvnet.model.tvnet import TVNet
 from tvnet.settings import TrainingSettings, settings
 
@@ -34,10 +38,11 @@ def test_learning_rate_of_prior_code():
 
 def test_decay_falls_on_kernels_of_convolutions_and_linear_maps_only():
     model = TVNet(SMOKE, 30)
-    decayed, free = parameter_groups(model, 5e-4)
+    frozen = DeepLab(SMOKE.backbone).freeze()
+    decayed, free = parameter_groups(model, frozen, SMOKE.training)
     names = {id(p): name for name, p in model.named_parameters()}
     touched = {names[id(p)] for p in decayed["params"]}
-    assert "enrichment.5.W1.weight" in touched and "score.weight" in touched
+    assert "enrichment.level.5.W1.weight" in touched and "head.score.weight" in touched
     for part in ("lstm", "embedding", "bias", "norm", "conv_lstm"):
         assert not any(part in name for name in touched), part
     assert len(decayed["params"]) + len(free["params"]) == len(list(model.parameters()))
@@ -85,13 +90,26 @@ def test_same_seed_same_weights(ready):
     first, again, other = (train(short, dataset, ready.features, s) for s in (3, 3, 4))
     pairs = zip(first.parameters(), again.parameters(), strict=True)
     assert all(torch.equal(a, b) for a, b in pairs)
-    assert not torch.equal(first.score.weight, other.score.weight)
+    assert not torch.equal(first.head.score.weight, other.head.score.weight)
 
 
 def test_a_loss_that_is_not_finite_stops_and_names_the_step(ready):
     wild = replace(SMOKE, training=replace(SMOKE.training, steps=9, batch=2, learning_rate=1e30))
     with pytest.raises(FloatingPointError, match=r"at step \d+ \(sentences .*lower the learning"):
         train(wild, ready.dataset(wild, "train"), ready.features, 0)
+
+
+def test_words_that_are_unknown_and_expressions_that_are_cut_are_counted(ready):
+    table = ready.unknown_words(max_words=20)
+    assert set(table) == set(ready.data.splits)
+    assert table["train"] == {"words": 0.0, "sentences": 0.0, "cut": 0.0}
+    assert ready.unknown_words(max_words=1)["train"]["cut"] > 0
+    assert len(ready.vocabulary.encode("red " * 1000, 20)) == 20
+    ready.vocabulary.ids.pop("red")
+    try:
+        assert ready.unknown_words(max_words=20)["train"]["words"] > 0
+    finally:
+        ready.vocabulary.ids["red"] = ready.vocabulary.words.index("red")
 
 
 @pytest.mark.slow
@@ -119,6 +137,51 @@ def test_one_batch_is_learned_by_heart(ready, row):
         guess = model(V_in, V_sim, batch.words, batch.lengths, valid) > 0
     both, either = (guess & batch.mask).sum((1, 2, 3)), (guess | batch.mask).sum((1, 2, 3))
     assert (both / either > 0.9).all(), both / either
+
+
+@pytest.mark.slow
+def test_the_papers_size_learns_two_sentences():
+    """320 px, ResNet-101, d_m 500: the loss of two samples falls at each of two steps."""
+    torch.manual_seed(0)
+    torch.set_num_threads(os.cpu_count())
+    paper = settings("paper")
+    paper = replace(paper, backbone=replace(paper.backbone, weights="random"))
+    backbone, model = load_backbone(paper.backbone), TVNet(paper, 30)
+    groups = parameter_groups(model, backbone, paper.training)
+    optimiser = torch.optim.Adam(groups, lr=5e-5, fused=True)
+    mask = torch.zeros(2, 1, 320, 320, dtype=torch.bool)
+    mask[0, :, 40:120, 200:280] = mask[1, :, 200:300, 20:90] = True
+    with torch.no_grad():
+        both = backbone(torch.randint(0, 256, (2, 3, 320, 320), dtype=torch.uint8))
+        both = {name: V / V.std() for name, V in both.items()}  # untrained maps are far too large
+    swapped = {name: V.flip(0) for name, V in both.items()}  # each picture enriches the other
+    losses = []
+    for _ in range(3):
+        logits = model(both, swapped, torch.tensor([[4, 5], [6, 7]]), torch.tensor([2, 1]))
+        losses.append(loss_of(logits, mask))
+        if len(losses) < 3:
+            optimiser.zero_grad()
+            losses[-1].backward()
+            optimiser.step()
+    torch.set_num_threads(1)
+    assert losses[0] > losses[1] > losses[2], losses
+
+
+def test_a_device_is_found_by_name():
+    best = "cuda" if torch.cuda.is_available() else "cpu"
+    assert device_of("cpu").type == "cpu" and device_of("auto").type == best
+
+
+def test_bfloat16_training_stays_close_to_float32(ready):
+    def losses(precision):
+        budget = replace(SMOKE.training, steps=3, batch=2, precision=precision)
+        chosen, found = replace(SMOKE, training=budget), []
+        dataset = ready.dataset(chosen, "train")
+        train(chosen, dataset, ready.features, 0, report=lambda _, loss: found.append(loss))
+        return found
+
+    exact, low = losses("float32"), losses("bfloat16")
+    assert exact != low and low == pytest.approx(exact, rel=0.02)
 
 
 def test_evaluation_counts_every_sentence_once(ready):

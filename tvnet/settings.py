@@ -29,7 +29,8 @@ class BackboneSettings:
     width: int = 64
     expansion: int = 4
     blocks: tuple[int, int, int, int] = (3, 4, 23, 3)
-    weights: str = ""  # a .safetensors file, or "miniref": the shipped ones
+    weights: str = "deeplab-voc"  # D27: a name of model/pretrained.py, or "random" for tests
+    train_from: str = "none"  # D26: "none" | "res3" | "res4" | "res5"
 
     @property
     def channels(self) -> dict[str, int]:
@@ -39,16 +40,81 @@ class BackboneSettings:
 
 @dataclass(frozen=True)
 class ModelSettings:
-    """Sizes and open choices of section 3 of the paper."""
+    """Sizes and open choices of section 3 of the paper: the default first, then the others."""
 
     enrichment: bool = True  # RES, Eq. 1 and 2
     high_resolution: str = "amf"  # "none" | "cct" | "amf" (Table 1)
+    upsampling: str = "legacy"  # D38: "legacy" | "half_pixel"
+    # Words
+    words: str = "glove"  # D41: "glove" | "random"
     d_words: int = 300
     d_s: int = 1000  # LSTM state, P4.1
+    # RES
+    gate: str = "channel"  # D1: "channel" | "position"
+    scale_attention: bool = True  # D2
+    inner: str = "half"  # D3: "half" | "full" of d_l
+    W3: str = "zero"  # D4: "zero" | "glorot" | "bottleneck"
+    shared_enrichment: bool = False  # D5
+    mask_padding: bool = True  # D6
+    # Cross-modal fusion
+    unit_length: bool = True  # D7
+    rank: int = 1  # D8: products that are summed; MUTAN has 5, with tanh
+    tanh: bool = False  # D8
     d_m: int = 500  # D9
+    lateral_kernel: int = 1  # D10: 1 | 3
+    exchange_rounds: int = 1  # D11: 1 | 2
+    gate_text: str = "s"  # D12: "s" | "words"
+    conv_lstm: str = "cmpc"  # D13: "cmpc" | "plain"
+    level_order: tuple[int, ...] = (3, 4, 5)  # D13
+    peephole_elsewhere: str = "resize"  # D14: "resize" | "off"
+    # AMF and Cct
     d_hr: int = 256  # D15: channels of C_HR and V2'
+    amf_kernel: int = 3  # D16: 3 | 1
+    amf_norm: str = "group"  # D17: "group" | "batch" | "instance"
     norm_groups: int = 32  # D17
-    exchange_rounds: int = 1  # D11
+    compare_at: str = "high"  # D18: "high" | "low" resolution inside A2
+    amf_gate: str = "conv"  # D19: "conv" | "stack"
+    V2_input: str = "raw"  # D20: "raw" | "unit" | "reduced"
+    d_fine: int | None = None  # D21: channels of M_fine'; None: d_m
+    # Head
+    score_kernel: int = 3  # D22: 3 | 1
+    head: str = "x2 conv"  # D23: "x2 conv" | "conv" | "x2 conv x2 conv"
+
+    def __post_init__(self):
+        for name, allowed in CHOICES.items():
+            value = getattr(self, name)
+            if value not in allowed:
+                listed = ", ".join(repr(choice) for choice in allowed)
+                raise ValueError(f"{name} is {value!r}: choose one of {listed}.")
+        if not self.level_order or set(self.level_order) - {3, 4, 5}:
+            raise ValueError(f"level_order is {self.level_order}: name levels 3, 4 and 5 only.")
+        grouped = self.high_resolution == "amf" and self.amf_norm == "group"
+        if grouped and self.d_hr % self.norm_groups:
+            raise ValueError(
+                f"d_hr {self.d_hr} is no multiple of norm_groups {self.norm_groups}: change one."
+            )
+
+
+# What the named choices may be; the first is the default of the paper profile.
+CHOICES = {
+    "high_resolution": ("amf", "cct", "none"),
+    "upsampling": ("legacy", "half_pixel"),
+    "words": ("glove", "random"),
+    "gate": ("channel", "position"),
+    "inner": ("half", "full"),
+    "W3": ("zero", "glorot", "bottleneck"),
+    "lateral_kernel": (1, 3),
+    "gate_text": ("s", "words"),
+    "conv_lstm": ("cmpc", "plain"),
+    "peephole_elsewhere": ("resize", "off"),
+    "amf_kernel": (3, 1),
+    "amf_norm": ("group", "batch", "instance"),
+    "compare_at": ("high", "low"),
+    "amf_gate": ("conv", "stack"),
+    "V2_input": ("raw", "unit", "reduced"),
+    "score_kernel": (3, 1),
+    "head": ("x2 conv", "conv", "x2 conv x2 conv"),
+}
 
 
 @dataclass(frozen=True)
@@ -73,6 +139,8 @@ class TrainingSettings:
     power: float = 0.9
     weight_decay: float = 5e-4
     blind: str = "none"  # controls: "none" | "language" | "image"
+    backbone_rate: float = 1.0  # D26: the trained backbone's learning rate over the others'
+    precision: str = "float32"  # D37: "float32" | "bfloat16" autocast
     cache_features: bool = False  # keep the frozen backbone's maps on disk, or recompute them
 
 
@@ -97,7 +165,7 @@ def fingerprint(values: dict) -> str:
 
 _SMALL = dict(
     backbone=BackboneSettings(width=16, expansion=1, blocks=(2, 2, 3, 2), weights="miniref"),
-    model=ModelSettings(d_words=48, d_s=64, d_m=48, d_hr=16, norm_groups=4),
+    model=ModelSettings(words="random", d_words=48, d_s=64, d_m=48, d_hr=16, norm_groups=4),
 )
 
 PROFILES = {

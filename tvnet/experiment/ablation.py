@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
-import os
 import time
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import Future, as_completed
 from dataclasses import replace
 from pathlib import Path
 
-import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from tqdm import tqdm
 
+from tvnet.experiment.checkpoint import save, save_tensors
 from tvnet.experiment.evaluation import evaluate
 from tvnet.experiment.metrics import BINS, counters
 from tvnet.experiment.prepare import prepare
+from tvnet.experiment.processes import workers
 from tvnet.experiment.results import provenance, write_json
-from tvnet.experiment.training import train
-from tvnet.model.tvnet import TVNet
+from tvnet.experiment.training import device_of, train
+from tvnet.model.pretrained import LEAK
 from tvnet.settings import Settings, as_dict, fingerprint
 
 ROWS = {
@@ -52,7 +51,9 @@ def run_folder(settings: Settings, row: str, seed: int, out_dir: Path, world: st
     return Path(out_dir) / "runs" / f"{settings.profile}-{row.lower()}-seed{seed}-{key}"
 
 
-def train_trunk(settings: Settings, seed: int, data_dir: Path, out_dir: Path) -> Path:
+def train_trunk(
+    settings: Settings, seed: int, data_dir: Path, out_dir: Path, device: str = "cpu"
+) -> Path:
     """The weights of the Baseline from which all rows of a seed go on, made if not there (D40)."""
     chosen = row_settings(settings, TRUNK)
     ready = prepare(chosen, data_dir, out_dir)
@@ -61,45 +62,44 @@ def train_trunk(settings: Settings, seed: int, data_dir: Path, out_dir: Path) ->
     if not path.is_file():
         dataset = ready.dataset(chosen, chosen.data.train_split)
         last = chosen.training.trunk_steps
-        save_model(train(chosen, dataset, ready.features, seed, last=last), path)
+        model = train(chosen, dataset, ready.features, seed, ready.start, last=last, device=device)
+        save_tensors(model, path)
     return path
 
 
-def save_model(model: TVNet, path: Path) -> None:
-    """Write aside, then rename."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(f".part{os.getpid()}")
-    save_file({name: t.contiguous() for name, t in model.state_dict().items()}, part)
-    os.replace(part, path)
-
-
-def run(settings: Settings, row: str, seed: int, data_dir: Path, out_dir: Path) -> Path:
+def run(
+    settings: Settings, row: str, seed: int, data_dir: Path, out_dir: Path, device: str = "cpu"
+) -> Path:
     """Train and evaluate one row with one seed; the run's folder. A finished run is left alone.
 
-    Writes model.safetensors and, last, result.json: integer counters per evaluator and size bin.
+    Writes a checkpoint and, last, result.json: integer counters per evaluator and size bin.
     """
     chosen = row_settings(settings, row)
     ready = prepare(chosen, data_dir, out_dir)
     folder = run_folder(settings, row, seed, out_dir, ready.data.fingerprint)
     if (folder / "result.json").is_file():
         return folder
-    trunk = None
-    if chosen.training.trunk_steps:
-        trunk = load_file(train_trunk(settings, seed, data_dir, out_dir))
-    started = time.perf_counter()
+    start, first = ready.start, chosen.training.trunk_steps
+    if first:
+        start = load_file(train_trunk(settings, seed, data_dir, out_dir, device))
+    began = time.perf_counter()
     dataset = ready.dataset(chosen, chosen.data.train_split)
     losses: list[float] = []
     model = train(
-        chosen, dataset, ready.features, seed, trunk, report=lambda _, x: losses.append(x)
-    )
+        chosen, dataset, ready.features, seed, start, first,
+        device=device, report=lambda _, loss: losses.append(loss),
+    )  # fmt: skip
     trained = time.perf_counter()
-    found = evaluate(model, ready.dataset(chosen, chosen.data.eval_split), ready.features)
-    seconds = {"train": trained - started, "evaluate": time.perf_counter() - trained}
+    held_out = ready.dataset(chosen, chosen.data.eval_split)
+    found = evaluate(model, held_out, ready.features, device=device)
+    seconds = {"train": trained - began, "evaluate": time.perf_counter() - trained}
     result = {
         "row": row,
         "seed": seed,
         "settings": as_dict(chosen),
         "data": ready.data.fingerprint,
+        "backbone": LEAK[chosen.backbone.weights],
+        "unknown words": ready.unknown_words(chosen.data.max_words),
         "parameters": model.count_parameters(),
         "loss": [round(x, 2) for x in losses],
         "seconds": {name: round(value, 1) for name, value in seconds.items()},
@@ -107,37 +107,36 @@ def run(settings: Settings, row: str, seed: int, data_dir: Path, out_dir: Path) 
             evaluator: {size_bin: counters(rows.within(size_bin)) for size_bin in BINS}
             for evaluator, rows in found.items()
         },
-        "provenance": provenance(),
+        "provenance": provenance(device),
     }
-    save_model(model, folder / "model.safetensors")
+    save(folder, model, ready.vocabulary, ready.features.backbone)
     write_json(folder / "result.json", result)
     return folder
 
 
-def _alone(task: Callable, *arguments: object) -> object:
-    """One run in a process of its own, on one core: small models waste a second thread."""
-    torch.set_num_threads(1)
-    torch.set_flush_denormal(True)  # numbers below 1e-38 slow a CPU down tenfold
-    return task(*arguments)
-
-
-def ablation(settings: Settings, seeds: Iterable[int], data_dir: Path, out_dir: Path) -> list[dict]:
+def ablation(
+    settings: Settings,
+    seeds: Iterable[int],
+    data_dir: Path,
+    out_dir: Path,
+    device: str = "cpu",
+) -> list[dict]:
     """All rows times all seeds and, with the first seed, the controls; finished runs are read.
 
-    One process a core. Every run is a function of its settings and seed, so their number changes
-    no result.
+    One process a core on a CPU, one on a GPU. Every run is a function of its settings and seed,
+    so the number of processes changes no result.
     """
     data_dir, out_dir, seeds = Path(data_dir), Path(out_dir), list(seeds)
+    device = str(device_of(device))
     for row in ROWS:  # the caches once, before the workers need them
         prepare(row_settings(settings, row), data_dir, out_dir)
     rows = [(row, seed) for seed in seeds for row in reversed(ROWS)]  # the longest first
     controls = [(control, seeds[0]) for control in CONTROLS]
-    spawn = multiprocessing.get_context("spawn")  # a forked torch may hang
     results = []
-    with ProcessPoolExecutor(os.cpu_count(), mp_context=spawn) as pool:
+    with workers(None if device == "cpu" else 1) as pool:
 
         def start(task: Callable, *arguments: object) -> Future:
-            return pool.submit(_alone, task, settings, *arguments, data_dir, out_dir)
+            return pool.submit(task, settings, *arguments, data_dir, out_dir, device)
 
         trunks = [start(train_trunk, seed) for seed in seeds if settings.training.trunk_steps]
         waiting = [start(run, *job) for job in controls]

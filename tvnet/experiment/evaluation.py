@@ -41,13 +41,13 @@ def evaluate(
 
     Raises ValueError naming the referent when a true mask is empty: IoU would not be defined.
     """
-    model.eval()
-    blind = model.settings.training.blind
+    model.to(device).eval()
+    features.backbone.to(device)
     rows: dict[str, list[tuple[int, ...]]] = {name: [] for name in EVALUATORS}
     for start in range(0, len(dataset), batch_size):
         stop = min(start + batch_size, len(dataset))
         batch = collate([dataset[i] for i in range(start, stop)]).to(device)
-        logits = logits_of(model, features, batch, blind)
+        logits = logits_of(model, features, batch)
         for k in range(stop - start):
             sample = dataset.samples[start + k]
             picture = dataset.data.pictures[sample.image_id]

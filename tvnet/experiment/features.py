@@ -36,14 +36,13 @@ def valid_cells(data: ReferData, image_id: int, size: int) -> np.ndarray:
 
 
 class LiveFeatures:
-    """Runs the siamese backbone on the pixels of each batch."""
+    """Runs the siamese backbone on the pixels of each batch, with gradients where it is trained."""
 
     pixels = True  # the data set must deliver images
 
     def __init__(self, backbone: Backbone, data: ReferData, size: int):
         self.backbone, self.data, self.size = backbone, data, size
 
-    @torch.no_grad()
     def __call__(self, batch: Batch) -> tuple[Maps, Maps | None, Tensor | None]:
         if batch.similar is None:
             return self.backbone(batch.image), None, None
@@ -62,6 +61,7 @@ class CachedFeatures:
 
     def __init__(self, backbone: Backbone, data: ReferData, size: int, path: Path):
         """Reads `path`, or computes and writes it first (about 10 ms a picture on one core)."""
+        self.backbone = backbone
         self.ids = np.array([BLANK, *sorted(data.pictures)])
         with torch.no_grad():
             blank = torch.zeros(1, 3, size, size, dtype=torch.uint8)
@@ -90,13 +90,13 @@ class CachedFeatures:
         os.replace(part, path)
 
     def _maps(self, image_ids: Tensor) -> tuple[Maps, np.ndarray]:
-        at = np.searchsorted(self.ids, image_ids.numpy())
+        at = np.searchsorted(self.ids, image_ids.cpu().numpy())
         rows = torch.from_numpy(self.rows[at]).view(torch.bfloat16).float()
         parts = rows.split([shape.numel() for shape in self.shapes.values()], dim=1)
         maps = {}
         for (name, (d, h, w)), part in zip(self.shapes.items(), parts, strict=True):
             # Stored with the channels last, the layout in which CPU convolutions are fastest.
-            maps[name] = part.reshape(-1, h, w, d).permute(0, 3, 1, 2)
+            maps[name] = part.reshape(-1, h, w, d).permute(0, 3, 1, 2).to(image_ids.device)
         return maps, at
 
     def __call__(self, batch: Batch) -> tuple[Maps, Maps | None, Tensor | None]:
@@ -104,4 +104,4 @@ class CachedFeatures:
         if batch.similar_id is None:
             return V_in, None, None
         V_sim, at = self._maps(batch.similar_id)
-        return V_in, V_sim, self.cells[at]
+        return V_in, V_sim, self.cells[at].to(batch.image_id.device)

@@ -5,14 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+from torch import Tensor
+
 from tvnet.data import refer
 from tvnet.data.dataset import ReferDataset
+from tvnet.data.glove import glove_rows
 from tvnet.data.masks import MaskStore, store
 from tvnet.data.neighbours import Neighbours
 from tvnet.data.refer import ReferData
-from tvnet.data.words import Vocabulary
+from tvnet.data.words import Vocabulary, tokenise
 from tvnet.experiment.features import CachedFeatures, LiveFeatures
-from tvnet.model.backbone import load_backbone
+from tvnet.model.pretrained import load_backbone
 from tvnet.retrieval.build import identity, neighbours_path
 from tvnet.settings import Settings, fingerprint
 
@@ -26,6 +30,7 @@ class Prepared:
     masks: MaskStore
     features: CachedFeatures | LiveFeatures
     neighbours: Neighbours | None  # None without enrichment
+    start: dict[str, Tensor]  # weights that training begins with: GloVe's rows, if asked for
 
     def dataset(self, settings: Settings, split: str) -> ReferDataset:
         """One split as the model takes it, with retrieved images where the settings enrich."""
@@ -39,6 +44,17 @@ class Prepared:
             neighbours=self.neighbours if settings.model.enrichment else None,
             pixels=self.features.pixels,
         )
+
+    def unknown_words(self, max_words: int) -> dict[str, dict[str, float]]:
+        """Per split, in per cent: words and sentences outside the vocabulary, sentences cut."""
+        table = {}
+        for split in self.data.splits:
+            texts = [sample.text for sample in self.data.samples(split)]
+            words, sentences = self.vocabulary.unknown(texts)
+            cut = sum(len(tokenise(text)) > max_words for text in texts) / len(texts)
+            shares = {"words": words, "sentences": sentences, "cut": cut}
+            table[split] = {name: round(100 * share, 2) for name, share in shares.items()}
+        return table
 
 
 def prepare(settings: Settings, data_dir: Path, out_dir: Path) -> Prepared:
@@ -60,7 +76,18 @@ def prepare(settings: Settings, data_dir: Path, out_dir: Path) -> Prepared:
         path = neighbours_path(settings, data, out_dir)
         neighbours = Neighbours.load(path, identity(settings, data))
     cache = Path(out_dir) / "cache"
-    backbone = load_backbone(settings.backbone)
+    weights = Path(data_dir) / "weights"
+    backbone = load_backbone(settings.backbone, weights)
+    if settings.training.cache_features and settings.backbone.train_from != "none":
+        raise ValueError(
+            f"cache_features is on while the backbone is trained from "
+            f"{settings.backbone.train_from}: kept maps would grow stale, turn one of them off."
+        )
+    vocabulary = Vocabulary.build(texts)
+    start = {}
+    if settings.model.words == "glove":
+        rows, _ = glove_rows(weights, vocabulary.words, settings.model.d_words)
+        start["expression.embedding.weight"] = torch.from_numpy(rows)
     if settings.training.cache_features:
         about = identity(settings, data)
         key = fingerprint({name: about[name] for name in ("data", "size", "backbone")})
@@ -70,8 +97,9 @@ def prepare(settings: Settings, data_dir: Path, out_dir: Path) -> Prepared:
         features = LiveFeatures(backbone, data, settings.data.size)
     return Prepared(
         data,
-        Vocabulary.build(texts),
+        vocabulary,
         store(data, cache / f"masks-{data.name}-{data.fingerprint}.npz"),
         features,
         neighbours,
+        start,
     )

@@ -26,8 +26,9 @@ from tvnet.data import refer
 from tvnet.data.images import open_square, placement
 from tvnet.data.masks import decode
 from tvnet.experiment.results import provenance, write_json
-from tvnet.model.backbone import Backbone, weights_file
+from tvnet.model.backbone import DeepLab
 from tvnet.model.blocks import conv, upsample
+from tvnet.model.pretrained import PRETRAINED, SHIPPED
 from tvnet.settings import Settings, as_dict, settings
 
 SETS = ("unc", "unc+", "gref")
@@ -104,7 +105,7 @@ def pretrain(
     squares, maps, names = examples(root, profile.data.size)
     held_out = torch.arange(len(squares)) % 10 == 0
     image, truth = squares[~held_out], maps[~held_out]
-    backbone = Backbone(profile.backbone).to(memory_format=torch.channels_last)
+    backbone = DeepLab(profile.backbone).to(memory_format=torch.channels_last)
     head = conv(profile.backbone.channels["V5"], len(names) + 1)
     weight = torch.ones(len(names) + 1)
     weight[0] = 0.3  # most pixels are background
@@ -123,8 +124,7 @@ def pretrain(
         schedule.step()
         bar.set_postfix_str(f"loss {loss.item():.3f}")
     backbone.freeze()
-    path = weights_file("miniref")
-    path.parent.mkdir(exist_ok=True)
+    path = SHIPPED / PRETRAINED["miniref"].file
     save_file({name: t.half().contiguous() for name, t in backbone.state_dict().items()}, path)
     report = {
         "command": f"python -m tvnet.experiment.pretrain --data {root}",

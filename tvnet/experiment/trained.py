@@ -7,15 +7,17 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
 
 from tvnet.data.dataset import collate
 from tvnet.data.images import open_picture, placement
 from tvnet.experiment.ablation import row_settings, run_folder
+from tvnet.experiment.checkpoint import load
 from tvnet.experiment.evaluation import clean, evaluate
 from tvnet.experiment.metrics import counters
 from tvnet.experiment.prepare import Prepared, prepare
-from tvnet.experiment.training import logits_of
+from tvnet.experiment.processes import workers
+from tvnet.experiment.training import device_of, logits_of
+from tvnet.model.pretrained import fill, read_tensors
 from tvnet.model.tvnet import TVNet
 from tvnet.retrieval.build import CONTROLS
 from tvnet.settings import Settings
@@ -30,30 +32,47 @@ def load_run(
     """
     chosen = row_settings(settings, row)
     ready = prepare(chosen, data_dir, out_dir)
-    path = run_folder(settings, row, seed, out_dir, ready.data.fingerprint) / "model.safetensors"
-    if not path.is_file():
+    folder = run_folder(settings, row, seed, out_dir, ready.data.fingerprint)
+    if not (folder / "result.json").is_file():
         raise FileNotFoundError(
-            f"There is no trained model at {path}: run the ablation with row '{row}' and seed "
+            f"There is no trained model in {folder}: run the ablation with row '{row}' and seed "
             f"{seed} first."
         )
-    model = TVNet(chosen, len(ready.vocabulary))
-    model.load_state_dict(load_file(path))
-    return model.eval(), ready
+    model, _ = load(folder, chosen)
+    if chosen.backbone.train_from != "none":
+        state = read_tensors(folder / "backbone.safetensors")
+        fill(ready.features.backbone, state, folder)
+    return model, ready
 
 
 def swap_neighbours(
-    settings: Settings, row: str, seed: int, data_dir: Path, out_dir: Path
+    settings: Settings, row: str, seed: int, data_dir: Path, out_dir: Path, device: str = "cpu"
 ) -> dict[str, dict]:
     """{control: counters} of one trained row, its retrieved images replaced at test time."""
-    found = {}
-    for control in CONTROLS:
-        swapped = replace(settings, retrieval=replace(settings.retrieval, control=control))
-        model, _ = load_run(settings, row, seed, data_dir, out_dir)
-        chosen = row_settings(swapped, row)
-        ready = prepare(chosen, data_dir, out_dir)
-        dataset = ready.dataset(chosen, settings.data.eval_split)
-        found[control] = counters(evaluate(model, dataset, ready.features)["clean"])
-    return found
+    device = str(device_of(device))
+    with workers(None if device == "cpu" else 1) as pool:
+        found = {
+            control: pool.submit(_swapped, settings, row, seed, data_dir, out_dir, device, control)
+            for control in CONTROLS
+        }
+        return {control: future.result() for control, future in found.items()}
+
+
+def _swapped(
+    settings: Settings,
+    row: str,
+    seed: int,
+    data_dir: Path,
+    out_dir: Path,
+    device: str,
+    control: str,
+) -> dict:
+    model, _ = load_run(settings, row, seed, data_dir, out_dir)
+    swapped = replace(settings, retrieval=replace(settings.retrieval, control=control))
+    chosen = row_settings(swapped, row)
+    ready = prepare(chosen, data_dir, out_dir)
+    dataset = ready.dataset(chosen, settings.data.eval_split)
+    return counters(evaluate(model, dataset, ready.features, device=device)["clean"])
 
 
 @torch.no_grad()

@@ -24,10 +24,13 @@ def learning_rate(step: int, settings: TrainingSettings) -> float:
     return span * left**settings.power + settings.end_learning_rate
 
 
-def parameter_groups(model: nn.Module, decay: float) -> list[dict]:
+def parameter_groups(
+    model: nn.Module, backbone: nn.Module, settings: TrainingSettings
+) -> list[dict]:
     """Weight decay on the kernels of convolutions and linear maps, and on nothing else.
 
     The ConvLSTM's kernel, peepholes, the LSTM, the embedding, norms and biases stay undecayed.
+    Kernels of the backbone that are trained (D26) form the last group, with their own `rate`.
     """
     kernels = {
         id(module.weight)
@@ -35,10 +38,23 @@ def parameter_groups(model: nn.Module, decay: float) -> list[dict]:
         if isinstance(module, nn.Conv2d | nn.Linear) and not name.startswith("conv_lstm")
     }
     trained = [p for p in model.parameters() if p.requires_grad]
-    return [
-        {"params": [p for p in trained if id(p) in kernels], "weight_decay": decay},
-        {"params": [p for p in trained if id(p) not in kernels], "weight_decay": 0.0},
+    parts = [
+        ([p for p in trained if id(p) in kernels], settings.weight_decay, 1.0),
+        ([p for p in trained if id(p) not in kernels], 0.0, 1.0),
+        (
+            [p for p in backbone.parameters() if p.requires_grad],
+            settings.weight_decay,
+            settings.backbone_rate,
+        ),
     ]
+    return [{"params": p, "weight_decay": d, "rate": rate} for p, d, rate in parts if p]
+
+
+def device_of(name: str) -> torch.device:
+    """The device of a name; "auto" is a CUDA GPU where there is one, else the CPU."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(name)
 
 
 def loss_of(logits: Tensor, mask: Tensor) -> Tensor:
@@ -78,13 +94,14 @@ def blindfold(batch: Batch, V_in: Maps, blind: str) -> tuple[Maps, Tensor, Tenso
     return V_in, words, lengths
 
 
-def logits_of(
-    model: TVNet, features: CachedFeatures | LiveFeatures, batch: Batch, blind: str = "none"
-) -> Tensor:
-    """Mask logits (B, 1, S, S) of a batch."""
-    V_in, V_sim, valid = features(batch)
-    V_in, words, lengths = blindfold(batch, V_in, blind)
-    return model(V_in, V_sim, words, lengths, valid)
+def logits_of(model: TVNet, features: CachedFeatures | LiveFeatures, batch: Batch) -> Tensor:
+    """Mask logits (B, 1, S, S) of a batch in float32, computed in the settings' precision (D37)."""
+    settings = model.settings.training
+    low = settings.precision == "bfloat16"
+    with torch.autocast(batch.words.device.type, torch.bfloat16, enabled=low):
+        V_in, V_sim, valid = features(batch)
+        V_in, words, lengths = blindfold(batch, V_in, settings.blind)
+        return model(V_in, V_sim, words, lengths, valid)
 
 
 def train(
@@ -92,31 +109,32 @@ def train(
     dataset: ReferDataset,
     features: CachedFeatures | LiveFeatures,
     seed: int,
-    trunk: dict[str, Tensor] | None = None,
+    start: dict[str, Tensor] | None = None,
+    first: int = 0,
     last: int | None = None,
     device: str = "cpu",
     report: Callable[[int, float], None] = lambda step, loss: None,
 ) -> TVNet:
     """One run: the model after the last step (D30), in eval mode.
 
-    With `trunk`, the weights that a Baseline had after trunk_steps, the run goes on from there;
-    parts that the trunk lacks start fresh (D40). `last` ends it before the schedule does.
-    `report(step, loss)` is called after each step. Raises FloatingPointError, naming step and
-    sentences, when the loss is not finite.
+    `start` holds weights to begin with, GloVe's rows or a Baseline's (D40); parts it lacks start
+    fresh. `first` and `last` cut a piece out of the schedule. `report(step, loss)` is called
+    after each step. Raises FloatingPointError, naming step and sentences, when the loss is not
+    finite.
     """
     torch.manual_seed(seed)
     budget = settings.training
     model = TVNet(settings, len(dataset.vocabulary))
-    model.load_state_dict(trunk or {}, strict=False)
+    model.load_state_dict(start or {}, strict=False)
     model.to(device, memory_format=torch.channels_last).train()
-    optimiser = torch.optim.Adam(parameter_groups(model, budget.weight_decay), fused=True)
-    first = budget.trunk_steps if trunk else 0
+    groups = parameter_groups(model, features.backbone.to(device), budget)
+    optimiser = torch.optim.Adam(groups, fused=True)
     stream = batches(dataset, budget.batch, seed, first)
     for step in range(first, last or budget.steps):
         for group in optimiser.param_groups:
-            group["lr"] = learning_rate(step, budget)
+            group["lr"] = group["rate"] * learning_rate(step, budget)
         batch = next(stream).to(device)
-        loss = loss_of(logits_of(model, features, batch, budget.blind), batch.mask)
+        loss = loss_of(logits_of(model, features, batch), batch.mask)
         if not torch.isfinite(loss):
             raise FloatingPointError(
                 f"The loss is {loss.item()} at step {step} (sentences {batch.sent_id.tolist()}): "

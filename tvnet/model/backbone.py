@@ -1,19 +1,72 @@
-"""The siamese CNN of Fig. 2: a DeepLab-v2 ResNet whose maps res2..res5 are V2..V5."""
+"""The siamese CNN of Fig. 2: a dilated ResNet whose maps res2..res5 are V2..V5."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-from pathlib import Path
+from dataclasses import dataclass
 
-import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor, nn, tensor
 
 from tvnet.settings import BackboneSettings
 
-SHIPPED = Path(__file__).parent.parent / "weights"
-MEAN_BGR = (104.00698793, 116.66876762, 122.67891434)  # CMPC's input contract
+
+@dataclass(frozen=True)
+class InputContract:
+    """How pixels enter a network: channel order, then (pixel - mean) / std, all in 0..255."""
+
+    order: str  # "RGB" | "BGR"
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float] = (1.0, 1.0, 1.0)
+
+
+CAFFE = InputContract("BGR", (104.00698793, 116.66876762, 122.67891434))
+TORCHVISION = InputContract("RGB", (123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
+
+
+class Backbone(nn.Module):
+    """Picture -> {"V2": at 1/4, "V3", "V4", "V5": at 1/8 of its size} (Fig. 2).
+
+    A subclass sets `stages`, res2 to res5, and gives `res1`, the map at 1/4 before them.
+    """
+
+    stages: nn.ModuleList
+
+    def __init__(self, contract: InputContract):
+        super().__init__()
+        self.contract = contract
+        for name in ("mean", "std"):
+            value = tensor(getattr(contract, name)).view(1, 3, 1, 1)
+            self.register_buffer(name, value, persistent=False)
+        self.frozen = False
+
+    def freeze(self, train_from: str = "none") -> Backbone:
+        """Fix weights and batch-norm statistics for good, whatever `.train()` is called.
+
+        With train_from = "res3" the kernels of res3 to res5 stay trainable, their norms do not
+        (D26).
+        """
+        self.frozen = True
+        self.requires_grad_(False)
+        if train_from != "none":
+            for stage in self.stages[int(train_from[-1]) - 2 :]:
+                for module in stage.modules():
+                    if isinstance(module, nn.Conv2d):
+                        module.requires_grad_(True)
+        return self.train(False)
+
+    def train(self, mode: bool = True) -> Backbone:
+        return super().train(mode and not self.frozen)
+
+    def forward(self, pixels: Tensor) -> dict[str, Tensor]:
+        """pixels: RGB uint8 (B, 3, S, S), padded with black -> V2..V5, each after its ReLU."""
+        x = pixels.flip(1) if self.contract.order == "BGR" else pixels
+        # Black padding enters as -mean, as in the prior code.
+        x = self.res1((x.to(self.mean.dtype) - self.mean) / self.std)
+        maps = {}
+        for i, stage in enumerate(self.stages):
+            x = stage(x)
+            maps[f"V{i + 2}"] = x
+        return maps
 
 
 class Bottleneck(nn.Module):
@@ -39,14 +92,11 @@ class Bottleneck(nn.Module):
         return F.relu(y + self.shortcut(x))
 
 
-class Backbone(nn.Module):
-    """Picture -> {"V2": at 1/4, "V3", "V4", "V5": at 1/8 of its size} (Fig. 2).
-
-    res4 and res5 keep the stride of res3 and dilate their 3x3 convolutions by 2 and 4 instead.
-    """
+class DeepLab(Backbone):
+    """DeepLab-v2's ResNet: res4 and res5 keep the stride of res3 and dilate by 2 and 4 instead."""
 
     def __init__(self, settings: BackboneSettings):
-        super().__init__()
+        super().__init__(CAFFE)
         width, d = settings.width, list(settings.channels.values())
         self.stem = nn.Conv2d(3, width, 7, 2, 3, bias=False)
         self.stem_norm = nn.BatchNorm2d(width)
@@ -57,69 +107,30 @@ class Backbone(nn.Module):
             first = Bottleneck(d_ins[i], inner, d[i], strides[i], dilations[i])
             rest = [Bottleneck(d[i], inner, d[i], 1, dilations[i]) for _ in range(count - 1)]
             self.stages.append(nn.Sequential(first, *rest))
-        self.register_buffer("mean", torch.tensor(MEAN_BGR).view(1, 3, 1, 1), persistent=False)
-        self.frozen = False
 
-    def freeze(self) -> Backbone:
-        """Fix weights and batch-norm statistics for good (D26), whatever `.train()` is called."""
-        self.frozen = True
-        self.requires_grad_(False)
-        return self.train(False)
+    def res1(self, x: Tensor) -> Tensor:
+        """The pooled stem at 1/4: the paper's res1, which it never uses.
 
-    def train(self, mode: bool = True) -> Backbone:
-        return super().train(mode and not self.frozen)
-
-    def forward(self, pixels: Tensor) -> dict[str, Tensor]:
-        """pixels: RGB uint8 (B, 3, S, S), padded with black -> V2..V5, each after its ReLU."""
-        # Black padding enters as -mean, as in the prior code.
-        x = pixels.flip(1).to(self.stem.weight.dtype) - self.mean
+        No `ceil_mode`, which in some ports makes 81x81 and 41x41 cells of 320 px.
+        """
         x = F.relu(self.stem_norm(self.stem(x)))
-        x = F.max_pool2d(x, 3, 2, 1)  # "res1": 1/4 of the size; the paper never uses it
-        maps = {}
-        for i, stage in enumerate(self.stages):
-            x = stage(x)
-            maps[f"V{i + 2}"] = x
-        return maps
+        return F.max_pool2d(x, 3, 2, 1)
 
 
-def weights_file(name: str) -> Path:
-    """Where the named weights lie: the shipped ones by name, any others by their path."""
-    return SHIPPED / f"{name}_backbone.safetensors" if name == "miniref" else Path(name)
+class TorchvisionResNet101(Backbone):
+    """torchvision's ResNet-101 with strides of res4 and res5 turned into dilation.
 
-
-def load_backbone(settings: BackboneSettings) -> Backbone:
-    """The frozen backbone with the settings' weights, whose sha256 is checked first.
-
-    Raises FileNotFoundError or ValueError with one sentence when the file is absent, altered, or
-    made for another architecture.
+    It differs from DeepLab-v2's: the stride sits in the 3x3, and the first block of res4 and of
+    res5 keeps the dilation of the stage before.
     """
-    from safetensors.torch import load_file
 
-    path = weights_file(settings.weights)
-    if not settings.weights or not path.is_file():
-        raise FileNotFoundError(
-            f"There are no backbone weights at '{path}': train them with "
-            "`python -m tvnet.experiment.pretrain` or name another file in the settings."
-        )
-    stated = json.loads(path.with_suffix(".json").read_text())["sha256"]
-    actual = hashlib.sha256(path.read_bytes()).hexdigest()
-    if actual != stated:
-        raise ValueError(
-            f"The backbone weights {path} have sha256 {actual[:12]}..., but {stated[:12]}... was "
-            "recorded when they were made: restore the file or train them again."
-        )
-    backbone = Backbone(settings)
-    state = {name: tensor.float() for name, tensor in load_file(path).items()}
-    expected = backbone.state_dict()
-    wrong = sorted(
-        name
-        for name in state.keys() | expected.keys()
-        if name not in state or name not in expected or state[name].shape != expected[name].shape
-    )
-    if wrong:
-        raise ValueError(
-            f"{path} was made for another backbone: {len(wrong)} tensors differ, first {wrong[0]}."
-            " Use the settings it was trained with."
-        )
-    backbone.load_state_dict(state)
-    return backbone.freeze()
+    def __init__(self):
+        from torchvision.models import resnet101
+
+        super().__init__(TORCHVISION)
+        net = resnet101(replace_stride_with_dilation=[False, True, True])
+        self.conv1, self.bn1 = net.conv1, net.bn1
+        self.stages = nn.ModuleList([net.layer1, net.layer2, net.layer3, net.layer4])
+
+    def res1(self, x: Tensor) -> Tensor:
+        return F.max_pool2d(F.relu(self.bn1(self.conv1(x))), 3, 2, 1)

@@ -31,18 +31,26 @@ def linear(d_in: int, d_out: int) -> nn.Linear:
     return layer
 
 
+def wide(x: Tensor) -> Tensor:
+    """Half precision up to float32, where softmax, norms and loss are taken (D37)."""
+    return x.float() if x.element_size() == 2 else x
+
+
 def l2c(x: Tensor) -> Tensor:
     """Divide each position's vector by its length over the channels (D7)."""
-    return F.normalize(x, dim=1)
+    return F.normalize(wide(x), dim=1)
 
 
-def upsample(x: Tensor, size: int) -> Tensor:
-    """Bilinear upsampling to `size` x `size` on TF1's grid: out(y) samples the map at y * h / size.
+def upsample(x: Tensor, size: int, grid: str = "legacy") -> Tensor:
+    """Bilinear upsampling of (B, C, h, w) to `size` x `size` (D38).
 
-    D38: with symmetric padding the centre of cell i lies at pixel 8i, where this grid puts it;
-    `align_corners=False` would shift every mask by half a cell. Repeating the last row and column
-    once makes torch's aligned grid that grid.
+    "legacy" is TF1's grid, out(y) samples the map at y * h / size: with symmetric padding the
+    centre of cell i lies at pixel 8i, where this grid puts it. "half_pixel" is torch's
+    `align_corners=False`, which shifts every mask by half a cell. Repeating the last row and
+    column once makes torch's aligned grid the legacy one.
     """
+    if grid == "half_pixel":
+        return F.interpolate(x, (size, size), mode="bilinear", align_corners=False)
     h, w = x.shape[-2:]
     padded = F.pad(x, (0, 1, 0, 1), mode="replicate")
     steps_y, steps_x = -(-size // h), -(-size // w)

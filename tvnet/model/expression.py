@@ -3,13 +3,15 @@
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pack_padded_sequence
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from tvnet.model.blocks import linear, wide
 from tvnet.settings import ModelSettings
 
 
 class Expression(nn.Module):
-    """Words (B, T) and their lengths (B) -> s (B, d_s), the last hidden state, of length 1 (D12).
+    """Words (B, T) and their lengths (B) -> s (B, d_s), the last hidden state, of length 1, and
+    t (B, d_s), what the exchange is told: s again, or weighted words (D12).
 
     Words are padded on the right and the pads never enter the LSTM, which leaves the same last
     state as prior code's left padding with skipped steps.
@@ -28,11 +30,19 @@ class Expression(nn.Module):
         nn.init.zeros_(self.lstm.bias_ih_l0)
         with torch.no_grad():
             self.lstm.bias_ih_l0[d_s : 2 * d_s] = 1.0  # forget gate, as in TF's BasicLSTMCell
+        self.weigh = linear(d_s, 1) if settings.gate_text == "words" else None
 
-    def forward(self, words: Tensor, lengths: Tensor) -> Tensor:
+    def forward(self, words: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         embedded = self.embedding(words)  # (B, T, d_words)
         packed = pack_padded_sequence(
             embedded, lengths.cpu(), batch_first=True, enforce_sorted=False
         )
-        _, (h, _) = self.lstm(packed)
-        return F.normalize(h[-1], dim=-1)  # (B, d_s)
+        with torch.autocast(words.device.type, enabled=False):  # little work: kept in float32
+            states, (last, _) = self.lstm(packed)
+        s = F.normalize(last[-1], dim=-1)  # (B, d_s)
+        if self.weigh is None:
+            return s, s
+        states = F.normalize(pad_packed_sequence(states, batch_first=True)[0], dim=-1)
+        pad = torch.arange(states.shape[1], device=words.device) >= lengths[:, None]
+        weights = wide(self.weigh(states)[..., 0]).masked_fill(pad, float("-inf")).softmax(1)
+        return s, F.normalize(torch.einsum("bt,btd->bd", weights, states), dim=-1)

@@ -1,11 +1,12 @@
-"""Cross-modal fusion (section 3.2): words meet pixels, levels exchange, a ConvLSTM gathers them."""
+"""Cross-modal fusion (section 3.2): words meet pixels and the levels exchange what they found."""
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tvnet.model.blocks import conv, l2c, linear
+from tvnet.model.blocks import conv, l2c, linear, wide
 from tvnet.model.trace import LEVELS
+from tvnet.settings import ModelSettings
 
 
 def coordinates(h: int, w: int, like: Tensor) -> Tensor:
@@ -20,31 +21,40 @@ def coordinates(h: int, w: int, like: Tensor) -> Tensor:
 
 
 class Bilinear(nn.Module):
-    """M_raw = (W4 s) * (W5 Conv([V'; O])) for one level (Eq. 3, first line; rank 1, D8).
+    """M_raw = (W4 s) * (W5 Conv([V'; O])) for one level (Eq. 3, first line).
 
-    V' (B, d_l, h, w), s (B, d_s), O (1, 8, h, w) -> M_raw (B, d_m, h, w).
+    V' (B, d_l, h, w), s (B, d_s), O (1, 8, h, w) -> M_raw (B, d_m, h, w). With a rank above one
+    (D8) that many such products are summed; with `tanh` they are MUTAN's.
     """
 
-    def __init__(self, d_l: int, d_s: int, d_m: int):
+    def __init__(self, d_l: int, model: ModelSettings):
         super().__init__()
-        self.lateral = conv(d_l + 8, d_m)  # D10
-        self.W4 = linear(d_s, d_m)
-        self.W5 = conv(d_m, d_m)
+        d_s, d_m = model.d_s, model.d_m
+        self.lateral = conv(d_l + 8, d_m, model.lateral_kernel)  # D10
+        self.W4 = nn.ModuleList(linear(d_s, d_m) for _ in range(model.rank))
+        self.W5 = nn.ModuleList(conv(d_m, d_m) for _ in range(model.rank))
+        self.squash = nn.Tanh() if model.tanh else nn.Identity()
+        self.unit = l2c if model.unit_length else nn.Identity()  # D7
 
     def forward(self, V_prime: Tensor, s: Tensor, O: Tensor) -> Tensor:  # noqa: E741
         O = O.expand(len(V_prime), -1, -1, -1)  # noqa: E741
-        X = self.lateral(torch.cat([l2c(V_prime), O], dim=1))
-        return l2c(self.W4(s)[:, :, None, None] * self.W5(X))
+        X = self.lateral(torch.cat([self.unit(V_prime), O], dim=1))
+        M_raw = sum(
+            self.squash(W4(s))[:, :, None, None] * self.squash(W5(X))
+            for W4, W5 in zip(self.W4, self.W5, strict=True)
+        )
+        return self.unit(self.squash(M_raw))
 
 
 class Gate(nn.Module):
     """CMPC's language-guided gate into one receiving level (Eq. 3, second line).
 
-    It returns M_l + sum over the senders k of Gate(M_k), divided by its length (D7).
+    M {3, 4, 5: (B, d_m, h, w)}, t (B, d_s) -> M_l + sum over the senders k of Gate(M_k).
     """
 
-    def __init__(self, level: int, d_s: int, d_m: int):
+    def __init__(self, level: int, model: ModelSettings):
         super().__init__()
+        d_s, d_m = model.d_s, model.d_m
         self.level = level
         self.senders = [k for k in LEVELS if k != level]
         self.key = conv(d_m, d_m)
@@ -52,63 +62,29 @@ class Gate(nn.Module):
         self.summary = linear(d_m + d_s, d_m)
         self.value = nn.ModuleDict({str(k): conv(d_m, d_m) for k in self.senders})
         self.amount = nn.ModuleDict({str(k): linear(d_m, d_m) for k in self.senders})
+        self.unit = l2c if model.unit_length else nn.Identity()  # D7
 
-    def forward(self, M: dict[int, Tensor], s: Tensor) -> Tensor:
+    def forward(self, M: dict[int, Tensor], t: Tensor) -> Tensor:
         own = M[self.level]
         # What of the receiving level the sentence speaks of, as one vector g.
-        match = (self.key(own) * self.query(s)[:, :, None, None]).sum(1) / own.shape[1] ** 0.5
-        where = match.flatten(1).softmax(dim=-1)  # (B, hw)
-        seen = torch.einsum("bcn,bn->bc", own.flatten(2), where)
-        g = F.normalize(self.summary(torch.cat([seen, s], dim=-1)), dim=-1)  # (B, d_m)
+        match = (self.key(own) * self.query(t)[:, :, None, None]).sum(1) / own.shape[1] ** 0.5
+        where = wide(match).flatten(1).softmax(dim=-1)  # (B, hw)
+        seen = torch.einsum("bcn,bn->bc", own.flatten(2), where.to(own.dtype))
+        summary = self.summary(torch.cat([seen, t], dim=-1))
+        g = F.normalize(wide(summary), dim=-1)  # (B, d_m)
         total = own
         for k in self.senders:
             amount = self.amount[str(k)](g).sigmoid()[:, :, None, None]
             total = total + F.relu(self.value[str(k)](M[k])) * amount
-        return l2c(total)
+        return self.unit(total)
 
 
 class Exchange(nn.Module):
     """One round in which every level receives from the other two (D11)."""
 
-    def __init__(self, d_s: int, d_m: int):
+    def __init__(self, model: ModelSettings):
         super().__init__()
-        self.gates = nn.ModuleList(Gate(level, d_s, d_m) for level in LEVELS)
+        self.gates = nn.ModuleList(Gate(level, model) for level in LEVELS)
 
-    def forward(self, M: dict[int, Tensor], s: Tensor) -> dict[int, Tensor]:
-        return {gate.level: gate(M, s) for gate in self.gates}
-
-
-class ConvLSTM(nn.Module):
-    """Reads the levels 3, 4, 5 as a sequence and returns its last state, M_fine (B, d_m, h, w).
-
-    CMPC's cell (D13): 1x1 kernel, layer norm over position and channel
-    (= GroupNorm(1, d)), peepholes as maps of the trained size, forget bias 1.
-    """
-
-    def __init__(self, d_m: int, side: int):
-        super().__init__()
-        self.mix = nn.Conv2d(2 * d_m, 4 * d_m, 1, bias=False)
-        nn.init.xavier_uniform_(self.mix.weight)
-        self.norms = nn.ModuleDict({name: nn.GroupNorm(1, d_m) for name in "jifoc"})
-        self.peepholes = nn.ParameterDict(
-            {name: nn.Parameter(torch.zeros(d_m, side, side)) for name in "ifo"}
-        )
-
-    def peephole(self, name: str, c: Tensor) -> Tensor:
-        """The peephole map times c; at another size than the trained one it is resized (D14)."""
-        weight = self.peepholes[name]
-        if weight.shape[-2:] != c.shape[-2:]:
-            weight = F.interpolate(weight[None], c.shape[-2:], mode="bilinear")[0]
-        return weight * c
-
-    def forward(self, levels: list[Tensor]) -> Tensor:
-        h = c = torch.zeros_like(levels[0])
-        for x in levels:
-            j, i, f, o = self.mix(torch.cat([x, h], dim=1)).chunk(4, dim=1)
-            i = self.norms["i"](i + self.peephole("i", c)).sigmoid()
-            f = (self.norms["f"](f + self.peephole("f", c)) + 1.0).sigmoid()
-            c = c * f + i * self.norms["j"](j).tanh()
-            o = self.norms["o"](o + self.peephole("o", c)).sigmoid()
-            c = self.norms["c"](c)
-            h = o * c.tanh()
-        return h
+    def forward(self, M: dict[int, Tensor], t: Tensor) -> dict[int, Tensor]:
+        return {gate.level: gate(M, t) for gate in self.gates}

@@ -66,18 +66,21 @@ def expected_shapes(settings: Settings, batch: int, size: int) -> dict[str, tupl
     table: dict[str, tuple[int, ...]] = {"V_in[2]": (B, channels["V2"], n2, n2)}
     for level in LEVELS:
         d_l = channels[f"V{level}"]
+        d = d_m if model.enrichment and model.shared_enrichment else d_l
         table[f"V_in[{level}]"] = (B, d_l, n, n)
-        table[f"V_prime[{level}]"] = (B, d_l, n, n)
+        table[f"V_prime[{level}]"] = (B, d, n, n)
         table[f"M_raw[{level}]"] = table[f"M_raw_prime[{level}]"] = (B, d_m, n, n)
         if model.enrichment:
+            table[f"V_sim[{level}]"] = (B, d_l, n, n)
             table[f"A[{level}]"] = (B, n * n, n * n)
-            for symbol in ("V_sim", "V_sim_prime", "gate"):
-                table[f"{symbol}[{level}]"] = (B, d_l, n, n)
+            table[f"V_sim_prime[{level}]"] = (B, d, n, n)
+            table[f"gate[{level}]"] = (B, d if model.gate == "channel" else 1, n, n)
     table |= {"s": (B, model.d_s), "O": (1, 8, n, n), "M_fine": (B, d_m, n, n)}
     table |= {"score": (B, 1, n, n), "logits": (B, 1, size, size)}
     if model.high_resolution != "none":
-        table |= {"U": (B, d_m, n2, n2), "M_fine_prime": (B, d_m, n2, n2)}
-        table["score"] = (B, 1, 2 * n2, 2 * n2)
+        side = n2 * 2 ** model.head.count("x2")
+        table |= {"U": (B, d_m, n2, n2), "M_fine_prime": (B, model.d_fine or d_m, n2, n2)}
+        table["score"] = (B, 1, side, side)
     if model.high_resolution == "amf":
         table |= {"C_LR": (B, 4 * model.d_hr, n, n), "C_HR": (B, model.d_hr, n2, n2)}
         table |= {"V2_prime": (B, model.d_hr, n2, n2), "A2": (B, 1, n2, n2)}

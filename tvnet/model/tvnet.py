@@ -6,10 +6,12 @@ import torch
 from torch import Tensor, nn
 
 from tvnet.model.amf import AMF, Cct
-from tvnet.model.blocks import conv, upsample
-from tvnet.model.enrichment import Enrichment
+from tvnet.model.blocks import upsample, wide
+from tvnet.model.conv_lstm import conv_lstm
+from tvnet.model.enrichment import RES
 from tvnet.model.expression import Expression
-from tvnet.model.fusion import Bilinear, ConvLSTM, Exchange, coordinates
+from tvnet.model.fusion import Bilinear, Exchange, coordinates
+from tvnet.model.head import Head
 from tvnet.model.trace import LEVELS, Trace
 from tvnet.settings import Settings
 
@@ -26,26 +28,19 @@ class TVNet(nn.Module):
     def __init__(self, settings: Settings, vocabulary_size: int):
         super().__init__()
         self.settings = settings
-        model, d = settings.model, settings.backbone.channels
-        d_s, d_m = model.d_s, model.d_m
+        model = settings.model
+        widths = {n: settings.backbone.channels[f"V{n}"] for n in LEVELS}
+        d_2 = settings.backbone.channels["V2"]
         self.expression = Expression(vocabulary_size, model)
-        self.enrichment = nn.ModuleDict()
-        if model.enrichment:
-            self.enrichment.update({str(n): Enrichment(n, d[f"V{n}"]) for n in LEVELS})
-        self.bilinear = nn.ModuleDict({str(n): Bilinear(d[f"V{n}"], d_s, d_m) for n in LEVELS})
-        self.exchange = nn.ModuleList(Exchange(d_s, d_m) for _ in range(model.exchange_rounds))
-        self.conv_lstm = ConvLSTM(d_m, side=-(-settings.data.size // 8))
-        if model.high_resolution == "amf":
-            self.high_resolution = AMF(d_m, d["V2"], model.d_hr, model.norm_groups)
-        elif model.high_resolution == "cct":
-            self.high_resolution = Cct(d_m, d["V2"])
-        elif model.high_resolution == "none":
-            self.high_resolution = None
-        else:
-            raise ValueError(
-                f"high_resolution is '{model.high_resolution}': use 'none', 'cct' or 'amf'."
-            )
-        self.score = conv(d_m, 1, 3)  # D22
+        self.enrichment = RES(widths, model) if model.enrichment else None
+        if model.enrichment and model.shared_enrichment:
+            widths = dict.fromkeys(LEVELS, model.d_m)
+        self.bilinear = nn.ModuleDict({str(n): Bilinear(d, model) for n, d in widths.items()})
+        self.exchange = nn.ModuleList(Exchange(model) for _ in range(model.exchange_rounds))
+        self.conv_lstm = conv_lstm(model, side=-(-settings.data.size // 8))
+        second = {"amf": AMF, "cct": Cct}.get(model.high_resolution)
+        self.high_resolution = second(d_2, model) if second else None
+        self.head = Head(model)
 
     def forward(
         self,
@@ -64,32 +59,29 @@ class TVNet(nn.Module):
         size: side of the logits, the settings' by default. A given `trace` is filled.
         """
         size = size or self.settings.data.size
-        s = self.expression(words, lengths)
+        s, t = self.expression(words, lengths)
         O = coordinates(*V_in["V3"].shape[-2:], like=V_in["V3"])  # noqa: E741
 
-        V_prime, M_raw = {}, {}
-        for n in LEVELS:
-            V_prime[n] = V_in[f"V{n}"]
-            if self.enrichment:  # first stage: RES
-                V_prime[n] = self.enrichment[str(n)](V_prime[n], V_sim[f"V{n}"], valid, trace)
-            M_raw[n] = self.bilinear[str(n)](V_prime[n], s, O)
+        V_prime = {n: V_in[f"V{n}"] for n in LEVELS}
+        if self.enrichment is not None:  # first stage: RES
+            valid = valid if self.settings.model.mask_padding else None
+            V_prime = self.enrichment(V_in, V_sim, valid, trace)
+
+        M_raw = {n: self.bilinear[str(n)](V_prime[n], s, O) for n in LEVELS}
         M = M_raw
         for exchange in self.exchange:
-            M = exchange(M, s)
-        M_fine = self.conv_lstm([M[n] for n in LEVELS])
+            M = exchange(M, t)
+        M_fine = self.conv_lstm([M[n] for n in self.settings.model.level_order])
 
-        if self.high_resolution is None:
-            M_fine_prime = None
-            score = self.score(M_fine)
-        else:  # second stage: AMF or its rival
+        M_fine_prime = None
+        if self.high_resolution is not None:  # second stage: AMF or its rival
             M_fine_prime = self.high_resolution(M_fine, V_in["V2"], trace)
-            # Fig. 2 writes "x2 up, Conv" between M_fine' and the mask (D23).
-            score = self.score(upsample(M_fine_prime, 2 * M_fine_prime.shape[-1]))
-        logits = upsample(score, size)
+        score = self.head(M_fine if M_fine_prime is None else M_fine_prime)
+        logits = upsample(wide(score), size, self.settings.model.upsampling)
 
         if trace is not None:
             trace.V_in = {int(name[1]): V for name, V in V_in.items()}
-            if self.enrichment:
+            if self.enrichment is not None:
                 trace.V_sim = {n: V_sim[f"V{n}"] for n in LEVELS}
             trace.s, trace.O, trace.V_prime = s, O, V_prime
             trace.M_raw, trace.M_raw_prime, trace.M_fine = M_raw, M, M_fine

@@ -6,7 +6,6 @@ python -m tvnet.retrieval.build --data data/miniref --profile laptop --out out
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from tvnet.data import refer
 from tvnet.data.images import BLANK
 from tvnet.data.neighbours import Neighbours
 from tvnet.data.refer import ReferData, Sample
-from tvnet.model.backbone import load_backbone, weights_file
+from tvnet.model.pretrained import PRETRAINED, load_backbone
 from tvnet.retrieval.encoders import ImageEncoder, PooledBackbone, TextEncoder, Tfidf
 from tvnet.retrieval.two_stage import candidates, most_similar, tie_keys
 from tvnet.settings import Settings, as_dict, fingerprint, settings
@@ -27,14 +26,13 @@ TIE_SEED = 0
 
 def identity(chosen: Settings, data: ReferData) -> dict:
     """All that the neighbours depend on; stored in the file and hashed into its name."""
-    weights = weights_file(chosen.backbone.weights).with_suffix(".json")
-    sha = json.loads(weights.read_text())["sha256"] if weights.is_file() else "none"
+    source = PRETRAINED.get(chosen.backbone.weights)
     return as_dict(chosen.retrieval) | {
         "data": data.fingerprint,
         "dataset": data.name,
         "pool": chosen.data.train_split,
         "size": chosen.data.size,
-        "backbone": sha,
+        "backbone": (source.sha256 or source.file) if source else "random",
     }
 
 

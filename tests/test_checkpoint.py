@@ -1,0 +1,174 @@
+"""A trained model comes back exactly, or not at all; GloVe's rows find their words."""
+
+import zipfile
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+import tvnet
+from tvnet.data.glove import NAME, glove_rows
+from tvnet.data.words import Vocabulary
+from tvnet.experiment import checkpoint
+from tvnet.experiment.ablation import run
+from tvnet.experiment.prepare import prepare
+from tvnet.experiment.trained import load_run
+from tvnet.experiment.training import parameter_groups, train
+from tvnet.model.backbone import DeepLab
+from tvnet.model.tvnet import TVNet
+from tvnet.settings import as_dict, settings
+
+SMOKE = settings("smoke")
+WORDS = Vocabulary(["red", "dog"])
+
+
+@pytest.fixture
+def saved(tmp_path):
+    torch.manual_seed(0)
+    model = TVNet(SMOKE, len(WORDS))
+    checkpoint.save(tmp_path / "run", model, WORDS, DeepLab(SMOKE.backbone).freeze())
+    return model, tmp_path / "run"
+
+
+def test_load_restores_the_exact_model(saved):
+    model, folder = saved
+    again, vocabulary = tvnet.load(folder)
+    assert again.settings == SMOKE and not again.training
+    assert vocabulary.words == WORDS.words
+    state = model.state_dict()
+    assert state.keys() == again.state_dict().keys()
+    assert all(torch.equal(state[name], t) for name, t in again.state_dict().items())
+    assert not list(folder.glob("*.part*")) and not (folder / "backbone.safetensors").exists()
+
+
+def test_settings_survive_json():
+    for profile in ("smoke", "laptop", "paper"):
+        assert checkpoint.from_dict(as_dict(settings(profile))) == settings(profile)
+    with pytest.raises(ValueError, match="There is no setting model.wings: use the version"):
+        checkpoint.from_dict({"model": {"wings": 2}})
+
+
+def test_other_settings_are_refused_with_their_keys(saved):
+    _, folder = saved
+    other = replace(SMOKE, model=replace(SMOKE.model, d_m=8, gate="position"))
+    with pytest.raises(ValueError, match="model.gate is 'channel' there, 'position' here; model.d"):
+        tvnet.load(folder, other)
+    budget = replace(SMOKE, training=replace(SMOKE.training, steps=3))
+    assert tvnet.load(folder, budget)  # how long it trained does not shape the model
+
+
+def rewrite(change):
+    def damage(folder):
+        state = load_file(folder / "model.safetensors")
+        change(state)
+        save_file(state, folder / "model.safetensors")
+
+    return damage
+
+
+@pytest.mark.parametrize(
+    "damage, sentence",
+    [
+        (lambda f: (f / "settings.json").unlink(), "no trained model in .*: settings.json is miss"),
+        (lambda f: (f / "model.safetensors").unlink(), "no trained model in .*model.safetensors"),
+        (
+            rewrite(lambda s: s["head.score.bias"].fill_(float("nan"))),
+            "Tensors not finite: head.score.bias.",
+        ),
+        (rewrite(lambda s: s.pop("head.score.bias")), "Tensors missing: head.score.bias."),
+    ],
+)
+def test_what_cannot_be_the_model_is_refused(saved, damage, sentence):
+    _, folder = saved
+    damage(folder)
+    with pytest.raises((FileNotFoundError, ValueError), match=sentence):
+        tvnet.load(folder)
+
+
+TEXT = "dog 1 2 3\nbig red dog 4 5 6\ncat 7 8 9\n"  # the second token holds spaces, as some do
+
+
+@pytest.fixture(params=["zip", "txt"])
+def glove(request, tmp_path):
+    folder = tmp_path / "weights"
+    folder.mkdir()
+    if request.param == "zip":
+        with zipfile.ZipFile(folder / f"{NAME}.zip", "w") as archive:
+            archive.writestr(f"{NAME}.txt", TEXT)
+    else:
+        (folder / f"{NAME}.txt").write_text(TEXT)
+    return folder
+
+
+def test_glove_rows_find_their_words_and_others_are_drawn(glove):
+    rows, known = glove_rows(glove, ["<pad>", "dog", "big red dog", "red"], 3)
+    assert known == 2 and rows.dtype == np.float32
+    assert rows[1].tolist() == [1, 2, 3] and rows[2].tolist() == [4, 5, 6]
+    assert np.array_equal(rows, glove_rows(glove, ["<pad>", "dog", "big red dog", "red"], 3)[0])
+    many = glove_rows(glove, ["dog", *(f"w{k}" for k in range(4000))], 3)[0][1:]
+    assert abs(many.std() - 0.6) < 0.02 and abs(many.mean()) < 0.02
+
+
+@pytest.mark.parametrize(
+    "text, sentence",
+    [
+        ("dog 1 2\n", "Line 1 of glove.840B.300d in .* has 2 numbers, not 3"),
+        ("cat 7 8 9\n", "knows none of 1 words"),
+        (None, "There is no .*glove.840B.300d.zip: fetch it with .*, or set words to 'random'"),
+    ],
+)
+def test_a_glove_file_that_cannot_be_right_is_refused(tmp_path, text, sentence):
+    if text:
+        (tmp_path / f"{NAME}.txt").write_text(text)
+    with pytest.raises((FileNotFoundError, ValueError), match=sentence):
+        glove_rows(tmp_path, ["dog"], 3)
+
+
+@pytest.fixture
+def one_step():
+    data = replace(SMOKE.data, size=64)
+    training = replace(SMOKE.training, steps=1, trunk_steps=0, batch=2)
+    return replace(SMOKE, data=data, training=training)
+
+
+def test_training_starts_from_gloves_rows(tiny_root, tmp_path, one_step):
+    import shutil
+
+    root = tmp_path / "root"
+    shutil.copytree(tiny_root, root)
+    (root / "weights").mkdir()
+    words = prepare(replace(one_step, model=replace(one_step.model, enrichment=False)), root,
+                    tmp_path).vocabulary.words  # fmt: skip
+    lines = [f"{word} {' '.join([str(k)] * 48)}" for k, word in enumerate(words)]
+    (root / "weights" / f"{NAME}.txt").write_text("\n".join(lines))
+    model = replace(one_step.model, enrichment=False, words="glove")
+    still = replace(one_step.training, learning_rate=0.0, end_learning_rate=0.0)
+    chosen = replace(one_step, model=model, training=still)
+    ready = prepare(chosen, root, tmp_path)
+    trained = train(chosen, ready.dataset(chosen, "train"), ready.features, 0, ready.start)
+    rows = trained.expression.embedding.weight
+    assert torch.equal(rows, torch.arange(len(words)).float()[:, None].expand(-1, 48))
+    assert rows.requires_grad
+
+
+def test_a_trained_backbone_learns_at_its_own_rate_and_comes_back(tiny_root, tmp_path, one_step):
+    chosen = replace(
+        one_step,
+        backbone=replace(one_step.backbone, train_from="res3"),
+        training=replace(one_step.training, cache_features=False, backbone_rate=0.5, steps=2),
+    )
+    first = prepare(replace(chosen, model=replace(chosen.model, enrichment=False)), tiny_root,
+                    tmp_path).features.backbone  # fmt: skip
+    before = {name: t.clone() for name, t in first.state_dict().items()}
+    folder = run(chosen, "Baseline", 0, tiny_root, tmp_path)
+    model, ready = load_run(chosen, "Baseline", 0, tiny_root, tmp_path)
+    after = ready.features.backbone.state_dict()
+    moved = {name.split(".")[1] for name, t in after.items() if not torch.equal(before[name], t)}
+    assert moved == {"1", "2", "3"} and (folder / "backbone.safetensors").is_file()
+    groups = parameter_groups(model, ready.features.backbone, chosen.training)
+    assert [group["rate"] for group in groups] == [1.0, 1.0, 0.5]
+    stale = replace(chosen, training=replace(chosen.training, cache_features=True))
+    with pytest.raises(ValueError, match="cache_features is on while the backbone is trained from"):
+        prepare(replace(stale, model=model.settings.model), tiny_root, tmp_path)

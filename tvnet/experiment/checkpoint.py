@@ -1,0 +1,89 @@
+"""A trained model on disk: safetensors, its settings and its vocabulary as JSON, in one folder."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import fields, is_dataclass, replace
+from pathlib import Path
+
+from safetensors.torch import save_file
+from torch import nn
+
+from tvnet.data.words import Vocabulary
+from tvnet.experiment.results import write_json
+from tvnet.model.backbone import Backbone
+from tvnet.model.pretrained import fill, read_tensors
+from tvnet.model.tvnet import TVNet
+from tvnet.settings import Settings, as_dict, settings
+
+SHAPING = ("data", "backbone", "model")  # the parts of the settings that a model depends on
+
+
+def save_tensors(module: nn.Module, path: Path) -> None:
+    """Write aside, then rename."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(f".part{os.getpid()}")
+    save_file({name: t.contiguous() for name, t in module.state_dict().items()}, part)
+    os.replace(part, path)
+
+
+def save(folder: Path, model: TVNet, vocabulary: Vocabulary, backbone: Backbone) -> None:
+    """Everything that `load` needs; a backbone only where it was trained on."""
+    folder = Path(folder)
+    vocabulary.save(folder / "vocabulary.json")
+    if model.settings.backbone.train_from != "none":
+        save_tensors(backbone, folder / "backbone.safetensors")
+    save_tensors(model, folder / "model.safetensors")
+    write_json(folder / "settings.json", as_dict(model.settings))
+
+
+def load(folder: Path | str, expected: Settings | None = None) -> tuple[TVNet, Vocabulary]:
+    """The exact model of a folder in eval mode, and its vocabulary.
+
+    Raises FileNotFoundError when a file is missing, and ValueError when tensors do not fit or hold
+    NaN, or when the settings differ from the `expected` ones: the message lists the keys.
+    """
+    folder = Path(folder)
+    for name in ("settings.json", "vocabulary.json", "model.safetensors"):
+        if not (folder / name).is_file():
+            raise FileNotFoundError(f"There is no trained model in {folder}: {name} is missing.")
+    stored = from_dict(json.loads((folder / "settings.json").read_text("utf-8")))
+    if expected is not None:
+        refuse_other(stored, expected, folder)
+    vocabulary = Vocabulary.load(folder / "vocabulary.json")
+    model = TVNet(stored, len(vocabulary))
+    fill(model, read_tensors(folder / "model.safetensors"), folder)
+    return model.eval(), vocabulary
+
+
+def refuse_other(stored: Settings, expected: Settings, folder: Path) -> None:
+    """ValueError listing every key in which two settings would make different models."""
+    told = [
+        f"{part}.{field.name} is {mine!r} there, {asked!r} here"
+        for part in SHAPING
+        for field in fields(getattr(stored, part))
+        for mine in [getattr(getattr(stored, part), field.name)]
+        for asked in [getattr(getattr(expected, part), field.name)]
+        if mine != asked
+    ]
+    if told:
+        raise ValueError(f"The model in {folder} was made with other settings: {'; '.join(told)}.")
+
+
+def from_dict(values: dict) -> Settings:
+    """The settings that `as_dict` wrote. ValueError naming a key that no setting has."""
+    return _filled(settings("paper"), values, "settings")
+
+
+def _filled(part: object, values: dict, name: str) -> object:
+    known = {field.name for field in fields(part)}
+    if strange := sorted(values.keys() - known):
+        raise ValueError(f"There is no setting {name}.{strange[0]}: use the version that wrote it.")
+    new = {}
+    for key, value in values.items():
+        old = getattr(part, key)
+        if is_dataclass(old):
+            value = _filled(old, value, key)
+        new[key] = tuple(value) if isinstance(value, list) else value
+    return replace(part, **new)

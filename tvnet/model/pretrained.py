@@ -1,0 +1,195 @@
+"""Pre-trained backbones: which file, whose hash, how its keys are named, and what it has seen."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import pickle
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from tvnet.model.backbone import Backbone, DeepLab, TorchvisionResNet101
+from tvnet.settings import BackboneSettings
+
+SHIPPED = Path(__file__).parent.parent / "weights"
+COUNTER = "num_batches_tracked"  # a batch norm in eval mode never reads it
+
+
+def _miniref(name: str) -> str | None:
+    return name
+
+
+def _kazuto1011(name: str) -> str | None:
+    """deeplab-pytorch's names; older files say scale and proj for base and shortcut."""
+    name = re.sub(r"^(base|scale)\.", "", name)
+    if name.startswith("aspp."):
+        return None  # the classifier
+    name = re.sub(r"^layer1\.conv1\.conv\.", "stem.", name)
+    name = re.sub(r"^layer1\.conv1\.bn\.", "stem_norm.", name)
+    name = re.sub(
+        r"^layer([2-5])\.block(\d+)\.", lambda m: f"stages.{int(m[1]) - 2}.{int(m[2]) - 1}.", name
+    )
+    name = re.sub(r"\.(shortcut|proj)\.conv\.", ".shortcut.0.", name)
+    name = re.sub(r"\.(shortcut|proj)\.bn\.", ".shortcut.1.", name)
+    name = name.replace(".conv3x3.", ".conv.")
+    name = re.sub(r"\.(reduce|conv|increase)\.conv\.", r".\1.", name)
+    return re.sub(r"\.(reduce|conv|increase)\.bn\.", r".\1_norm.", name)
+
+
+def _torchvision(name: str) -> str | None:
+    """Names of torchvision's classifier, or of its segmentation net's `backbone`."""
+    if name.startswith(("fc.", "classifier.", "aux_classifier.")):
+        return None
+    name = name.removeprefix("backbone.")
+    return re.sub(r"^layer([1-4])\.", lambda m: f"stages.{int(m[1]) - 1}.", name)
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """One file of weights. `rename` gives a tensor's name here, or None for what is not used."""
+
+    file: str
+    sha256: str  # as published: all of it, its first digits, or "" where nobody publishes one
+    network: Callable[[BackboneSettings], Backbone]
+    rename: Callable[[str], str | None]
+    leak: str  # what it has seen of the evaluation images of RefCOCO, RefCOCO+ and G-Ref
+
+
+def _resnet101(settings: BackboneSettings) -> Backbone:
+    paper = BackboneSettings()
+    if (settings.width, settings.expansion, settings.blocks) != (
+        paper.width, paper.expansion, paper.blocks,
+    ):  # fmt: skip
+        raise ValueError(
+            f"The weights '{settings.weights}' are those of a ResNet-101, but the settings ask for "
+            f"blocks {settings.blocks} of width {settings.width}: use the paper profile's."
+        )
+    return TorchvisionResNet101()
+
+
+PRETRAINED = {
+    "miniref": Pretrained(
+        "miniref_backbone.safetensors",
+        json.loads((SHIPPED / "miniref_backbone.json").read_text())["sha256"],
+        DeepLab,
+        _miniref,
+        "clean: categories of MiniRef's training pictures",
+    ),
+    "deeplab-voc": Pretrained(
+        "deeplabv2_resnet101_msc-vocaug-20000.pth",
+        "",
+        DeepLab,
+        _kazuto1011,
+        "leaky: VOC masks on top of a model trained on COCO masks, evaluation images among them",
+    ),
+    "imagenet": Pretrained(
+        "resnet101-63fe2227.pth",
+        "63fe2227",
+        _resnet101,
+        _torchvision,
+        "clean: ImageNet classes only",
+    ),
+    "deeplabv3-voc": Pretrained(
+        "deeplabv3_resnet101_coco-586e9e4e.pth",
+        "586e9e4e",
+        _resnet101,
+        _torchvision,
+        "leaky: masks of VOC's classes on COCO train2017, evaluation images among them",
+    ),
+}
+LEAK = {name: source.leak for name, source in PRETRAINED.items()} | {"random": "clean: untrained"}
+
+
+def load_backbone(settings: BackboneSettings, folder: Path = Path("data/weights")) -> Backbone:
+    """The backbone with the settings' weights, frozen but for what they train (D26, D27).
+
+    `folder` holds the files that `data_setup` fetches; MiniRef's ship with the package. Raises
+    FileNotFoundError or ValueError with one sentence when the file is absent, altered, or made
+    for another network; the last lists every tensor that is missing, left over or of another shape.
+    """
+    if settings.weights == "random":
+        return DeepLab(settings).freeze(settings.train_from)
+    if settings.weights not in PRETRAINED:
+        raise ValueError(
+            f"There are no weights '{settings.weights}': choose one of "
+            f"{', '.join([*PRETRAINED, 'random'])}."
+        )
+    source = PRETRAINED[settings.weights]
+    path = (SHIPPED if settings.weights == "miniref" else Path(folder)) / source.file
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"There are no backbone weights at {path}: fetch them with `python -m data_setup fetch "
+            f"weights --root {path.parent.parent}`, or name other weights in the settings."
+        )
+    check_hash(path, source.sha256)
+    backbone = source.network(settings)
+    given = {source.rename(name): tensor for name, tensor in read_tensors(path).items()}
+    given.pop(None, None)
+    fill(backbone, given, path)
+    return backbone.freeze(settings.train_from)
+
+
+def check_hash(path: Path, published: str) -> None:
+    """Refuse a file whose sha256 is not the published one, or the one recorded beside it.
+
+    Where nobody publishes a hash, `<file>.sha256` (the format of sha256sum), written when the
+    file was first fetched, stands for it.
+    """
+    recorded = path.with_name(path.name + ".sha256")
+    if not published:
+        if not recorded.is_file():
+            raise FileNotFoundError(
+                f"Nobody publishes a hash of {path.name} and none is recorded: once you trust the "
+                f"file, run `sha256sum {path.name} > {recorded.name}` in {path.parent}."
+            )
+        published = recorded.read_text().split()[0]
+    with open(path, "rb") as file:
+        actual = hashlib.file_digest(file, "sha256").hexdigest()
+    if not actual.startswith(published):
+        raise ValueError(
+            f"The weights {path} have sha256 {actual[:12]}..., not {published[:12]}...: the file "
+            "is damaged or another one, fetch it again."
+        )
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a .safetensors or .pth file, in float32; no code in it is ever run."""
+    if path.suffix == ".safetensors":
+        from safetensors.torch import load_file
+
+        state = load_file(path)
+    else:
+        try:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+        except pickle.UnpicklingError as error:
+            raise ValueError(
+                f"{path} holds more than tensors, and what else it holds is not run: use a plain "
+                "state dict."
+            ) from error
+    return {name: t.float() if t.is_floating_point() else t for name, t in state.items()}
+
+
+def fill(module: torch.nn.Module, given: dict[str, Tensor], path: Path) -> None:
+    """Load exactly these tensors; ValueError listing all that do not fit, or are not finite."""
+    expected = module.state_dict()
+    names = {name for name in given.keys() | expected.keys() if not name.endswith(COUNTER)}
+    wrong = {
+        "missing": [n for n in names if n not in given],
+        "left over": [n for n in names if n not in expected],
+        "of another shape": [
+            n for n in given.keys() & expected.keys() & names if given[n].shape != expected[n].shape
+        ],
+        "not finite": [n for n in names & given.keys() if not given[n].isfinite().all()],
+    }
+    told = [f"{kind}: {', '.join(sorted(found))}" for kind, found in wrong.items() if found]
+    if told:
+        raise ValueError(
+            f"{path} does not fit these settings; use those that it was made with. "
+            f"Tensors {'; '.join(told)}."
+        )
+    module.load_state_dict({n: t for n, t in given.items() if n in names}, strict=False)
