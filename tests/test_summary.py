@@ -1,0 +1,54 @@
+"""The bill of the model: what it counts is what it has, and the ledger's shares hold."""
+
+from dataclasses import replace
+
+import pytest
+
+from tvnet.model import summary
+from tvnet.model.tvnet import TVNet
+from tvnet.settings import settings
+
+
+def test_the_bill_is_complete(capsys):
+    smoke = settings("smoke")
+    found = summary.costs(smoke, words=30)
+    model = TVNet(smoke, 30)
+    assert list(found) == ["backbone", *(name for name, _ in model.named_children())]
+    head = sum(cost.parameters for name, cost in found.items() if name != "backbone")
+    assert head == model.count_parameters()
+    assert all(cost.flop > 0 for cost in found.values())
+    assert found["backbone"].kept == 0 < found["enrichment"].kept  # frozen: nothing is kept
+    assert summary.main(["--profile", "smoke"]) == 0
+    assert capsys.readouterr().out.count("\n") == len(found) + 3
+
+
+def test_a_trained_backbone_keeps_its_activations():
+    smoke = settings("smoke")
+    trained = replace(smoke, backbone=replace(smoke.backbone, train_from="res3"))
+    assert summary.costs(trained, words=30)["backbone"].kept > 0
+
+
+def test_arithmetic_of_one_part_by_hand():
+    """The siamese stem and the ConvLSTM: three steps of 1x1 kernels from 2 d_m to 4 d_m."""
+    smoke = settings("smoke")
+    d, cells = smoke.model.d_m, (smoke.data.size // 8) ** 2
+    assert summary.costs(smoke, words=30)["conv_lstm"].flop == 3 * 2 * cells * 2 * d * 4 * d
+
+
+def test_an_unknown_profile_is_one_sentence(capsys):
+    assert summary.main(["--profile", "huge"]) == 2
+    assert "There is no profile 'huge': choose one of" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_the_papers_bill_is_that_of_the_specification():
+    """452 GFLOP and 54.4 M parameters were estimated; D10 and D16 explain the difference."""
+    found = summary.costs(settings("paper"))
+    head = {name: cost for name, cost in found.items() if name != "backbone"}
+    assert sum(cost.parameters for cost in head.values()) == pytest.approx(54.4e6, rel=0.04)
+    assert sum(cost.flop for cost in found.values()) == pytest.approx(452e9, rel=0.06)
+    assert found["backbone"].flop == pytest.approx(277e9, rel=0.01)
+    assert found["enrichment"].flop == pytest.approx((63 + 17.6) * 1e9, rel=0.01)
+    assert found["conv_lstm"].flop == pytest.approx(19.2e9, rel=0.01)
+    merge = 2 * (500 + 256) * 500 * 9 * 80 * 80
+    assert merge > 0.5 * found["high_resolution"].flop
