@@ -154,6 +154,8 @@ def summary(results: list[dict]) -> dict:
         "split": first["settings"]["data"]["eval_split"],
         "training": first["settings"]["training"] | {"blind": "see row"},
         "world": first["data"],
+        "backbone": first["backbone"],
+        "unknown words": first["unknown words"],
         "runs": [{name: result[name] for name in kept} for result in results],
         "provenance": first["provenance"],
     }
