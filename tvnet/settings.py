@@ -134,6 +134,7 @@ class TrainingSettings:
     steps: int = 700_000  # D28
     trunk_steps: int = 0  # D40: how many of them a Baseline makes once for all rows of Table 1
     batch: int = 1
+    grouped: bool = False  # D42: sentences of one image side by side, so that they share its maps
     learning_rate: float = 2.5e-4
     end_learning_rate: float = 1e-5  # D29
     power: float = 0.9
@@ -141,6 +142,7 @@ class TrainingSettings:
     blind: str = "none"  # controls: "none" | "language" | "image"
     backbone_rate: float = 1.0  # D26: the trained backbone's learning rate over the others'
     precision: str = "float32"  # D37: "float32" | "bfloat16" autocast
+    snapshot_every: int = 2000  # steps between two states from which a stopped run goes on
     cache_features: bool = False  # keep the frozen backbone's maps on disk, or recompute them
 
 

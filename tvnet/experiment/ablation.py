@@ -15,11 +15,13 @@ from tqdm import tqdm
 from tvnet.experiment.checkpoint import save, save_tensors
 from tvnet.experiment.evaluation import evaluate
 from tvnet.experiment.metrics import BINS, counters
-from tvnet.experiment.prepare import prepare
+from tvnet.experiment.prepare import Prepared, prepare
 from tvnet.experiment.processes import workers
+from tvnet.experiment.progress import Progress
 from tvnet.experiment.results import provenance, write_json
 from tvnet.experiment.training import device_of, train
 from tvnet.model.pretrained import LEAK
+from tvnet.model.tvnet import TVNet
 from tvnet.settings import Settings, as_dict, fingerprint
 
 ROWS = {
@@ -58,13 +60,25 @@ def train_trunk(
     chosen = row_settings(settings, TRUNK)
     ready = prepare(chosen, data_dir, out_dir)
     folder = run_folder(settings, TRUNK, seed, out_dir, ready.data.fingerprint)
-    path = folder.with_name(f"{folder.name}-trunk") / "model.safetensors"
+    folder = folder.with_name(f"{folder.name}-trunk")
+    path = folder / "model.safetensors"
     if not path.is_file():
         dataset = ready.dataset(chosen, chosen.data.train_split)
-        last = chosen.training.trunk_steps
-        model = train(chosen, dataset, ready.features, seed, ready.start, last=last, device=device)
-        save_tensors(model, path)
+        with recorded(folder, chosen, seed, ready).writing() as progress:
+            model = train(
+                chosen, dataset, ready.features, seed, ready.start,
+                last=chosen.training.trunk_steps, device=device, progress=progress,
+            )  # fmt: skip
+            save_tensors(model, path)
+            progress.clear()
     return path
+
+
+def recorded(folder: Path, settings: Settings, seed: int, ready: Prepared) -> Progress:
+    """The record of a run, which another seed, setting or data set may not go on with."""
+    data = ready.data.fingerprint
+    identity = {"settings": as_dict(settings), "seed": seed, "data": data}
+    return Progress(folder, identity, settings.training.snapshot_every)
 
 
 def run(
@@ -82,17 +96,31 @@ def run(
     start, first = ready.start, chosen.training.trunk_steps
     if first:
         start = load_file(train_trunk(settings, seed, data_dir, out_dir, device))
+    with recorded(folder, chosen, seed, ready).writing() as progress:
+        dataset = ready.dataset(chosen, chosen.data.train_split)
+        model = train(
+            chosen, dataset, ready.features, seed, start, first, device=device, progress=progress
+        )
+        measure(folder, row, seed, model, ready, progress, device)
+        progress.clear()
+    return folder
+
+
+def measure(
+    folder: Path,
+    row: str,
+    seed: int,
+    model: TVNet,
+    ready: Prepared,
+    progress: Progress,
+    device: str,
+) -> None:
+    """Evaluate a trained model and write its checkpoint and result.json."""
+    chosen = model.settings
     began = time.perf_counter()
-    dataset = ready.dataset(chosen, chosen.data.train_split)
-    losses: list[float] = []
-    model = train(
-        chosen, dataset, ready.features, seed, start, first,
-        device=device, report=lambda _, loss: losses.append(loss),
-    )  # fmt: skip
-    trained = time.perf_counter()
     held_out = ready.dataset(chosen, chosen.data.eval_split)
     found = evaluate(model, held_out, ready.features, device=device)
-    seconds = {"train": trained - began, "evaluate": time.perf_counter() - trained}
+    seconds = {"train": progress.seconds(), "evaluate": time.perf_counter() - began}
     result = {
         "row": row,
         "seed": seed,
@@ -101,7 +129,7 @@ def run(
         "backbone": LEAK[chosen.backbone.weights],
         "unknown words": ready.unknown_words(chosen.data.max_words),
         "parameters": model.count_parameters(),
-        "loss": [round(x, 2) for x in losses],
+        "loss": [round(x, 2) for x in progress.losses()],
         "seconds": {name: round(value, 1) for name, value in seconds.items()},
         "metrics": {
             evaluator: {size_bin: counters(rows.within(size_bin)) for size_bin in BINS}
@@ -111,7 +139,6 @@ def run(
     }
     save(folder, model, ready.vocabulary, ready.features.backbone)
     write_json(folder / "result.json", result)
-    return folder
 
 
 def ablation(

@@ -46,10 +46,17 @@ class LiveFeatures:
     def __call__(self, batch: Batch) -> tuple[Maps, Maps | None, Tensor | None]:
         if batch.similar is None:
             return self.backbone(batch.image), None, None
-        both = self.backbone(torch.cat([batch.image, batch.similar]))
+        pixels = torch.cat([batch.image, batch.similar])
+        ids = torch.cat([batch.image_id, batch.similar_id])
+        # Both branches in one batch, and a picture that occurs twice in it only once.
+        different, place = ids.unique(return_inverse=True)
+        first = torch.full_like(different, len(ids)).scatter_reduce(
+            0, place, torch.arange(len(ids), device=ids.device), "amin"
+        )
+        maps = self.backbone(pixels[first])
         n = len(batch.image)
-        V_in = {name: V[:n] for name, V in both.items()}
-        V_sim = {name: V[n:] for name, V in both.items() if name != "V2"}
+        V_in = {name: V[place[:n]] for name, V in maps.items()}
+        V_sim = {name: V[place[n:]] for name, V in maps.items() if name != "V2"}
         cells = [valid_cells(self.data, i, self.size) for i in batch.similar_id.tolist()]
         return V_in, V_sim, torch.from_numpy(np.stack(cells)).to(batch.image.device)
 

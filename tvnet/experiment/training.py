@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
-from itertools import count
+from contextlib import contextmanager
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tvnet.data.dataset import Batch, ReferDataset, collate
+from tvnet.data.dataset import Batch, ReferDataset
 from tvnet.data.words import UNK
 from tvnet.experiment.features import CachedFeatures, LiveFeatures, Maps
+from tvnet.experiment.order import batches
+from tvnet.experiment.progress import Progress
 from tvnet.model.tvnet import TVNet
 from tvnet.settings import Settings, TrainingSettings
 
@@ -66,22 +68,6 @@ def loss_of(logits: Tensor, mask: Tensor) -> Tensor:
     return F.binary_cross_entropy_with_logits(logits, target, reduction="sum") / len(logits)
 
 
-def batches(dataset: ReferDataset, size: int, seed: int, first: int = 0) -> Iterator[Batch]:
-    """The batches of steps first, first + 1, ...: a function of (seed, step) and nothing else.
-
-    Every epoch has a fresh order; sentences that do not fill a last batch wait for the next one.
-    """
-    per_epoch = max(1, len(dataset) // size)
-    epoch, order = -1, np.empty(0)
-    for step in count(first):
-        if epoch != step // per_epoch:
-            epoch = step // per_epoch
-            shuffle = np.random.Generator(np.random.Philox(key=[seed, epoch]))
-            order = shuffle.permutation(len(dataset))
-        start = step % per_epoch * size
-        yield collate([dataset[int(i)] for i in order[start : start + size]])
-
-
 def blindfold(batch: Batch, V_in: Maps, blind: str) -> tuple[Maps, Tensor, Tensor]:
     """The inputs of a control that sees no words or no image; else the batch's own (Table 1)."""
     words, lengths = batch.words, batch.lengths
@@ -114,34 +100,63 @@ def train(
     last: int | None = None,
     device: str = "cpu",
     report: Callable[[int, float], None] = lambda step, loss: None,
+    progress: Progress | None = None,
 ) -> TVNet:
     """One run: the model after the last step (D30), in eval mode.
 
     `start` holds weights to begin with, GloVe's rows or a Baseline's (D40); parts it lacks start
     fresh. `first` and `last` cut a piece out of the schedule. `report(step, loss)` is called
-    after each step. Raises FloatingPointError, naming step and sentences, when the loss is not
-    finite.
+    after each step. With `progress`, the run goes on from its newest snapshot and saves new ones.
+    Raises FloatingPointError when the loss is not finite and MemoryError when a step does not
+    fit; both name the step.
     """
     torch.manual_seed(seed)
     budget = settings.training
     model = TVNet(settings, len(dataset.vocabulary))
     model.load_state_dict(start or {}, strict=False)
     model.to(device, memory_format=torch.channels_last).train()
-    groups = parameter_groups(model, features.backbone.to(device), budget)
-    optimiser = torch.optim.Adam(groups, fused=True)
-    stream = batches(dataset, budget.batch, seed, first)
+    backbone = features.backbone.to(device)
+    optimiser = torch.optim.Adam(parameter_groups(model, backbone, budget), fused=True)
+    # What a snapshot holds; a frozen backbone stays as it is.
+    learning = nn.ModuleList([model] if backbone.is_frozen else [model, backbone])
+    if progress:
+        first = progress.restore(learning, optimiser) or first
+    stream = batches(dataset, budget.batch, seed, first, budget.grouped)
     for step in range(first, last or budget.steps):
         for group in optimiser.param_groups:
             group["lr"] = group["rate"] * learning_rate(step, budget)
         batch = next(stream).to(device)
-        loss = loss_of(logits_of(model, features, batch), batch.mask)
-        if not torch.isfinite(loss):
-            raise FloatingPointError(
-                f"The loss is {loss.item()} at step {step} (sentences {batch.sent_id.tolist()}): "
-                "lower the learning rate."
-            )
-        optimiser.zero_grad()
-        loss.backward()
+        with said_in_words(step, batch):
+            loss = loss_of(logits_of(model, features, batch), batch.mask)
+            if not torch.isfinite(loss) and progress:
+                progress.save(step, learning, optimiser)  # the last good state, to look into
+            refuse_not_finite(loss.item(), step, batch)
+            optimiser.zero_grad()
+            loss.backward()
         optimiser.step()
         report(step, loss.item())
+        if progress:
+            progress.log(step, loss.item())
+            progress.after(step + 1, learning, optimiser)
     return model.eval()
+
+
+def refuse_not_finite(loss: float, step: int, batch: Batch) -> None:
+    """FloatingPointError with all that is needed to look at the step again."""
+    if not math.isfinite(loss):
+        raise FloatingPointError(
+            f"The loss is {loss} at step {step} (sentences {batch.sent_id.tolist()}): lower the "
+            "learning rate."
+        )
+
+
+@contextmanager
+def said_in_words(step: int, batch: Batch) -> Iterator[None]:
+    """A step that does not fit into memory ends with the settings that help."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise MemoryError(
+            f"Step {step} with a batch of {len(batch.words)} does not fit into the device's memory:"
+            " lower training.batch or data.size, or set training.precision to 'bfloat16'."
+        ) from error

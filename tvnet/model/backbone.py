@@ -54,6 +54,11 @@ class Backbone(nn.Module):
                         module.requires_grad_(True)
         return self.train(False)
 
+    @property
+    def is_frozen(self) -> bool:
+        """Whether nothing of it is trained."""
+        return not any(p.requires_grad for p in self.parameters())
+
     def train(self, mode: bool = True) -> Backbone:
         return super().train(mode and not self.frozen)
 

@@ -1,0 +1,224 @@
+"""A run that is stopped, killed or damaged goes on to the very result it would have had."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tvnet.experiment.features import LiveFeatures
+from tvnet.experiment.order import batches, epoch_order
+from tvnet.experiment.progress import Progress
+from tvnet.experiment.training import train
+from tvnet.model.backbone import DeepLab
+from tvnet.settings import as_dict, settings
+
+SMOKE = settings("smoke")
+SHORT = replace(SMOKE, training=replace(SMOKE.training, steps=6, batch=2, snapshot_every=2))
+
+
+def record(folder, chosen=SHORT, every=2):
+    return Progress(folder, {"settings": as_dict(chosen), "seed": 0, "data": "tiny"}, every)
+
+
+def weights(model):
+    return {name: t.clone() for name, t in model.state_dict().items()}
+
+
+def same(one, other):
+    return one.keys() == other.keys() and all(torch.equal(one[n], other[n]) for n in one)
+
+
+@pytest.fixture
+def whole(ready):
+    """The weights and losses of a run that nobody disturbed."""
+    losses = []
+    model = train(SHORT, ready.dataset(SHORT, "train"), ready.features, 0,
+                  report=lambda _, loss: losses.append(loss))  # fmt: skip
+    return weights(model), losses
+
+
+class Cut(Exception):  # noqa: N818
+    pass
+
+
+def cut_at(step):
+    def report(now, _):
+        if now == step:
+            raise Cut
+
+    return report
+
+
+@pytest.mark.parametrize("steps", [(0,), (1,), (3,), (5,), (2, 4), (0, 1, 2, 3, 4, 5)])
+def test_a_run_cut_anywhere_ends_bit_for_bit_the_same(ready, whole, tmp_path, steps):
+    dataset = ready.dataset(SHORT, "train")
+    for step in steps:
+        with record(tmp_path).writing() as progress, pytest.raises(Cut):
+            train(SHORT, dataset, ready.features, 0, report=cut_at(step), progress=progress)
+    with record(tmp_path).writing() as progress:
+        model = train(SHORT, dataset, ready.features, 0, progress=progress)
+        assert progress.losses() == whole[1]
+    assert same(weights(model), whole[0])
+    assert sorted(p.name for p in progress.snapshots.iterdir()) == ["00000004", "00000006"]
+    progress.clear()
+    assert not progress.snapshots.exists()
+
+
+def test_sigterm_saves_and_ends(ready, whole, tmp_path):
+    dataset = ready.dataset(SHORT, "train")
+
+    def terminate(now, _):
+        if now == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with record(tmp_path).writing() as progress:
+        with pytest.raises(SystemExit, match="Stopped after step 3; run the same again to go on"):
+            train(SHORT, dataset, ready.features, 0, report=terminate, progress=progress)
+        assert (progress.snapshots / "00000003").is_dir()
+    with record(tmp_path).writing() as progress:
+        model = train(SHORT, dataset, ready.features, 0, progress=progress)
+    assert same(weights(model), whole[0])
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+def test_a_damaged_snapshot_is_passed_over_and_said(ready, whole, tmp_path):
+    dataset = ready.dataset(SHORT, "train")
+    with record(tmp_path).writing() as progress, pytest.raises(Cut):
+        train(SHORT, dataset, ready.features, 0, report=cut_at(4), progress=progress)
+    path = progress.snapshots / "00000004" / "optimiser.safetensors"
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 4
+    path.write_bytes(data)
+    with record(tmp_path).writing() as progress:
+        with pytest.warns(UserWarning, match="00000004 is damaged: an older one is used"):
+            model = train(SHORT, dataset, ready.features, 0, progress=progress)
+    assert same(weights(model), whole[0])
+
+
+def test_every_flipped_bit_is_found(tmp_path):
+    """Any bit of any file of a snapshot: 300 at random, the same ones every time."""
+    module = torch.nn.Linear(3, 2)
+    optimiser = torch.optim.Adam(module.parameters())
+    module(torch.ones(1, 3)).sum().backward()
+    optimiser.step()
+    progress, dice = record(tmp_path), random.Random(0)
+    progress.save(1, module, optimiser)
+    files = sorted((progress.snapshots / "00000001").iterdir())
+    for _ in range(300):
+        path = dice.choice(files)
+        good = path.read_bytes()
+        bad = bytearray(good)
+        bad[dice.randrange(len(bad))] ^= 1 << dice.randrange(8)
+        path.write_bytes(bad)
+        with pytest.warns(UserWarning, match="is damaged"):
+            assert progress.restore(module, optimiser) is None
+        path.write_bytes(good)
+    assert progress.restore(module, optimiser) == 1
+
+
+def test_other_settings_or_data_are_refused_with_their_keys(ready, tmp_path):
+    with record(tmp_path).writing() as progress:
+        train(SHORT, ready.dataset(SHORT, "train"), ready.features, 0, progress=progress)
+    other = replace(SHORT, training=replace(SHORT.training, batch=1))
+    said = "settings.training.batch is 2 there, 1 here"
+    with record(tmp_path, other).writing() as progress, pytest.raises(ValueError, match=said):
+        train(other, ready.dataset(other, "train"), ready.features, 0, progress=progress)
+
+
+def test_one_writer_at_a_time(tmp_path):
+    script = (
+        "from tvnet.experiment.progress import Progress; import sys, time\n"
+        "with Progress(sys.argv[1], {}).writing(): print('in', flush=True); time.sleep(60)"
+    )
+    other = subprocess.Popen(
+        [sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE,
+        cwd=Path(__file__).parent.parent,
+    )  # fmt: skip
+    try:
+        assert other.stdout.readline() == b"in\n"
+        with pytest.raises(ValueError, match="Another process is writing .*: wait for it"):
+            with record(tmp_path).writing():
+                pass
+    finally:
+        other.kill()
+        other.wait()
+    with record(tmp_path).writing():  # a dead writer leaves the folder free
+        pass
+
+
+def test_a_loss_that_is_not_finite_keeps_the_last_good_state(ready, tmp_path):
+    wild = replace(SHORT, training=replace(SHORT.training, learning_rate=1e30))
+    dataset = ready.dataset(wild, "train")
+    with record(tmp_path, wild, every=0).writing() as progress:
+        with pytest.raises(FloatingPointError, match=r"at step (\d+) \(sentences") as first:
+            train(wild, dataset, ready.features, 0, progress=progress)
+    assert len(list(progress.snapshots.iterdir())) == 1
+    with record(tmp_path, wild, every=0).writing() as progress:  # the same step, again
+        with pytest.raises(FloatingPointError) as again:
+            train(wild, dataset, ready.features, 0, progress=progress)
+    assert str(again.value) == str(first.value)
+
+
+def test_memory_that_runs_out_is_said_with_what_helps(ready, monkeypatch):
+    def full(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr("tvnet.experiment.training.logits_of", full)
+    with pytest.raises(MemoryError, match="Step 0 with a batch of 2 does not .* lower training.ba"):
+        train(SHORT, ready.dataset(SHORT, "train"), ready.features, 0)
+
+
+def test_a_half_written_log_line_is_forgotten(tmp_path):
+    progress = record(tmp_path)
+    lines = [json.dumps({"step": k, "loss": 1.0 * k, "seconds": s}) for k, s in ((0, 1), (1, 3))]
+    lines += [json.dumps({"step": 2, "loss": 2.0, "seconds": 0.5}), '{"step": 3, "lo']
+    (tmp_path / "log.jsonl").write_text("\n".join(lines))
+    assert progress.losses() == [0.0, 1.0, 2.0]
+    assert progress.seconds() == 3.5  # a second start counts from zero again
+
+
+def test_processes_share_a_batch_without_changing_it(ready):
+    dataset = ready.dataset(SMOKE, "train")
+    alone = [b.sent_id.tolist() for b in islice(batches(dataset, 4, 3), 5)]
+    shares = [islice(batches(dataset, 4, 3, share=(rank, 2)), 5) for rank in (0, 1)]
+    both = [[b.sent_id.tolist() for b in share] for share in shares]
+    for whole, even, odd in zip(alone, *both, strict=True):
+        assert whole[0::2] == even and whole[1::2] == odd
+    with pytest.raises(ValueError, match="A batch of 4 cannot be shared by 3 processes"):
+        next(batches(dataset, 4, 3, share=(0, 3)))
+
+
+def test_grouped_order_keeps_images_together_and_loses_no_sentence():
+    images = np.array([7, 7, 7, 2, 2, 9, 9, 9, 9, 4])
+    for epoch in range(5):
+        order = epoch_order(images, 1, epoch, grouped=True)
+        assert sorted(order) == list(range(10))
+        turns = images[order]
+        assert sum(turns[1:] != turns[:-1]) == 3  # four images, one block each
+    assert any(not np.array_equal(order, epoch_order(images, 1, e, grouped=True)) for e in range(5))
+
+
+def test_pictures_that_occur_twice_in_a_batch_are_seen_once(ready, monkeypatch):
+    chosen = replace(SMOKE, training=replace(SMOKE.training, grouped=True))
+    dataset = ready.dataset(chosen, "train")
+    dataset.pixels = True
+    backbone = DeepLab(chosen.backbone).freeze()
+    live = LiveFeatures(backbone, ready.data, chosen.data.size)
+    batch = next(batches(dataset, 6, 0, grouped=True))
+    seen = []
+    backbone.register_forward_pre_hook(lambda _, given: seen.append(len(given[0])))
+    V_in, V_sim, _ = live(batch)
+    ids = set(batch.image_id.tolist()) | set(batch.similar_id.tolist())
+    assert seen == [len(ids)] and len(ids) < 12
+    alone = backbone(batch.image)
+    assert all(torch.allclose(V_in[n], alone[n], atol=1e-4) for n in alone)
+    assert torch.allclose(V_sim["V5"], backbone(batch.similar)["V5"], atol=1e-4)

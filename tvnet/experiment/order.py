@@ -1,0 +1,53 @@
+"""Which sentences a step sees: a pure function of seed, step, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import count
+
+import numpy as np
+
+from tvnet.data.dataset import Batch, ReferDataset, collate
+
+
+def epoch_order(image_ids: np.ndarray, seed: int, epoch: int, grouped: bool = False) -> np.ndarray:
+    """The order of an epoch's sentences, as positions (N,).
+
+    grouped keeps the sentences of one image side by side, so that they share its maps; images
+    and the sentences of each still come in a fresh random order.
+    """
+    shuffle = np.random.Generator(np.random.Philox(key=[seed, epoch]))
+    order = shuffle.permutation(len(image_ids))
+    if not grouped:
+        return order
+    images, place = np.unique(image_ids, return_inverse=True)
+    rank = shuffle.permutation(len(images))[place]  # each image's turn
+    return order[np.argsort(rank[order], kind="stable")]
+
+
+def batches(
+    dataset: ReferDataset,
+    size: int,
+    seed: int,
+    first: int = 0,
+    grouped: bool = False,
+    share: tuple[int, int] = (0, 1),
+) -> Iterator[Batch]:
+    """The batches of steps first, first + 1, ...
+
+    Every epoch has a fresh order; sentences that do not fill a last batch wait for the next one.
+    share = (rank, world): of each batch, this process takes every world-th sentence. Raises
+    ValueError when the batch cannot be shared equally.
+    """
+    rank, world = share
+    if size % world:
+        raise ValueError(f"A batch of {size} cannot be shared by {world} processes: change one.")
+    image_ids = np.array([sample.image_id for sample in dataset.samples])
+    per_epoch = max(1, len(dataset) // size)
+    epoch, order = -1, np.empty(0)
+    for step in count(first):
+        if epoch != step // per_epoch:
+            epoch = step // per_epoch
+            order = epoch_order(image_ids, seed, epoch, grouped)
+        start = step % per_epoch * size
+        yield collate([dataset[int(i)] for i in order[start : start + size][rank::world]])
