@@ -12,6 +12,7 @@ from pathlib import Path
 from safetensors.torch import load_file
 from tqdm import tqdm
 
+from tvnet.experiment import distributed
 from tvnet.experiment.checkpoint import save, save_tensors
 from tvnet.experiment.evaluation import evaluate
 from tvnet.experiment.metrics import BINS, counters
@@ -69,8 +70,10 @@ def train_trunk(
                 chosen, dataset, ready.features, seed, ready.start,
                 last=chosen.training.trunk_steps, device=device, progress=progress,
             )  # fmt: skip
-            save_tensors(model, path)
+            if distributed.leads():
+                save_tensors(model, path)
             progress.clear()
+    distributed.wait()
     return path
 
 
@@ -78,7 +81,7 @@ def recorded(folder: Path, settings: Settings, seed: int, ready: Prepared) -> Pr
     """The record of a run, which another seed, setting or data set may not go on with."""
     data = ready.data.fingerprint
     identity = {"settings": as_dict(settings), "seed": seed, "data": data}
-    return Progress(folder, identity, settings.training.snapshot_every)
+    return Progress(folder, identity, settings.training.snapshot_every, distributed.leads())
 
 
 def run(
@@ -103,6 +106,7 @@ def run(
         )
         measure(folder, row, seed, model, ready, progress, device)
         progress.clear()
+    distributed.wait()
     return folder
 
 
@@ -120,6 +124,8 @@ def measure(
     began = time.perf_counter()
     held_out = ready.dataset(chosen, chosen.data.eval_split)
     found = evaluate(model, held_out, ready.features, device=device)
+    if not distributed.leads():
+        return
     seconds = {"train": progress.seconds(), "evaluate": time.perf_counter() - began}
     result = {
         "row": row,

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from tvnet.data.dataset import ReferDataset, collate
 from tvnet.data.images import Placement, crop_and_resize, placement, resize_and_crop
+from tvnet.experiment import distributed
 from tvnet.experiment.features import CachedFeatures, LiveFeatures
 from tvnet.experiment.metrics import PerSentence
 from tvnet.experiment.training import logits_of
@@ -44,12 +45,14 @@ def evaluate(
     model.to(device).eval()
     features.backbone.to(device)
     rows: dict[str, list[tuple[int, ...]]] = {name: [] for name in EVALUATORS}
-    for start in range(0, len(dataset), batch_size):
-        stop = min(start + batch_size, len(dataset))
-        batch = collate([dataset[i] for i in range(start, stop)]).to(device)
+    rank, world = distributed.share()
+    mine = range(rank, len(dataset), world)
+    for start in range(0, len(mine), batch_size):
+        some = mine[start : start + batch_size]
+        batch = collate([dataset[i] for i in some]).to(device)
         logits = logits_of(model, features, batch)
-        for k in range(stop - start):
-            sample = dataset.samples[start + k]
+        for k, i in enumerate(some):
+            sample = dataset.samples[i]
             picture = dataset.data.pictures[sample.image_id]
             truth = dataset.masks.mask(sample.ann_id)
             area = int(truth.sum())
@@ -66,5 +69,5 @@ def evaluate(
                 rows[name].append((sample.sent_id, both, either, area, truth.size))
     return {
         name: PerSentence(*np.array(found, dtype=np.int64).reshape(-1, 5).T)
-        for name, found in rows.items()
+        for name, found in distributed.gather(rows).items()
     }

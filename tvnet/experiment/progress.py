@@ -31,10 +31,12 @@ class Progress:
 
     identity: plain JSON of all that the run is a function of; another one is refused.
     every: steps between two snapshots, 0 for none but those that a stop asks for.
+    writes: False in all but one of several processes, which then only read.
     """
 
-    def __init__(self, folder: Path, identity: dict, every: int = 0):
+    def __init__(self, folder: Path, identity: dict, every: int = 0, writes: bool = True):
         self.folder, self.identity, self.every = Path(folder), identity, every
+        self.writes = writes
         self.snapshots = self.folder / "snapshots"
         self.asked = False
         self.began = time.perf_counter()
@@ -45,6 +47,9 @@ class Progress:
 
         Raises ValueError when another process writes there.
         """
+        if not self.writes:
+            yield self
+            return
         self.folder.mkdir(parents=True, exist_ok=True)
         with open(self.folder / "lock", "w") as lock:
             try:
@@ -67,6 +72,8 @@ class Progress:
 
     def log(self, step: int, loss: float) -> None:
         """One line. Its time doubles as a sign of life."""
+        if not self.writes:
+            return
         seconds = round(time.perf_counter() - self.began, 2)
         with open(self.folder / "log.jsonl", "a") as lines:
             lines.write(json.dumps({"step": step, "loss": loss, "seconds": seconds}) + "\n")
@@ -92,6 +99,8 @@ class Progress:
 
     def _cut(self, step: int) -> None:
         """Forget what was logged from a step on."""
+        if not self.writes:
+            return
         kept = [json.dumps(line) + "\n" for line in self._lines() if line["step"] < step]
         (self.folder / "log.jsonl").write_text("".join(kept))
 
@@ -107,6 +116,8 @@ class Progress:
 
     def save(self, step: int, module: nn.Module, optimiser: torch.optim.Optimizer) -> None:
         """A snapshot after `step` steps; older ones than the last two go."""
+        if not self.writes:
+            return
         final = self.snapshots / f"{step:08d}"
         part = self.snapshots / f"part-{os.getpid()}"
         shutil.rmtree(part, ignore_errors=True)
@@ -147,7 +158,8 @@ class Progress:
 
     def clear(self) -> None:
         """The run is finished: its snapshots are not needed any more."""
-        shutil.rmtree(self.snapshots, ignore_errors=True)
+        if self.writes:
+            shutil.rmtree(self.snapshots, ignore_errors=True)
 
     def _newest_first(self) -> list[Path]:
         found = self.snapshots.glob("[0-9]*") if self.snapshots.is_dir() else []

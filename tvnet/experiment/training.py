@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -12,6 +11,7 @@ from torch import Tensor, nn
 
 from tvnet.data.dataset import Batch, ReferDataset
 from tvnet.data.words import UNK
+from tvnet.experiment import distributed
 from tvnet.experiment.features import CachedFeatures, LiveFeatures, Maps
 from tvnet.experiment.order import batches
 from tvnet.experiment.progress import Progress
@@ -107,6 +107,7 @@ def train(
     `start` holds weights to begin with, GloVe's rows or a Baseline's (D40); parts it lacks start
     fresh. `first` and `last` cut a piece out of the schedule. `report(step, loss)` is called
     after each step. With `progress`, the run goes on from its newest snapshot and saves new ones.
+    Several processes (distributed.py) share each batch and average their gradients.
     Raises FloatingPointError when the loss is not finite and MemoryError when a step does not
     fit; both name the step.
     """
@@ -121,33 +122,31 @@ def train(
     learning = nn.ModuleList([model] if backbone.is_frozen else [model, backbone])
     if progress:
         first = progress.restore(learning, optimiser) or first
-    stream = batches(dataset, budget.batch, seed, first, budget.grouped)
+    stream = batches(dataset, budget.batch, seed, first, budget.grouped, distributed.share())
     for step in range(first, last or budget.steps):
         for group in optimiser.param_groups:
             group["lr"] = group["rate"] * learning_rate(step, budget)
         batch = next(stream).to(device)
         with said_in_words(step, batch):
             loss = loss_of(logits_of(model, features, batch), batch.mask)
-            if not torch.isfinite(loss) and progress:
-                progress.save(step, learning, optimiser)  # the last good state, to look into
-            refuse_not_finite(loss.item(), step, batch)
             optimiser.zero_grad()
             loss.backward()
+        gradients = [p.grad for p in learning.parameters() if p.grad is not None]
+        loss = loss.detach()
+        distributed.mean([loss, *gradients])
+        if not loss.isfinite():
+            if progress:
+                progress.save(step, learning, optimiser)  # the last good state, to look into
+            raise FloatingPointError(
+                f"The loss is {loss.item()} at step {step} (sentences {batch.sent_id.tolist()}): "
+                "lower the learning rate."
+            )
         optimiser.step()
         report(step, loss.item())
         if progress:
             progress.log(step, loss.item())
             progress.after(step + 1, learning, optimiser)
     return model.eval()
-
-
-def refuse_not_finite(loss: float, step: int, batch: Batch) -> None:
-    """FloatingPointError with all that is needed to look at the step again."""
-    if not math.isfinite(loss):
-        raise FloatingPointError(
-            f"The loss is {loss} at step {step} (sentences {batch.sent_id.tolist()}): lower the "
-            "learning rate."
-        )
 
 
 @contextmanager
