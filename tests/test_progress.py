@@ -68,9 +68,9 @@ def test_a_run_cut_anywhere_ends_bit_for_bit_the_same(ready, whole, tmp_path, st
         model = train(SHORT, dataset, ready.features, 0, progress=progress)
         assert progress.losses() == whole[1]
     assert same(weights(model), whole[0])
-    assert sorted(p.name for p in progress.snapshots.iterdir()) == ["00000004", "00000006"]
+    assert sorted(p.name for p in progress.snapshots.folder.iterdir()) == ["00000004", "00000006"]
     progress.clear()
-    assert not progress.snapshots.exists()
+    assert not progress.snapshots.folder.exists()
 
 
 def test_sigterm_saves_and_ends(ready, whole, tmp_path):
@@ -83,18 +83,34 @@ def test_sigterm_saves_and_ends(ready, whole, tmp_path):
     with record(tmp_path).writing() as progress:
         with pytest.raises(SystemExit, match="Stopped after step 3; run the same again to go on"):
             train(SHORT, dataset, ready.features, 0, report=terminate, progress=progress)
-        assert (progress.snapshots / "00000003").is_dir()
+        assert (progress.snapshots.folder / "00000003").is_dir()
     with record(tmp_path).writing() as progress:
         model = train(SHORT, dataset, ready.features, 0, progress=progress)
     assert same(weights(model), whole[0])
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
 
 
+def test_the_manifest_says_how_a_run_stands(tmp_path):
+    def status():
+        about = json.loads((tmp_path / "run.json").read_text())
+        assert about["seed"] == 0 and about["settings"] == as_dict(SHORT)
+        assert "torch" in about["provenance"]["versions"]
+        return about["status"]
+
+    with record(tmp_path).writing():
+        assert status() == "running"
+    assert status() == "finished"
+    for error, said in ((SystemExit, "stopped"), (FloatingPointError, "failed")):
+        with pytest.raises(error), record(tmp_path).writing():
+            raise error
+        assert status() == said
+
+
 def test_a_damaged_snapshot_is_passed_over_and_said(ready, whole, tmp_path):
     dataset = ready.dataset(SHORT, "train")
     with record(tmp_path).writing() as progress, pytest.raises(Cut):
         train(SHORT, dataset, ready.features, 0, report=cut_at(4), progress=progress)
-    path = progress.snapshots / "00000004" / "optimiser.safetensors"
+    path = progress.snapshots.folder / "00000004" / "optimiser.safetensors"
     data = bytearray(path.read_bytes())
     data[-1] ^= 4
     path.write_bytes(data)
@@ -112,7 +128,7 @@ def test_every_flipped_bit_is_found(tmp_path):
     optimiser.step()
     progress, dice = record(tmp_path), random.Random(0)
     progress.save(1, module, optimiser)
-    files = sorted((progress.snapshots / "00000001").iterdir())
+    files = sorted((progress.snapshots.folder / "00000001").iterdir())
     for _ in range(300):
         path = dice.choice(files)
         good = path.read_bytes()
@@ -161,7 +177,7 @@ def test_a_loss_that_is_not_finite_keeps_the_last_good_state(ready, tmp_path):
     with record(tmp_path, wild, every=0).writing() as progress:
         with pytest.raises(FloatingPointError, match=r"at step (\d+) \(sentences") as first:
             train(wild, dataset, ready.features, 0, progress=progress)
-    assert len(list(progress.snapshots.iterdir())) == 1
+    assert len(list(progress.snapshots.folder.iterdir())) == 1
     with record(tmp_path, wild, every=0).writing() as progress:  # the same step, again
         with pytest.raises(FloatingPointError) as again:
             train(wild, dataset, ready.features, 0, progress=progress)
