@@ -35,10 +35,10 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         profile = settings(options.profile)
         chosen = row_settings(profile, options.row)
+        if chosen.model.enrichment:  # stage one, by all processes together
+            build(chosen, refer.read(options.data, chosen.data.dataset), options.out)
         with distributed.join(device_of(options.device)) as device:
-            if distributed.leads():  # what all of them read is made by one
-                if chosen.model.enrichment:
-                    build(chosen, refer.read(options.data, chosen.data.dataset), options.out)
+            if distributed.leads():  # the caches, which all of them read, are made by one
                 prepare(chosen, options.data, options.out)
             distributed.wait()
             where = options.data, options.out, str(device)

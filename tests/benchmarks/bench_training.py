@@ -1,0 +1,113 @@
+"""A laptop-profile training step against the naive one, and what sharing an image's maps gains.
+
+    python tests/benchmarks/bench_training.py --data data/miniref-smoke
+
+Naive: one sentence at a time, the backbone on both pictures every time, Adam in a loop. Ours: kept
+maps, batches of eight, fused Adam. The limit of the first ratio is given by arithmetic: what the
+naive step computes over what ours does, per sentence.
+"""
+
+import argparse
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import torch
+from timing import interleaved, say
+
+from tvnet.data import refer
+from tvnet.experiment.features import LiveFeatures
+from tvnet.experiment.order import batches
+from tvnet.experiment.prepare import prepare
+from tvnet.experiment.training import logits_of, loss_of, parameter_groups
+from tvnet.model.pretrained import load_backbone
+from tvnet.model.summary import costs
+from tvnet.model.tvnet import TVNet
+from tvnet.retrieval.build import build
+from tvnet.settings import Settings, settings
+
+SENTENCES = 24
+
+
+def sweep(chosen: Settings, dataset, features, fused: bool = True):
+    """A closure that trains on SENTENCES sentences."""
+    torch.manual_seed(0)
+    model = TVNet(chosen, len(dataset.vocabulary)).to(memory_format=torch.channels_last)
+    groups = parameter_groups(model, features.backbone, chosen.training)
+    how = {"fused": True} if fused else {"foreach": False, "fused": False}
+    optimiser = torch.optim.Adam(groups, lr=1e-4, **how)
+    size = chosen.training.batch
+
+    def run() -> None:
+        for batch in islice(
+            batches(dataset, size, 0, grouped=chosen.training.grouped), SENTENCES // size
+        ):
+            loss = loss_of(logits_of(model, features, batch), batch.mask)
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+
+    return run
+
+
+class TwoPasses(LiveFeatures):
+    """The siamese backbone called once for each branch, as one writes it first."""
+
+    def __call__(self, batch):
+        V_in = self.backbone(batch.image)
+        V_sim = self.backbone(batch.similar)
+        V_sim.pop("V2")
+        return V_in, V_sim, None
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--data", type=Path, default=Path("data/miniref-smoke"))
+    root = parser.parse_args().data
+    torch.set_flush_denormal(True)
+    laptop = settings("laptop")
+    with TemporaryDirectory() as out:
+        build(laptop, refer.read(root, "unc+"), Path(out))
+        ready = prepare(laptop, root, Path(out))
+
+        def with_training(**changes):
+            return replace(laptop, training=replace(laptop.training, **changes))
+
+        kept = ready.dataset(laptop, "train")
+        live = ready.dataset(laptop, "train")
+        live.pixels = True
+        frozen = load_backbone(laptop.backbone)
+        trained_settings = replace(laptop, backbone=replace(laptop.backbone, train_from="res3"))
+        size = laptop.data.size
+        both = {}
+        for name, grouped in (("plain", False), ("grouped", True)):
+            opened = LiveFeatures(load_backbone(trained_settings.backbone), ready.data, size)
+            chosen = replace(with_training(grouped=grouped), backbone=trained_settings.backbone)
+            both[name] = sweep(chosen, live, opened)
+        alone = replace(with_training(batch=1), backbone=trained_settings.backbone)
+        twice = TwoPasses(load_backbone(trained_settings.backbone), ready.data, size)
+        seconds = interleaved(
+            {
+                "naive": sweep(
+                    with_training(batch=1), live, TwoPasses(frozen, ready.data, size), fused=False
+                ),
+                "ours": sweep(laptop, kept, ready.features),
+                "naive, trained": sweep(alone, live, twice, fused=False),
+                **both,
+            }
+        )
+    bill = costs(laptop, len(ready.vocabulary))
+    head = 3 * sum(cost.flop for name, cost in bill.items() if name != "backbone")
+    limit = (head + bill["backbone"].flop) / head
+    ratios = (
+        ("frozen: naive step / ours, per sentence", "naive", "ours", 4.0),
+        ("trained from res3: naive / ours, images grouped", "naive, trained", "grouped", 3.0),
+        ("trained from res3: plain batches / grouped ones", "plain", "grouped", 1.5),
+    )
+    for what, slow, fast, target in ratios:
+        say(what, seconds[slow] / seconds[fast], target, f"arithmetic, frozen: {limit:.1f}x")
+
+
+if __name__ == "__main__":
+    main()
