@@ -1,4 +1,8 @@
-"""The command line of data_setup: `python -m data_setup miniref` draws the built-in world."""
+"""Data roots: fetch the real benchmarks, draw the built-in world, or bring your own pictures.
+
+Exit codes: 0 done, 2 usage, 3 disk, 4 network, 5 a file is not what it should be, 6 its content is
+not. A set is one of unc, unc+, gref, gref-umd, referit, referit-hu, weights, glove.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +11,17 @@ import sys
 import time
 from pathlib import Path
 
-from data_setup.miniref.sheet import write_sheet
-from data_setup.miniref.write import write
+from data_setup import commands
+from data_setup.sources import REGISTRY, DataSet, SetupError, read_registry
+
+SETS = ("unc", "unc+", "gref", "referit", "weights", "glove")  # what "all" means: no extras
+HELP = {
+    "plan": "print what would be loaded, from where, under which licence",
+    "fetch": "load, check and convert; stop and start it as you like",
+    "verify": "hash, count and open everything again",
+    "status": "print what is there",
+    "clean": "remove what interrupted runs have left",
+}
 
 
 class _Parser(argparse.ArgumentParser):
@@ -21,12 +34,26 @@ class _Parser(argparse.ArgumentParser):
 
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="python -m data_setup", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
-    miniref = commands.add_parser("miniref", help="draw the built-in world")
+    subparsers = parser.add_subparsers(dest="command", required=True)
+    for name, told in HELP.items():
+        command = subparsers.add_parser(name, help=told)
+        command.add_argument("--root", type=Path, default=Path("data"))
+        if name != "clean":
+            command.add_argument("sets", nargs="+" if name == "fetch" else "*", metavar="SET")
+            command.add_argument(
+                "--sources", type=Path, default=REGISTRY, help="another registry: your own mirror"
+            )
+        if name == "fetch":
+            command.add_argument("--offline", action="store_true", help="open no connection")
+    own = subparsers.add_parser("own", help="a data set of your own pictures, masks and sentences")
+    own.add_argument("folder", type=Path)
+    own.add_argument("--name", default="own")
+    own.add_argument("--root", type=Path, default=Path("data"))
+    miniref = subparsers.add_parser("miniref", help="draw the built-in world")
     miniref.add_argument("--root", type=Path, default=Path("data/miniref"))
     miniref.add_argument("--pictures", type=int, default=2000)
     miniref.add_argument("--seed", type=int, default=0)
-    sheet = commands.add_parser("miniref-sheet", help="show 24 samples of it in one picture")
+    sheet = subparsers.add_parser("miniref-sheet", help="show 24 samples of it in one picture")
     sheet.add_argument("--root", type=Path, default=Path("data/miniref"))
     sheet.add_argument("--out", type=Path, default=Path("notebooks/figures/miniref.png"))
     sheet.add_argument("--seed", type=int, default=0)
@@ -34,25 +61,71 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; 0 when it is done, 2 when it cannot be done."""
+    """Run one command; 0 when it is done, else the exit code of what stands in its way."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments and arguments[0] in read_registry():  # fetch is the usual command
+        arguments = ["fetch", *arguments]
     options = _parser().parse_args(arguments)
     try:
-        if options.command == "miniref":
-            start = time.perf_counter()
-            drawn = write(options.root, options.pictures, options.seed)
-            done = (
-                f"was drawn in {time.perf_counter() - start:.0f} s" if drawn else "is there already"
-            )
-            print(
-                f"MiniRef ({options.pictures} pictures, seed {options.seed}) {done}: {options.root}"
-            )
-        else:
-            write_sheet(options.root, options.out, options.seed)
-            print(f"The contact sheet is {options.out}.")
+        _run(options)
+    except SetupError as error:
+        print(error, file=sys.stderr)
+        return error.code
     except (ValueError, OSError) as error:
         print(error, file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("Stopped: run the same again to go on from here.", file=sys.stderr)
+        return 130
     return 0
+
+
+def _run(options: argparse.Namespace) -> None:
+    if options.command == "miniref":
+        _draw(options)
+    elif options.command == "miniref-sheet":
+        from data_setup.miniref.sheet import write_sheet
+
+        write_sheet(options.root, options.out, options.seed)
+        print(f"The contact sheet is {options.out}.")
+    elif options.command == "own":
+        from data_setup.own import write_own
+
+        index = write_own(options.folder, options.root, options.name)
+        print(f"{options.name} is ready in {options.root}: {len(index.referents)} referents.")
+    elif options.command == "clean":
+        commands.clean(options.root)
+    else:
+        chosen = _chosen(options)
+        if options.command == "fetch":
+            commands.fetch(chosen, options.root, options.offline)
+        else:
+            getattr(commands, options.command)(chosen, options.root)
+
+
+def _chosen(options: argparse.Namespace) -> list[DataSet]:
+    """The named sets; where none is named, those that are there to be verified, or all."""
+    registry = read_registry(options.sources)
+    for name in options.sets:
+        if name not in registry:
+            raise SetupError(f"There is no set '{name}': choose from {', '.join(registry)}.")
+    if options.sets:
+        return [registry[name] for name in dict.fromkeys(options.sets)]
+    usual = [registry[name] for name in SETS if name in registry]
+    if options.command == "verify":
+        usual = [s for s in usual if any(x.path(options.root).is_file() for x in s.sources)]
+        if not usual:
+            raise SetupError(f"There is nothing to verify in {options.root}: fetch a set first.")
+    return usual
+
+
+def _draw(options: argparse.Namespace) -> None:
+    from data_setup.miniref.write import write
+
+    start = time.perf_counter()
+    drawn = write(options.root, options.pictures, options.seed)
+    done = f"was drawn in {time.perf_counter() - start:.0f} s" if drawn else "is there already"
+    print(f"MiniRef ({options.pictures} pictures, seed {options.seed}) {done}: {options.root}")
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
+from data_setup.folders import FOLDERS, index_folders
 from tvnet.data import refer
 from tvnet.data.masks import store
 from tvnet.data.neighbours import Neighbours
@@ -87,10 +88,11 @@ def write_root(root, pictures=8):
                                 "tokens": t.split()} for n, t in enumerate(texts)]}
             )  # fmt: skip
         Image.fromarray(canvas).save(images / name, quality=95)
-    for folder, file in refer.FOLDERS.values():
+    for folder, file in FOLDERS.values():
         (root / folder).mkdir()
         (root / folder / "instances.json").write_text(json.dumps(index))
         (root / folder / file).write_bytes(pickle.dumps(refs, protocol=2))
+    index_folders(root)
 
 
 @pytest.fixture(scope="session")

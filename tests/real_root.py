@@ -6,6 +6,8 @@ import pickle
 from collections import Counter
 from pathlib import Path
 
+from data_setup.folders import index_folders
+
 VARIABLE = "TVNET_REAL_SAMPLES"
 REASON = f"{VARIABLE} is not set: it points at a folder with coco_instances/ and referit_lists/"
 
@@ -51,4 +53,5 @@ def write_real_root(samples, root):
     (root / "refcoco").mkdir()
     (root / "refcoco" / "instances.json").write_text(json.dumps(index))
     (root / "refcoco" / "refs(unc).p").write_bytes(pickle.dumps(refs, protocol=0))
+    index_folders(root)
     return chosen

@@ -106,7 +106,7 @@ def test_the_folder_changes_with_every_setting_and_with_the_data(tmp_path):
             "There is no data at .*data_setup miniref",
         ),
         (lambda root: next(root.rglob("*.jpg")).unlink(), "1 of 8 pictures are missing, first"),
-        (lambda root: (root / "refcoco+/refs(unc).p").write_bytes(b"(lp0"), "cannot be read"),
+        (lambda root: (root / "index/unc+.json").write_bytes(b"(lp0"), "unc.\\.json is damaged"),
         (lambda root: None, "There are no neighbours at .*tvnet.retrieval.build"),
     ],
 )

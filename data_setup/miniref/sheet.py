@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import pickle
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
@@ -13,6 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from data_setup.miniref.outlines import decode
 from data_setup.miniref.picture import IMAGES
+from data_setup.unpickle import Plain
 
 ROWS = 6
 CELL = (264, 206)  # pixels of a picture's place
@@ -28,11 +28,6 @@ COLOUR = np.array([255, 64, 129])
 
 
 Sample = tuple[Image.Image, np.ndarray, str]  # picture, mask, sentence
-
-
-class _PlainPickle(pickle.Unpickler):
-    def find_class(self, module: str, name: str) -> None:
-        raise pickle.UnpicklingError(f"{module}.{name} has no place among referring expressions.")
 
 
 def write_sheet(root: Path, out: Path, seed: int = 0) -> None:
@@ -72,7 +67,7 @@ def _refer(root: Path, folder: str, refs: str, rng: Random) -> Iterator[Sample]:
     images = {image["id"]: image for image in instances["images"]}
     annotations = {annotation["id"]: annotation for annotation in instances["annotations"]}
     with open(root / folder / refs, "rb") as file:
-        refs = _PlainPickle(file).load()
+        refs = Plain(file).load()
     for ref in rng.sample(refs, min(ROWS, len(refs))):
         image, sentences = images[ref["image_id"]], ref["sentences"]
         segmentation = annotations[ref["ann_id"]]["segmentation"]

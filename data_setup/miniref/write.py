@@ -11,6 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
+from data_setup.folders import index_folders
+from data_setup.index import index_path
 from data_setup.miniref.picture import IMAGES, Job, coco_picture, referit_picture
 from data_setup.miniref.scenes import CATEGORIES
 from data_setup.miniref.splits import gref_splits, of_split, referit_splits, unc_splits
@@ -41,6 +43,8 @@ def write(root: Path, pictures: int = 2000, seed: int = 0, processes: int | None
         raise ValueError(f"The seed {seed} is negative: give 0 or a positive number.")
     marker = {"world": "MiniRef", "version": VERSION, "pictures": pictures, "seed": seed}
     if _holds(root, marker):
+        if not index_path(root, "unc").is_file():  # drawn before there were indexes
+            index_folders(root)
         return False
     root.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=root.parent, prefix=f".{root.name}-") as beside:
@@ -48,6 +52,7 @@ def write(root: Path, pictures: int = 2000, seed: int = 0, processes: int | None
         for part in (IMAGES, "refcoco", "refcoco+", "refcocog", "referit/images", "referit/mask"):
             (folder / part).mkdir(parents=True)
         _write_world(folder, pictures, seed, processes)
+        index_folders(folder)
         _json(folder / MARKER, marker)
         if root.exists():
             root.rmdir()  # it is empty

@@ -12,6 +12,8 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
+from tvnet.data.archive import file_of
+
 if TYPE_CHECKING:
     from tvnet.data.refer import ReferData
 
@@ -56,7 +58,7 @@ def open_picture(path: Path, width: int, height: int) -> Image.Image:
     (checked before any pixel is decoded), or values that are no picture's (32 bit, float).
     """
     try:
-        with Image.open(path) as file:
+        with Image.open(file_of(path)) as file:
             found = file.size
             if found == (width, height):
                 return _eight_bit(file).convert("RGB")

@@ -1,10 +1,9 @@
-"""The refer format: who is referred to, in which picture, with which sentences."""
+"""A data set: who is referred to, in which picture, with which sentences."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import pickle
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,14 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from tvnet.data.archive import is_there, size_of
 from tvnet.data.masks import decode
 
-# The paper's name -> (folder, file of referents); see also referit.py
-FOLDERS = {
-    "unc": ("refcoco", "refs(unc).p"),
-    "unc+": ("refcoco+", "refs(unc).p"),
-    "gref": ("refcocog", "refs(google).p"),
-}
+NAMES = ("unc", "unc+", "gref", "referit")  # the paper's
+FORMAT = "tvnet index 1"
 AGAIN = "fetch or draw the data again."  # the next step of most errors below
 MAX_SIDE = 20_000  # pixels; a larger one is no picture of these data sets but a damaged index
 
@@ -93,7 +89,7 @@ class ReferData:
 
     def missing_pictures(self) -> list[Path]:
         """Files that the index names and the disk does not hold."""
-        return [p.path for p in self.pictures.values() if not p.path.is_file()]
+        return [p.path for p in self.pictures.values() if not is_there(p.path)]
 
     def samples(self, split: str) -> list[Sample]:
         """Every sentence of a split, in the order of the file."""
@@ -129,30 +125,7 @@ class ReferData:
 
 def _name_and_size(path: Path) -> str:
     """What stands for a file's content, without its folder: a data root may be moved."""
-    return f"{path.name}:{path.stat().st_size if path.is_file() else -1}"
-
-
-class _PlainUnpickler(pickle.Unpickler):
-    """Builds lists, dicts, strings and numbers and nothing else: no file can run code here."""
-
-    def find_class(self, module: str, name: str) -> None:
-        raise pickle.UnpicklingError(f"it names {module}.{name}")
-
-
-def _load_referents(path: Path) -> list[dict]:
-    try:
-        with path.open("rb") as file:
-            found = _PlainUnpickler(file, encoding="latin1").load()
-        if not isinstance(found, list) or not all(isinstance(entry, dict) for entry in found):
-            raise pickle.UnpicklingError("it is not a list of dicts")
-        return found
-    except FileNotFoundError:
-        raise
-    except Exception as error:  # a damaged pickle may raise nearly anything
-        raise ValueError(
-            f"The referents in {path} cannot be read ({error}): the file is damaged or not what "
-            f"its name says, {AGAIN}"
-        ) from error
+    return f"{path.name}:{size_of(path)}"
 
 
 def load_json(path: Path) -> dict:
@@ -169,62 +142,59 @@ def load_json(path: Path) -> dict:
 
 
 def read(root: Path | str, name: str) -> ReferData:
-    """Open "unc", "unc+", "gref" or "referit" under a data root.
+    """Open "unc", "unc+", "gref", "referit", or a data set of one's own, under a data root.
 
-    Raises FileNotFoundError when the root or a file is missing and ValueError when a name is
-    unknown, a file damaged, or an id dangling or double.
+    Reads the typed index that `data_setup` has checked and written. Raises FileNotFoundError when
+    the root or its index is missing and ValueError when a name is unknown or an index damaged.
     """
     root = Path(root)
-    if name != "referit" and name not in FOLDERS:
-        raise ValueError(f"There is no data set '{name}': choose unc, unc+, gref or referit.")
     if not root.is_dir():
         raise FileNotFoundError(
             f"There is no data at {root}: draw the built-in world with "
             f"`python -m data_setup miniref --root {root}`."
         )
-    if name == "referit":
+    path = root / "index" / f"{name}.json"
+    if path.parent.parent == root and path.is_file():
+        return _from_index(root, name, _load_index(path))
+    if name == "referit" and (root / "referit").is_dir():
         from tvnet.data.referit import read_referit
 
         return read_referit(root / "referit")
-    folder, file = FOLDERS[name]
-    for needed in (root / folder / "instances.json", root / folder / file):
-        if not needed.is_file():
-            raise FileNotFoundError(f"{needed} is missing, so {root} holds no '{name}': {AGAIN}")
-    index = load_json(root / folder / "instances.json")
-    images = root / "images" / "mscoco" / "images" / "train2014"
-    return assemble(name, index, _load_referents(root / folder / file), images)
+    if name not in NAMES:
+        raise ValueError(f"There is no data set '{name}': choose unc, unc+, gref or referit.")
+    raise FileNotFoundError(
+        f"{path} is missing, so {root} holds no '{name}': draw the built-in world with `python -m "
+        f"data_setup miniref --root {root}`, or fetch the true data with `python -m data_setup "
+        f"fetch {name} --root {root}`."
+    )
 
 
-def assemble(name: str, index: dict, entries: list[dict], images: Path) -> ReferData:
-    """Join the index and the referents; every id must resolve, and stand once."""
-    parts = {}
-    for part in ("images", "annotations", "categories"):
-        if not isinstance(index.get(part), list):
-            raise ValueError(f"The index of {name} holds no list '{part}': {AGAIN}")
-        parts[part] = _by_id(index[part], f"{part} of {name}")
-    pictures = {i: _picture(image, images) for i, image in parts["images"].items()}
-    annotations = parts["annotations"]
-    referents = [_referent(entry) for entry in entries]
-    for r in referents:
-        annotation = annotations.get(r.ann_id)
-        if annotation is None or annotation.get("image_id") != r.image_id:
-            raise ValueError(
-                f"Referent {r.ref_id} of {name} points to annotation {r.ann_id} in image "
-                f"{r.image_id}, which the index does not hold: {AGAIN}"
-            )
-        if r.image_id not in pictures or r.category_id not in parts["categories"]:
-            raise ValueError(
-                f"Referent {r.ref_id} of {name} points to image {r.image_id} and category "
-                f"{r.category_id}, of which the index does not hold both: {AGAIN}"
-            )
-    refuse_doubles((r.ref_id for r in referents), f"Referent {{}} of {name}")
-    refuse_doubles((s.sent_id for r in referents for s in r.sentences), f"Sentence {{}} of {name}")
+def _load_index(path: Path) -> dict:
+    """The second line of an index, held against its hash in the first."""
+    head, _, body = path.read_bytes().partition(b"\n")
+    try:
+        about = json.loads(head)
+        if about["format"] != FORMAT:
+            raise ValueError(f"its format is '{about['format']}', not '{FORMAT}'")
+        if about["sha256"] != hashlib.sha256(body.removesuffix(b"\n")).hexdigest():
+            raise ValueError("its content is not what was written")
+        return json.loads(body)
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"The index {path} is damaged ({error}): {AGAIN}") from error
+
+
+def _from_index(root: Path, name: str, index: dict) -> ReferData:
+    places = [root / place for place in index["pictures_in"]]
+    images = next((place for place in places if place.is_dir()), places[-1])
     return ReferData(
         name,
-        pictures,
-        tuple(referents),
-        {r.ann_id: _field(annotations[r.ann_id], "segmentation", list | dict) for r in referents},
-        {i: _field(category, "name", str) for i, category in parts["categories"].items()},
+        {i: picture_of(i, images / file, w, h) for i, file, w, h in index["pictures"]},
+        tuple(
+            Referent(*ids, split, tuple(Sentence(*sentence) for sentence in sentences))
+            for *ids, split, sentences in index["referents"]
+        ),
+        {ann_id: segmentation for ann_id, _, segmentation in index["segmentations"]},
+        dict(index["categories"]),
     )
 
 
@@ -237,39 +207,8 @@ def refuse_doubles(ids: Iterable[int], what: str) -> None:
         seen.add(i)
 
 
-def _by_id(entries: list, what: str) -> dict[int, dict]:
-    refuse_doubles((_field(entry, "id", int) for entry in entries), f"Id {{}} among the {what}")
-    return {entry["id"]: entry for entry in entries}
-
-
-def _field(entry: dict, key: str, kind: Any) -> Any:
-    """entry[key], of the kind that the format promises."""
-    value = entry.get(key) if isinstance(entry, dict) else None
-    if not isinstance(value, kind) or isinstance(value, bool):
-        raise ValueError(f"The entry {entry!r:.80} has no usable '{key}': {AGAIN}")
-    return value
-
-
-def _picture(image: dict, folder: Path) -> Picture:
-    file_name = _field(image, "file_name", str)
-    if Path(file_name).name != file_name or "\\" in file_name:
-        raise ValueError(f"The picture name '{file_name}' is not a plain file name: {AGAIN}")
-    return picture_of(
-        image["id"], folder / file_name, _field(image, "width", int), _field(image, "height", int)
-    )
-
-
 def picture_of(image_id: int, path: Path, width: int, height: int) -> Picture:
     """A Picture, its sides checked."""
     if not (1 <= width <= MAX_SIDE and 1 <= height <= MAX_SIDE):
         raise ValueError(f"The index gives the picture {path} {width}x{height} pixels: {AGAIN}")
     return Picture(image_id, path, width, height)
-
-
-def _referent(entry: dict) -> Referent:
-    ids = (_field(entry, key, int) for key in ("ref_id", "ann_id", "image_id", "category_id"))
-    sentences = tuple(
-        Sentence(_field(s, "sent_id", int), _field(s, "sent", str))
-        for s in _field(entry, "sentences", list)
-    )
-    return Referent(*ids, _field(entry, "split", str), sentences)

@@ -1,0 +1,187 @@
+"""plan, fetch, verify, status, clean: what the command line does, one function each."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+from data_setup import convert, glove, parts, referit, validate
+from data_setup.audit import audit_pictures
+from data_setup.download import download
+from data_setup.files import is_there
+from data_setup.index import read_index
+from data_setup.progress import Progress, megabytes
+from data_setup.sources import (
+    ContentError,
+    DataSet,
+    DiskError,
+    NetworkError,
+    SetupError,
+    Source,
+)
+from data_setup.statistics import write_statistics
+from data_setup.validate import Findings
+
+RESERVE = 0.05  # of what is loaded, kept free on top
+
+
+def sources_of(sets: Iterable[DataSet], root: Path) -> list[Source]:
+    """The files of some sets, each once; pictures that lie unpacked in the root need no archive."""
+    found = {}
+    for chosen in sets:
+        for source in chosen.sources:
+            unpacked = chosen.unpacked and source is chosen.sources[-1]
+            if not (unpacked and (root / chosen.unpacked).is_dir()):
+                found[source.name] = source
+    return list(found.values())
+
+
+def missing(sets: Iterable[DataSet], root: Path) -> list[Source]:
+    """The files that are not there; IntegrityError when one is there and wrong."""
+    return [source for source in sources_of(sets, root) if not is_there(source, root)]
+
+
+def plan(sets: list[DataSet], root: Path) -> None:
+    """Print bytes, disk, sources and licences. Loads nothing and asks nothing."""
+    load, unknown = 0, 0
+    for source in sources_of(sets, root):
+        size = source.size or source.about
+        there = source.path(root).is_file()
+        load += 0 if there else (size or 0) - min(size or 0, parts.waiting(source.path(root)))
+        unknown += size is None and not there
+        state = "is there" if there else "to load"
+        shown = megabytes(size) if size else "size unknown"
+        known = {0: "no public hash: trusted on first use"}.get(
+            source.stated_by, f"hash stated by {source.stated_by} or more places"
+        )
+        print(f"{source.folder}/{source.name}: {shown}, {state}; {known}")
+        print(f"  licence: {source.licence}")
+        for url in source.urls:
+            print(f"  from: {url}")
+    more = f", and {unknown} files of unknown size" if unknown else ""
+    print(f"To load: {megabytes(load)}{more}.")
+    print(f"Disk needed: {megabytes(load * (1 + RESERVE))}; free: {megabytes(_free(root))}.")
+
+
+def fetch(sets: list[DataSet], root: Path, offline: bool = False) -> None:
+    """Bring a root into the state that the sets ask for; what is there already is left alone.
+
+    May be stopped at any point and started again. Raises SetupError.
+    """
+    lacking = missing(sets, root)
+    if lacking and offline:
+        raise NetworkError("\n".join(source.by_hand(root) for source in lacking))
+    _check_disk(lacking, root)
+    for source in lacking:
+        target = source.path(root)
+        print(f"{source.name}: licence: {source.licence}", flush=True)
+        with Progress(source.name, source.size or source.about) as progress:
+            download(source, target, progress)
+    for chosen in sorted(sets, key=lambda chosen: chosen.kind == "glove"):  # its words come last
+        if chosen.kind in ("refer", "lists"):
+            _make_index(chosen, root)
+        elif chosen.kind == "glove":
+            _make_rows(chosen, root)
+        print(f"{chosen.name} is ready in {root}.", flush=True)
+    parts.clean(root)
+
+
+def _make_index(chosen: DataSet, root: Path) -> None:
+    index = read_index(root, chosen.name)
+    if index is None or index.made_from != convert.inputs(chosen, root):
+        make = convert.from_archive if chosen.kind == "refer" else referit.from_tar
+        index = make(chosen, root)
+        write_statistics(root, index)  # before the index, which says that all is done
+        index.write(root)
+
+
+def _make_rows(chosen: DataSet, root: Path) -> None:
+    names = sorted(path.stem for path in (root / "index").glob("*.json"))
+    words = glove.words_of(index for name in names if (index := read_index(root, name)))
+    if not words:
+        raise SetupError(
+            f"There are no sentences in {root} whose words could be kept: fetch a data set first."
+        )
+    glove.write_rows(root, chosen.sources[0].path(root), words)
+
+
+def verify(sets: list[DataSet], root: Path) -> None:
+    """Hash every file again, count every split again, open the header of every picture.
+
+    Goes on after a failure; at the end raises the first one with the sentences of all.
+    """
+    failures: list[SetupError] = []
+    for source in sources_of(sets, root):
+        try:
+            if not is_there(source, root, deep=True):
+                raise ContentError(f"{source.path(root)} is missing: fetch it.")
+            print(f"{source.folder}/{source.name}: its hash is right.", flush=True)
+        except SetupError as error:
+            failures.append(error)
+    for chosen in sets:
+        try:
+            if chosen.kind in ("refer", "lists"):
+                _verify_index(chosen, root)
+        except SetupError as error:
+            failures.append(error)
+    if failures:
+        raise type(failures[0])("\n".join(str(error) for error in failures))
+
+
+def _verify_index(chosen: DataSet, root: Path) -> None:
+    index = read_index(root, chosen.name)
+    if index is None:
+        raise ContentError(f"{root} holds no index of {chosen.name}: fetch it.")
+    findings = Findings()
+    if index.made_from != convert.inputs(chosen, root):
+        findings.problem("index", chosen.name, "was made from other files: fetch it again")
+    found = validate.counts(index.referents)
+    validate.compare(found, chosen.counts, "index", findings)
+    try:
+        audit_pictures(root, index, findings)
+    except FileNotFoundError as error:
+        raise ContentError(str(error)) from error
+    convert.refuse(chosen.name, findings)
+    told = "; ".join(f"{split} {n[0]}/{n[1]}/{n[2]}" for split, n in found.items())
+    print(f"{chosen.name}: referents/images/expressions {told}; {len(index.pictures)} pictures.")
+
+
+def status(sets: list[DataSet], root: Path) -> None:
+    """Print what is there of each set, without hashing anything again."""
+    for chosen in sets:
+        told = []
+        for source in sources_of([chosen], root):
+            target = source.path(root)
+            begun = parts.waiting(target)
+            state = "there" if target.is_file() else "missing"
+            if state == "missing" and begun:
+                state = f"begun, {megabytes(begun)}"
+            told.append(f"{source.name} {state}")
+        if chosen.kind in ("refer", "lists"):
+            made = read_index(root, chosen.name) is not None
+            told.append("index made" if made else "index missing")
+        print(f"{chosen.name}: {', '.join(told)}")
+
+
+def clean(root: Path) -> None:
+    """Remove what interrupted runs have left; finished files stay."""
+    print(f"Removed {parts.clean(root)} leftovers in {root}.")
+
+
+def _free(root: Path) -> int:
+    there = next(path for path in (root, *root.absolute().parents) if path.exists())
+    return shutil.disk_usage(there).free
+
+
+def _check_disk(lacking: list[Source], root: Path) -> None:
+    due = sum(
+        max(0, (source.size or source.about or 0) - parts.waiting(source.path(root)))
+        for source in lacking
+    )
+    needed, free = int(due * (1 + RESERVE)), _free(root)
+    if needed > free:
+        raise DiskError(
+            f"{megabytes(needed)} are needed in {root}, but {megabytes(free)} are free: make room "
+            "or choose another --root."
+        )

@@ -1,0 +1,118 @@
+"""The registry: what there is to fetch, from where, how large it is and how it is known."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+REGISTRY = Path(__file__).with_name("sources.yaml")
+KINDS = ("refer", "lists", "files", "glove")
+
+
+class SetupError(Exception):
+    """One sentence for the reader, and the exit code of the command line."""
+
+    code = 2
+
+
+class DiskError(SetupError):
+    code = 3
+
+
+class NetworkError(SetupError):
+    code = 4
+
+
+class IntegrityError(SetupError):
+    code = 5
+
+
+class ContentError(SetupError):
+    code = 6
+
+
+@dataclass(frozen=True)
+class Source:
+    """One file of the registry. `sha256` is None where the first download is trusted."""
+
+    name: str
+    folder: str
+    size: int | None
+    sha256: str | None
+    urls: tuple[str, ...]
+    licence: str
+    about: int | None = None  # bytes to plan with where the size is unknown
+    stated_by: int = 0
+
+    def path(self, root: Path) -> Path:
+        return root / self.folder / self.name
+
+    def by_hand(self, root: Path) -> str:
+        """What to place where, for a machine that fetches nothing."""
+        size = f"{self.size} bytes" if self.size else "size unknown"
+        where = self.urls[0] if self.urls else "no public address"
+        return (
+            f"{self.path(root)} is missing. Place it there by hand: {where} ({size}, sha256 "
+            f"{self.sha256 or 'not published'})."
+        )
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """What one name of the command line stands for."""
+
+    name: str
+    kind: str  # one of KINDS
+    sources: tuple[Source, ...]  # annotations first, then pictures
+    members: tuple[tuple[str, int], ...] = ()  # (name, most bytes): instances, referents
+    joins: tuple[tuple[str, str], ...] = ()  # splits that go under another name
+    counts: dict[str, list[int]] | None = None  # split -> referents, images, expressions
+    inside: str | None = None  # the pictures' folder inside their archive
+    unpacked: str | None = None  # the folder that is accepted in the archive's place
+
+
+def read_registry(path: Path = REGISTRY) -> dict[str, DataSet]:
+    """Every set by its name. Raises SetupError naming the entry that is wrong."""
+    import yaml
+
+    try:
+        found = yaml.safe_load(path.read_text("utf-8"))
+        files = {key: _source(key, entry) for key, entry in found["files"].items()}
+        places = found.get("pictures") or {}
+        return {name: _set(name, e, files, places) for name, e in found["sets"].items()}
+    except FileNotFoundError:
+        raise SetupError(f"There is no registry at {path}: name one that exists.") from None
+    except (KeyError, TypeError, AttributeError, ValueError, yaml.YAMLError) as error:
+        raise SetupError(f"The registry {path} is damaged ({error}): mend it.") from error
+
+
+def _source(key: str, entry: dict) -> Source:
+    fields = {k: tuple(v) if k == "urls" else v for k, v in entry.items()}
+    source = Source(**fields)
+    if source.sha256 is not None and not re.fullmatch(r"[0-9a-f]{64}", source.sha256):
+        raise ValueError(f"the sha256 of {key} is no hash")
+    for url in source.urls:
+        if not url.startswith(("https://", "http://")):
+            raise ValueError(f"{key} has the address {url}, which is neither https nor http")
+        if url.startswith("http://") and source.sha256 is None:
+            raise ValueError(f"{key} has a plain http address and no sha256 that would check it")
+    for part in (*PurePosixPath(source.folder).parts, *PurePosixPath(source.name).parts):
+        if part in ("..", "/"):
+            raise ValueError(f"{key} would lie outside the data root")
+    return source
+
+
+def _set(name: str, entry: dict, files: dict[str, Source], places: dict[str, dict]) -> DataSet:
+    if entry["kind"] not in KINDS:
+        raise ValueError(f"{name} is of the unknown kind {entry['kind']}")
+    keys = entry.get("files") or [entry["annotations"], entry["pictures"]]
+    return DataSet(
+        name,
+        entry["kind"],
+        tuple(files[key] for key in keys),
+        tuple((entry.get("members") or {}).items()),
+        tuple((entry.get("joins") or {}).items()),
+        entry.get("counts"),
+        **(places.get(entry.get("pictures")) or {}),
+    )

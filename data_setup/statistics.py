@@ -1,0 +1,97 @@
+"""What a data set holds, in numbers: the table of the data sets and Fig. 7, as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+
+from data_setup.files import write_aside
+from data_setup.index import Index
+
+SMALL, MEDIUM = 0.05, 0.10  # of the whole image: small below the first, big from the second on
+
+
+def statistics(index: Index) -> dict:
+    """Counts of every split, words per expression, and size bins per referent and per sentence.
+
+    A referent's size is the share of its image that its mask covers (Fig. 7).
+    """
+    share = _shares(index)
+    splits: dict[str, list[list]] = {}
+    for row in index.referents:
+        splits.setdefault(row[4], []).append(row)
+    return {
+        "name": index.name,
+        "bins": {"small": f"< {SMALL}", "medium": f"{SMALL} to {MEDIUM}", "big": f">= {MEDIUM}"},
+        "splits": {split: _split(rows, share) for split, rows in sorted(splits.items())},
+        "images_in_two_splits": _shared(splits),
+    }
+
+
+def _split(rows: list[list], share: dict[int, float]) -> dict:
+    words = Counter(len(text.split()) for row in rows for _, text in row[5])
+    expressions = words.total()
+    per_referent, per_sentence = Counter(), Counter()
+    for row in rows:
+        size = bin_of(share[row[1]])
+        per_referent[size] += 1
+        per_sentence[size] += len(row[5])
+    return {
+        "referents": len(rows),
+        "images": len({row[2] for row in rows}),
+        "expressions": expressions,
+        "words": {
+            "mean": round(sum(n * count for n, count in words.items()) / max(1, expressions), 3),
+            "longest": max(words, default=0),
+            "expressions_of_length": {str(n): words[n] for n in sorted(words)},
+        },
+        "sizes_per_referent": {size: per_referent[size] for size in ("small", "medium", "big")},
+        "sizes_per_sentence": {size: per_sentence[size] for size in ("small", "medium", "big")},
+    }
+
+
+def bin_of(share: float) -> str:
+    return "small" if share < SMALL else "medium" if share < MEDIUM else "big"
+
+
+def _shares(index: Index) -> dict[int, float]:
+    """annotation id -> share of its image under its mask, the union of its parts."""
+    from pycocotools import mask as coco
+
+    size = {image_id: (height, width) for image_id, _, width, height in index.pictures}
+    image_of = {row[1]: row[2] for row in index.referents}
+    shares = {}
+    for ann_id, _, segmentation in index.segmentations:
+        height, width = size[image_of[ann_id]]
+        parts = segmentation if isinstance(segmentation, list) else [segmentation]
+        runs = [part for part in parts if isinstance(part, dict) and _packed(part)]
+        for part in parts:
+            if isinstance(part, dict) and not _packed(part):
+                runs.append(coco.frPyObjects(part, height, width))
+        polygons = [part for part in parts if isinstance(part, list)]
+        runs += coco.frPyObjects(polygons, height, width) if polygons else []
+        shares[ann_id] = float(coco.area(coco.merge(runs))) / (height * width)
+    return shares
+
+
+def _packed(part: dict) -> bool:
+    return isinstance(part["counts"], str)
+
+
+def _shared(splits: dict[str, list[list]]) -> dict[str, int]:
+    """How many images two splits have in common: what leaks from one to the other."""
+    images = {split: {row[2] for row in rows} for split, rows in splits.items()}
+    names = sorted(images)
+    return {
+        f"{a} and {b}": len(images[a] & images[b])
+        for k, a in enumerate(names)
+        for b in names[k + 1 :]
+    }
+
+
+def write_statistics(root: Path, index: Index) -> Path:
+    """statistics/NAME.json of a data root."""
+    path = root / "statistics" / f"{index.name}.json"
+    write_aside(path, (json.dumps(statistics(index), indent=1) + "\n").encode())
+    return path

@@ -1,0 +1,150 @@
+"""Referents out of a pickle that nobody trusts: the only place in the project that reads pickles.
+
+`referents` starts this file as a process of its own: isolated, without an environment, with limits
+on memory and time. There, an unpickler that knows no global builds lists, dicts, texts and numbers,
+a schema of fixed depth is checked, and plain JSON comes back.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import pickle
+import subprocess
+import sys
+
+MEMORY = 2 << 30  # bytes
+SECONDS = 60  # of processor time
+MOST_TEXT = 10_000  # characters of one sentence
+MOST_TEXTS = 100_000_000  # characters of all sentences: one text may be referred to many times
+MOST_PROBLEMS = 1000
+IDS = ("ref_id", "ann_id", "image_id", "category_id")
+
+
+def referents(content: bytes, memory: int = MEMORY, seconds: int = SECONDS) -> dict:
+    """{"refs": [[ref_id, ann_id, image_id, category_id, split, [[sent_id, sent], ...]], ...],
+    "problems": [[id, reason], ...]} of the content of a `refs(*).p`.
+
+    Raises ValueError with the reason when the pickle is damaged or hostile.
+    """
+    command = [sys.executable, "-I", "-S", __file__, str(memory), str(seconds)]
+    try:
+        done = subprocess.run(
+            command, input=content, capture_output=True, env={}, cwd="/", timeout=3 * seconds
+        )
+    except subprocess.TimeoutExpired:
+        raise ValueError(f"it took more than {3 * seconds} seconds") from None
+    if done.returncode == 0:
+        return json.loads(done.stdout)
+    told = done.stderr.decode("utf-8", "replace").strip().splitlines()
+    if done.returncode == 3 and told:
+        raise ValueError(told[-1][:200])
+    raise ValueError(f"it went beyond {memory >> 20} MiB of memory or {seconds} seconds")
+
+
+class Plain(pickle.Unpickler):
+    """Builds lists, dicts, texts and numbers and nothing else: no file can run code here."""
+
+    def find_class(self, module: str, name: str) -> None:
+        raise pickle.UnpicklingError(f"it names {module}.{name}")
+
+    def persistent_load(self, pid: object) -> None:
+        raise pickle.UnpicklingError("it names an object outside the file")
+
+
+def _limit(memory: int, seconds: int) -> None:
+    try:
+        import resource
+    except ImportError:  # Windows has none; the unpickler itself still knows no global
+        return
+    for what, most in (("AS", memory), ("CPU", seconds), ("CORE", 0), ("FSIZE", 0)):
+        resource.setrlimit(getattr(resource, f"RLIMIT_{what}"), (most, most))
+
+
+def checked(found: object) -> dict:
+    """What `referents` returns, of what was in the pickle. Lists every entry that does not fit."""
+    if not isinstance(found, list):
+        raise pickle.UnpicklingError("it is not a list")
+    refs, problems, seen, sentences_seen, length = [], [], set(), set(), 0
+    for number, entry in enumerate(found):
+        reason, ref = _referent(entry)
+        name = ref[0] if ref else f"entry {number}"
+        if not reason and name in seen:
+            reason = "stands twice"
+        if not reason and (double := next((s for s, _ in ref[5] if s in sentences_seen), None)):
+            reason = f"its sentence {double} stands twice"
+        if reason:
+            problems.append([name, reason])
+            if len(problems) >= MOST_PROBLEMS:
+                break
+            continue
+        length += sum(len(text) for _, text in ref[5])
+        if length > MOST_TEXTS:
+            raise pickle.UnpicklingError(f"its sentences have more than {MOST_TEXTS} characters")
+        seen.add(name)
+        sentences_seen.update(s for s, _ in ref[5])
+        refs.append(ref)
+    return {"refs": refs, "problems": problems}
+
+
+def _referent(entry: object) -> tuple[str, list | None]:
+    """(what is wrong, the row); the row is None where it has no id to be named by."""
+    if not isinstance(entry, dict):
+        return "is no dict", None
+    if not _whole(entry.get("ref_id")):
+        return "has no usable 'ref_id'", None
+    row: list = [entry["ref_id"]]
+    for key in IDS[1:]:
+        if not _whole(entry.get(key)):
+            return f"has no usable '{key}'", row
+        row.append(entry[key])
+    split, sentences = entry.get("split"), entry.get("sentences")
+    if not isinstance(split, str) or not 0 < len(split) < 40:
+        return "has no usable 'split'", row
+    if not isinstance(sentences, list) or not 0 < len(sentences) < 1000:
+        return "has no usable 'sentences'", row
+    found, own = [], set()
+    for sentence in sentences:
+        whole = isinstance(sentence, dict)
+        number, text = (sentence.get("sent_id"), sentence.get("sent")) if whole else (None, None)
+        if not _whole(number):
+            return "has no usable 'sent_id'", row
+        if not isinstance(text, str) or len(text) > MOST_TEXT:
+            return f"has no usable 'sent' in its sentence {number}", row
+        if number in own:
+            return f"its sentence {number} stands twice", row
+        own.add(number)
+        found.append([number, _mended(text)])
+    return "", [*row, _mended(split), found]
+
+
+def _whole(value: object) -> bool:
+    return type(value) is int and abs(value) < 1 << 62
+
+
+def _mended(text: str) -> str:
+    """Python 2 wrote bytes, which are opened as latin1: where they were utf-8, they become it."""
+    if text.isascii():
+        return text
+    try:
+        return text.encode("latin1").decode("utf-8")
+    except UnicodeError:
+        return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _child(memory: int, seconds: int) -> int:
+    content = sys.stdin.buffer.read()
+    _limit(memory, seconds)
+    try:
+        result = checked(Plain(io.BytesIO(content), encoding="latin1").load())
+        sys.stdout.write(json.dumps(result, separators=(",", ":")))
+    except MemoryError:
+        return 4
+    except BaseException as error:  # a damaged pickle may raise nearly anything
+        sys.stderr.write(f"{str(error) or type(error).__name__}\n")
+        return 3
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(_child(int(sys.argv[1]), int(sys.argv[2])))

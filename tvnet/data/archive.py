@@ -1,0 +1,62 @@
+"""Files that may lie in a zip: a path leads through it, as in train2014.zip/train2014/a.jpg.
+
+Nothing is unpacked. The members of such a zip are stored as they are, so that each is one seek away.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import zipfile
+from functools import lru_cache
+from pathlib import Path
+
+MOST = 100_000_000  # bytes of one file
+
+
+def is_there(path: Path) -> bool:
+    """Whether the file, or the member of the zip, exists."""
+    return size_of(path) >= 0
+
+
+def size_of(path: Path) -> int:
+    """Bytes of the file or member; -1 where there is none."""
+    archive, member = _split(path)
+    if archive is None:
+        return path.stat().st_size if path.is_file() else -1
+    try:
+        return _opened(archive, os.getpid()).getinfo(member).file_size
+    except KeyError:
+        return -1
+
+
+def file_of(path: Path) -> Path | io.BytesIO:
+    """What Pillow opens: the path itself, or the bytes of the member, their checksum checked.
+
+    Raises FileNotFoundError where there is no such member, ValueError where it is too large.
+    """
+    archive, member = _split(path)
+    if archive is None:
+        return path
+    if size_of(path) < 0:
+        raise FileNotFoundError(path)
+    if size_of(path) > MOST:
+        raise ValueError(f"it has {size_of(path)} bytes")
+    return io.BytesIO(_opened(archive, os.getpid()).read(member))
+
+
+def _split(path: Path) -> tuple[str | None, str]:
+    before, through, member = path.as_posix().partition(".zip/")
+    archive = before + ".zip"
+    return (archive, member) if through and _is_file(archive) else (None, "")
+
+
+@lru_cache(maxsize=64)
+def _is_file(archive: str) -> bool:
+    return os.path.isfile(archive)
+
+
+@lru_cache(maxsize=16)
+def _opened(archive: str, process: int) -> zipfile.ZipFile:
+    """One handle a process: workers that are forks of one another must not share a position."""
+    return zipfile.ZipFile(archive)
