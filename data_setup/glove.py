@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -35,30 +36,32 @@ def words_of(indexes: Iterable[Index]) -> list[str]:
 def write_rows(root: Path, archive: Path, words: list[str]) -> Path:
     """weights/glove-rows.safetensors: "rows" (N, 300) float32 and, as metadata, "words".
 
-    Left as it is where it was made for the same words. Raises ContentError when the archive holds
-    no vectors of 300 numbers.
+    A third entry, the hash of what was asked for, tells whether a file can be left as it is. Raises
+    ContentError when the archive holds no vectors of 300 numbers.
     """
     from safetensors import safe_open
     from safetensors.numpy import save
 
     path = root / "weights" / ROWS
-    wanted = hashlib.sha256(json.dumps(words).encode()).hexdigest()
+    digest = hashlib.sha256(json.dumps(words).encode()).digest()
     if path.is_file():
         try:
             with safe_open(path, framework="numpy") as file:
-                if file.metadata().get("wanted") == wanted:
+                if file.get_tensor("asked").tobytes() == digest:
                     return path
         except Exception:  # damaged: it is made again
             pass
     try:
         found = dict(_rows(archive, {word.encode() for word in words}))
-    except (zipfile.BadZipFile, OSError, EOFError) as error:
+    except (zipfile.BadZipFile, zlib.error, OSError, EOFError) as error:
         raise ContentError(f"The vectors in {archive} are damaged: {error}.") from error
     if not found:
         raise ContentError(f"{archive} holds a vector for none of {len(words)} words.")
     kept = sorted(found)
-    metadata = {"words": json.dumps(kept), "wanted": wanted}
-    write_aside(path, save({"rows": np.stack([found[w] for w in kept])}, metadata))
+    # a tensor, as several entries of metadata would be written in no fixed order
+    asked = np.frombuffer(digest, dtype=np.uint8)
+    tensors = {"rows": np.stack([found[word] for word in kept]), "asked": asked}
+    write_aside(path, save(tensors, {"words": json.dumps(kept)}))
     return path
 
 

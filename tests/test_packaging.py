@@ -89,6 +89,20 @@ import tvnet.data.dataset, tvnet.experiment.trained
     subprocess.run([sys.executable, "-c", script], check=True, cwd=ROOT)
 
 
+def test_pickles_are_read_in_one_place():
+    """A pickle can run code, so only the converter's child process opens one."""
+    reads = set()
+    for path in [*(ROOT / "tvnet").rglob("*.py"), *(ROOT / "data_setup").rglob("*.py")]:
+        tree = ast.parse(path.read_text())
+        for node in ast.walk(tree):
+            of_pickle = isinstance(node, ast.Attribute) and getattr(node.value, "id", "") == "pickle"
+            if of_pickle and node.attr in ("load", "loads", "Unpickler"):
+                reads.add(path.name)
+            if isinstance(node, ast.ImportFrom) and node.module in ("pickle", "_pickle"):
+                reads.add(path.name)
+    assert reads == {"unpickle.py"}
+
+
 def test_files_are_short():
     long = {p.name: n for p in SOURCES if (n := len(p.read_text().splitlines())) > 335}
     assert not long
