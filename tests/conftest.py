@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import shutil
 
 import numpy as np
 import pytest
@@ -101,6 +102,12 @@ def tiny_root(tmp_path_factory):
     root = tmp_path_factory.mktemp("tiny") / "root"
     write_root(root)
     return root
+
+
+@pytest.fixture
+def tiny_copy(tiny_root, tmp_path):
+    """A copy of it that a test may damage."""
+    return shutil.copytree(tiny_root, tmp_path / "tiny")
 
 
 @pytest.fixture(scope="session")

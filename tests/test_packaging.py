@@ -95,7 +95,9 @@ def test_pickles_are_read_in_one_place():
     for path in [*(ROOT / "tvnet").rglob("*.py"), *(ROOT / "data_setup").rglob("*.py")]:
         tree = ast.parse(path.read_text())
         for node in ast.walk(tree):
-            of_pickle = isinstance(node, ast.Attribute) and getattr(node.value, "id", "") == "pickle"
+            of_pickle = (
+                isinstance(node, ast.Attribute) and getattr(node.value, "id", "") == "pickle"
+            )
             if of_pickle and node.attr in ("load", "loads", "Unpickler"):
                 reads.add(path.name)
             if isinstance(node, ast.ImportFrom) and node.module in ("pickle", "_pickle"):

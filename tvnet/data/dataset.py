@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from tvnet.data.cache import TrainingCache
 from tvnet.data.images import BLANK, mask_target, open_square
 from tvnet.data.masks import MaskStore
 from tvnet.data.neighbours import COMMAND, Neighbours
@@ -50,15 +51,16 @@ class ReferDataset(Dataset):
         masks: MaskStore | None = None,
         neighbours: Neighbours | None = None,
         pixels: bool = True,
+        cache: TrainingCache | None = None,
     ):
         """Takes the masks of `masks`, or decodes them anew where it is None.
 
-        pixels=False leaves the pictures out: then ids, words and masks are all there is. Raises
+        With `cache`, pictures and targets are read from there instead. pixels=False leaves the pictures out: then ids, words and masks are all there is. Raises
         ValueError when the split is unknown, or a sentence has no neighbour or a retrieved image
         is none of the data's.
         """
         self.data, self.vocabulary, self.masks = data, vocabulary, masks or data
-        self.size, self.max_words, self.pixels = size, max_words, pixels
+        self.size, self.max_words, self.pixels, self.cache = size, max_words, pixels, cache
         self.samples = data.samples(split)
         self.similar_ids = None
         if neighbours is not None:
@@ -76,12 +78,16 @@ class ReferDataset(Dataset):
 
     def target(self, ann_id: int) -> np.ndarray:
         """(S, S) bool training target of a referent."""
+        if self.cache is not None:
+            return self.cache.target(ann_id)
         if ann_id not in self._packed:
             self._packed[ann_id] = np.packbits(mask_target(self.masks.mask(ann_id), self.size))
         bits = np.unpackbits(self._packed[ann_id], count=self.size**2)
         return bits.reshape(self.size, self.size).astype(bool)
 
     def _pixels(self, image_id: int) -> Tensor:
+        if self.cache is not None:
+            return torch.from_numpy(self.cache.square(image_id)).permute(2, 0, 1)
         return torch.from_numpy(open_square(self.data, image_id, self.size)).permute(2, 0, 1)
 
     def __getitem__(self, i: int) -> dict:

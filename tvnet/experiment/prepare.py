@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from tvnet.data import refer
+from tvnet.data.cache import TrainingCache
 from tvnet.data.dataset import ReferDataset
 from tvnet.data.glove import glove_rows
 from tvnet.data.masks import MaskStore, store
@@ -31,6 +32,7 @@ class Prepared:
     features: CachedFeatures | LiveFeatures
     neighbours: Neighbours | None  # None without enrichment
     start: dict[str, Tensor]  # weights that training begins with: GloVe's rows, if asked for
+    cache: TrainingCache | None = None  # pixels and targets, where the backbone sees pixels
 
     def dataset(self, settings: Settings, split: str) -> ReferDataset:
         """One split as the model takes it, with retrieved images where the settings enrich."""
@@ -43,6 +45,7 @@ class Prepared:
             self.masks,
             neighbours=self.neighbours if settings.model.enrichment else None,
             pixels=self.features.pixels,
+            cache=self.cache,
         )
 
     def unknown_words(self, max_words: int) -> dict[str, dict[str, float]]:
@@ -58,7 +61,7 @@ class Prepared:
 
 
 def prepare(settings: Settings, data_dir: Path, out_dir: Path) -> Prepared:
-    """Open a data root for one run; masks and maps are computed once and kept in out_dir/cache.
+    """Open a data root for one run; what can be computed once is kept in out_dir/cache.
 
     Raises FileNotFoundError when data, pictures, weights or the neighbours of these settings are
     missing, each time naming the command that makes them.
@@ -95,11 +98,6 @@ def prepare(settings: Settings, data_dir: Path, out_dir: Path) -> Prepared:
         features = CachedFeatures(backbone, data, settings.data.size, cache / name)
     else:
         features = LiveFeatures(backbone, data, settings.data.size)
-    return Prepared(
-        data,
-        vocabulary,
-        store(data, cache / f"masks-{data.name}-{data.fingerprint}.npz"),
-        features,
-        neighbours,
-        start,
-    )
+    masks = store(data, cache / f"masks-{data.name}-{data.fingerprint}.npz")
+    pixels = TrainingCache(data, settings.data.size, masks, cache) if features.pixels else None
+    return Prepared(data, vocabulary, masks, features, neighbours, start, pixels)

@@ -1,0 +1,160 @@
+"""Hostile archives: each is refused as a whole, and nothing is ever written."""
+
+import io
+import stat
+import struct
+import tarfile
+import zipfile
+import zlib
+
+import pytest
+from mirror import tarred, zipped
+
+from data_setup.members import read_member, table, tar_members
+from data_setup.sources import ContentError
+
+MOST = 1_000_000
+GOOD = [("refcoco/instances.json", b"{}" * 500), ("refcoco/refs(unc).p", b"(lp0\n." * 500)]
+NAMES = [
+    "../a", "a/../../b", "/etc/a", "..", "a/..", "a\\b", "C:a", "C:/a", "\\\\host\\a", "a//b",
+    "./a", "a/./b", "refcoco/./instances.json", "//a", "a:stream",
+]  # fmt: skip
+
+
+def with_info(change, content=b"x" * 300):
+    info = zipfile.ZipInfo("refcoco/odd")
+    change(info)
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        for name, good in GOOD:
+            archive.writestr(name, good)
+        archive.writestr(info, content)
+    return out.getvalue()
+
+
+def overlapping(count=50):
+    """Many entries of the table that point to one and the same bytes."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("m0", b"0" * 100_000)
+        first = archive.infolist()[0]
+        for k in range(1, count):
+            other = zipfile.ZipInfo(f"m{k}")
+            for name in ("header_offset", "compress_size", "file_size", "CRC", "compress_type"):
+                setattr(other, name, getattr(first, name))
+            archive.filelist.append(other)
+            archive.NameToInfo[other.filename] = other
+    return out.getvalue()
+
+
+def patched(at, format_, value):
+    """The good archive with a field of the first table entry overwritten."""
+    content = bytearray(zipped(GOOD, zipfile.ZIP_DEFLATED))
+    entry = content.find(b"PK\x01\x02")
+    struct.pack_into(format_, content, entry + at, value)
+    return bytes(content)
+
+
+def doubled():
+    content = zipped([("refcoco/instances.json", b"{}"), ("refcoco/instances.jsoN", b"[]")])
+    return content.replace(b"instances.jsoN", b"instances.json")
+
+
+def linked(kind):
+    return with_info(lambda i: setattr(i, "external_attr", (kind | 0o777) << 16))
+
+
+ZIPS = {f"name {name}": zipped([*GOOD, (name, b"x")]) for name in NAMES}
+ZIPS |= {
+    "bomb": zipped([*GOOD, ("refcoco/bomb", b"\0" * 30_000_000)], zipfile.ZIP_DEFLATED),
+    "overlap": overlapping(),
+    "double": doubled(),
+    "link": linked(stat.S_IFLNK),
+    "device": linked(stat.S_IFCHR),
+    "fifo": linked(stat.S_IFIFO),
+    "socket": linked(stat.S_IFSOCK),
+    "bzip2": with_info(lambda i: setattr(i, "compress_type", zipfile.ZIP_BZIP2)),
+    "lzma": with_info(lambda i: setattr(i, "compress_type", zipfile.ZIP_LZMA)),
+    "encrypted": patched(8, "<H", 1),
+    "method 99": patched(10, "<H", 99),
+    "checksum": patched(16, "<I", 12345),
+    "packed size": patched(20, "<I", 10),
+    "packed size huge": patched(20, "<I", 2**31),
+    "size smaller": patched(24, "<I", 10),
+    "size larger": patched(24, "<I", 100_000),
+    "size huge": patched(24, "<I", 2**31),
+    "offset": patched(42, "<I", 7),
+    "offset beyond": patched(42, "<I", 2**31),
+    "empty": b"",
+    "html": b"<!DOCTYPE html><html></html>" * 50,
+    "cut": zipped(GOOD)[:-30],
+    "cut in half": zipped(GOOD)[:700],
+    "no such member": zipped([("refcoco+/instances.json", b"{}")]),
+    "too large": zipped([("refcoco/instances.json", b"{}" * MOST)]),
+    "member is a folder": zipped([("refcoco/instances.json/", b"")]),
+    "gzip": zlib.compress(b"{}" * 999),
+}
+
+
+@pytest.mark.parametrize("case", ZIPS)
+def test_hostile_zips_are_refused(tmp_path, case):
+    path = tmp_path / "a.zip"
+    path.write_bytes(ZIPS[case])
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(ContentError, match=r"a\.zip"):
+        read_member(path, "refcoco/instances.json", MOST)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_honest_zips_are_read(tmp_path):
+    for method in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        (tmp_path / "a.zip").write_bytes(zipped(GOOD, method))
+        for name, content in GOOD:
+            assert read_member(tmp_path / "a.zip", name, MOST) == content
+        assert set(table(tmp_path / "a.zip")) == {name for name, _ in GOOD}
+
+
+def entry(change, content=b"{}"):
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as archive:
+        info = tarfile.TarInfo("referit/a.json")
+        info.size = len(content)
+        change(info)
+        archive.addfile(info, io.BytesIO(content))
+    return out.getvalue()
+
+
+def kinds(kind):
+    def change(info):
+        info.type, info.linkname, info.size = kind, "/etc/passwd", 0
+
+    return entry(change)
+
+
+TARS = {
+    f"name {name}": tarred([(name, b"x")]) for name in ("../a", "/a", "a/../../b", "a\\b", "..")
+}
+TARS |= {
+    "symlink": kinds(tarfile.SYMTYPE),
+    "hard link": kinds(tarfile.LNKTYPE),
+    "character device": kinds(tarfile.CHRTYPE),
+    "block device": kinds(tarfile.BLKTYPE),
+    "fifo": kinds(tarfile.FIFOTYPE),
+    "too large": tarred([("a.json", b"1" * (MOST + 1))]),
+    "too much": tarred([(f"{k}.json", b"1" * 900_000) for k in range(4)]),
+    "cut": tarred([("a.json", b"1" * 900_000)])[:-500],
+    "no tar": b"<html>" * 1000,
+}
+
+
+@pytest.mark.parametrize("case", TARS)
+def test_hostile_tars_are_refused(tmp_path, case):
+    path = tmp_path / "a.tar.gz"
+    path.write_bytes(TARS[case])
+    with pytest.raises(ContentError, match=r"a\.tar\.gz is refused"):
+        list(tar_members(path, MOST, 3 * MOST))
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_there_are_forty_hostile_archives():
+    assert len(ZIPS) + len(TARS) >= 40
