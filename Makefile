@@ -1,10 +1,10 @@
 # Each target works as the first command after `git clone`: what it needs, it makes.
 PYTHON ?= python3
 BIN := .venv/bin
-WORLD := data/miniref/miniref.json
-SMALL_WORLD := data/miniref-smoke/miniref.json
+WORLD := data/miniref/index/gref.json
+SMALL_WORLD := data/miniref-smoke/index/gref.json
 
-.PHONY: help setup table1 test lint notebooks normalise miniref-sheet publish backbone
+.PHONY: help setup table1 test test-faults lint notebooks normalise miniref-sheet publish backbone
 
 help:  ## what there is
 	@grep -E '^[a-z0-9-]+:.*##' Makefile | awk -F ':.*## ' '{printf "make %-14s %s\n", $$1, $$2}'
@@ -30,6 +30,12 @@ table1: setup $(WORLD)  ## Table 1, measured: about 15 minutes on two cores
 test: lint $(SMALL_WORLD)  ## lint, tests, and every notebook in the smoke profile
 	$(BIN)/python -m pytest
 	$(MAKE) notebooks
+
+FAULTS := tests/test_setup_download.py tests/test_setup_archives.py tests/test_setup_pickles.py \
+  tests/test_setup_validate.py tests/test_setup_sets.py tests/faults/counted.py tests/faults/kill_loops.py
+
+test-faults: setup  ## broken servers, hostile files and hundreds of kills: about 5 minutes
+	$(BIN)/python -m pytest $(FAULTS)
 
 lint: setup  ## style of code and notebooks
 	$(BIN)/ruff check .

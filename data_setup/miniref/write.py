@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
-from data_setup.folders import index_folders
+from data_setup.folders import FOLDERS, index_folders
 from data_setup.index import index_path
 from data_setup.miniref.picture import IMAGES, Job, coco_picture, referit_picture
 from data_setup.miniref.scenes import CATEGORIES
@@ -43,7 +43,7 @@ def write(root: Path, pictures: int = 2000, seed: int = 0, processes: int | None
         raise ValueError(f"The seed {seed} is negative: give 0 or a positive number.")
     marker = {"world": "MiniRef", "version": VERSION, "pictures": pictures, "seed": seed}
     if _holds(root, marker):
-        if not index_path(root, "unc").is_file():  # drawn before there were indexes
+        if not all(index_path(root, name).is_file() for name in FOLDERS):  # an older one
             index_folders(root)
         return False
     root.parent.mkdir(parents=True, exist_ok=True)
