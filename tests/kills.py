@@ -84,7 +84,7 @@ def three_at_once(server, path, digest, folder, rng, runs):
     return right
 
 
-def fetches(sets, registry, folder, wanted, rng, runs, shortest=0.2, longest=2.5):
+def fetches(sets, registry, folder, wanted, rng, runs, shortest=0.2, longest=1.0):
     """`runs` fetches of whole data roots with kills; (how many give the wanted tree, kills)."""
     right = kills = 0
     for k in range(runs):

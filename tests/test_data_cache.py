@@ -14,6 +14,8 @@ from tvnet.data.dataset import ReferDataset, collate
 from tvnet.data.images import BLANK, mask_target, open_square
 from tvnet.data.masks import store
 from tvnet.data.words import Vocabulary
+from tvnet.experiment.prepare import prepare
+from tvnet.settings import settings
 
 SIZE = 45  # a side whose square is no multiple of eight
 
@@ -126,3 +128,18 @@ def test_two_processes_build_one_cache(tiny_root, data, tmp_path):
         sums = pool.starmap(_build, [(tiny_root, tmp_path)] * 2)
     assert sums == [int(open_square(data, 1, SIZE).sum())] * 2
     assert not [name for name in files(tmp_path / "cache") if "part" in name]
+
+
+def test_a_run_on_pixels_reads_through_the_cache(tiny_root, tmp_path):
+    chosen = settings("smoke")
+    chosen = replace(
+        chosen,
+        model=replace(chosen.model, enrichment=False),
+        training=replace(chosen.training, cache_features=False),
+    )
+    ready = prepare(chosen, tiny_root, tmp_path)
+    dataset = ready.dataset(chosen, "val")
+    ready.data.pictures.clear()  # nothing opens a picture any more
+    batch = collate([dataset[i] for i in range(len(dataset))])
+    assert batch.image.shape == (8, 3, 96, 96) and batch.mask.any()
+    assert ready.features(batch)[0]["V5"].shape[0] == 8

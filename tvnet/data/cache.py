@@ -60,7 +60,8 @@ class Blocks:
                     f"The cached rows in {self._path(k)} are damaged: delete the file, it will be "
                     "made again."
                 )
-            self._open[k] = rows.reshape(n, self.length)
+            # a plain view: each index into a memmap would make another memmap, which is slow
+            self._open[k] = rows.view(np.ndarray).reshape(n, self.length)
         return self._open[k]
 
     def __getitem__(self, key: int) -> np.ndarray:
@@ -95,7 +96,7 @@ class TrainingCache:
         """(S, S, 3) uint8 of a picture, black for BLANK: the pixels of `open_square`."""
         if image_id == BLANK:
             return np.zeros((self.size, self.size, 3), dtype=np.uint8)
-        return np.array(self.squares[image_id]).reshape(self.size, self.size, 3)
+        return self.squares[image_id].copy().reshape(self.size, self.size, 3)
 
     def target(self, ann_id: int) -> np.ndarray:
         """(S, S) bool training target of a referent, kept at eight pixels a byte."""

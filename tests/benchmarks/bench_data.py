@@ -1,0 +1,159 @@
+"""How fast pictures and masks come, against Pillow and pycocotools.
+
+Run it as `python tests/benchmarks/bench_data.py`. One process, one thread, the ways interleaved,
+medians of single reads. Needs TVNET_REAL_SAMPLES; without it, a drawn world takes the place of true
+photographs.
+"""
+
+import io
+import statistics
+import sys
+import tempfile
+import time
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from real_root import real_samples, write_real_root  # noqa: E402
+
+from data_setup.miniref.write import write  # noqa: E402
+from tvnet.data import refer  # noqa: E402
+from tvnet.data.cache import TrainingCache  # noqa: E402
+from tvnet.data.images import open_picture, placement, resize_and_pad  # noqa: E402
+from tvnet.data.masks import store  # noqa: E402
+
+SIZE, ROUNDS = 320, 7
+
+
+def zipped(pictures, path):
+    """The pictures stored in a zip, as train2014.zip holds them; id -> path through it."""
+    with zipfile.ZipFile(path, "w") as archive:
+        for picture in pictures:
+            archive.write(picture.path.resolve(), f"train2014/{picture.path.name}")
+    return {p.image_id: path / "train2014" / p.path.name for p in pictures}
+
+
+def pillow(picture):
+    """The plain way: open the file, convert, resize, paste onto black."""
+    with Image.open(picture.path) as file:
+        rgb = file.convert("RGB")
+    place = placement(picture.height, picture.width, SIZE)
+    square = Image.new("RGB", (SIZE, SIZE))
+    inner = rgb.resize((place.inner_width, place.inner_height), Image.Resampling.BILINEAR)
+    square.paste(inner, (place.left, place.top))
+    return np.asarray(square)
+
+
+def torchvision_way(content, picture):
+    """torchvision's decoder and resizer, which differ from Pillow's by one here and there."""
+    from torchvision.io import ImageReadMode, decode_jpeg
+
+    tensor = torch.frombuffer(bytearray(content), dtype=torch.uint8)
+    pixels = decode_jpeg(tensor, mode=ImageReadMode.RGB)[None]
+    place = placement(picture.height, picture.width, SIZE)
+    inner = torch.nn.functional.interpolate(
+        pixels, (place.inner_height, place.inner_width), mode="bilinear", antialias=True
+    )
+    square = np.zeros((SIZE, SIZE, 3), dtype=np.uint8)
+    square[place.inner] = inner[0].permute(1, 2, 0).numpy()
+    return square
+
+
+def pycocotools_way(segmentation, picture):
+    """A polygon at the picture's size, then the nearest pixel of the padded square."""
+    from pycocotools import mask as coco
+
+    runs = coco.frPyObjects(segmentation, picture.height, picture.width)
+    mask = coco.decode(coco.merge(runs))
+    place = placement(picture.height, picture.width, SIZE)
+    inner = Image.fromarray(mask).resize((place.inner_width, place.inner_height), 0)
+    square = np.zeros((SIZE, SIZE), dtype=bool)
+    square[place.inner] = np.asarray(inner)
+    return square
+
+
+def medians(ways, items):
+    """Milliseconds of each way, interleaved item by item."""
+    seconds = {name: [] for name in ways}
+    for _ in range(ROUNDS):
+        for item in items:
+            for name, way in ways.items():
+                start = time.perf_counter()
+                way(item)
+                seconds[name].append(time.perf_counter() - start)
+    return {name: 1e3 * statistics.median(times) for name, times in seconds.items()}
+
+
+def table(title, found, first, limit):
+    print(f"\n{title}")
+    for name, ms in found.items():
+        print(f"  {name:44s} {ms:8.4f} ms   {found[first] / ms:7.2f} x")
+    print(f"  {limit}")
+
+
+def main():
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as folder:
+        folder = Path(folder)
+        if real_samples() is not None:
+            write_real_root(real_samples(), folder / "root")
+        else:
+            write(folder / "root", 60)
+        data = refer.read(folder / "root", "unc")
+        pictures = list(data.pictures.values())
+        inside = zipped(pictures, folder / "train2014.zip")
+        contents = {p.image_id: p.path.read_bytes() for p in pictures}
+        cache = TrainingCache(data, SIZE, store(data, folder / "masks.npz"), folder / "cache")
+
+        def through_zip(p):
+            return resize_and_pad(open_picture(inside[p.image_id], p.width, p.height), SIZE)
+
+        different = most = 0
+        for p in pictures:
+            plain = pillow(p)
+            assert np.array_equal(plain, through_zip(p))
+            assert np.array_equal(plain, cache.square(p.image_id))
+            gap = np.abs(plain.astype(int) - torchvision_way(contents[p.image_id], p)).max()
+            different, most = different + (gap > 0), max(most, gap)
+        row = np.zeros(SIZE * SIZE * 3, dtype=np.uint8)
+        found = medians(
+            {
+                "Pillow, plain": pillow,
+                "ours, through the zip": through_zip,
+                "torchvision (not used, see below)": lambda p: torchvision_way(
+                    contents[p.image_id], p
+                ),
+                "ours, the training cache": lambda p: cache.square(p.image_id),
+                "limit: copying that many bytes": lambda p: row.copy(),
+                "limit: decoding the JPEG alone": lambda p: Image.open(
+                    io.BytesIO(contents[p.image_id])
+                ).load(),
+            },
+            pictures,
+        )
+        told = (
+            f"torchvision differs from Pillow in {different} of {len(pictures)} pictures, by {most}"
+        )
+        table(f"A picture to {SIZE} x {SIZE}", found, "Pillow, plain", told)
+        polygons = [a for a in data.image_of if isinstance(data.segmentations[a], list)]
+        bits = np.zeros(SIZE * SIZE // 8, dtype=np.uint8)
+        found = medians(
+            {
+                "pycocotools, then nearest": lambda a: pycocotools_way(
+                    data.segmentations[a], data.pictures[data.image_of[a]]
+                ),
+                "ours, bit-packed": cache.target,
+                "limit: unpacking alone": lambda a: np.unpackbits(bits),
+            },
+            polygons,
+        )
+        table(f"A mask to {SIZE} x {SIZE}", found, "pycocotools, then nearest", "")
+
+
+if __name__ == "__main__":
+    main()
