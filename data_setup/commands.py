@@ -24,6 +24,11 @@ from data_setup.statistics import write_statistics
 from data_setup.validate import Findings
 
 RESERVE = 0.05  # of what is loaded, kept free on top
+TRUST = (
+    "nobody publishes its hash, so the first use is trusted",
+    "its hash is stated by one public place",
+    "its hash is stated by two or more public places",
+)
 
 
 def sources_of(sets: Iterable[DataSet], root: Path) -> list[Source]:
@@ -52,10 +57,7 @@ def plan(sets: list[DataSet], root: Path) -> None:
         unknown += size is None and not there
         state = "is there" if there else "to load"
         shown = megabytes(size) if size else "size unknown"
-        known = {0: "no public hash: trusted on first use"}.get(
-            source.stated_by, f"hash stated by {source.stated_by} or more places"
-        )
-        print(f"{source.folder}/{source.name}: {shown}, {state}; {known}")
+        print(f"{source.folder}/{source.name}: {shown}, {state}; {TRUST[source.stated_by]}")
         print(f"  licence: {source.licence}")
         for url in source.urls:
             print(f"  from: {url}")

@@ -116,7 +116,9 @@ def located(index: Index, chosen: DataSet, root: Path, findings: Findings) -> In
     found = []
     for image_id, name, width, height in index.pictures:
         there = ending.get(PurePosixPath(name).name, [])
-        there = [n for n in there if n == name or n.endswith(f"/{name}")]
+        there = [n for n in there if f"/{n}".endswith(f"/{name}") or f"/{name}".endswith(f"/{n}")]
+        if len(there) > 1:  # SAIAPR has pictures of the segmented regions under the same names
+            there = [n for n in there if PurePosixPath(n).parent.name == "images"]
         if len(there) == 1:
             found.append([image_id, there[0], width, height])
         else:

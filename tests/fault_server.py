@@ -20,7 +20,7 @@ class FaultServer(ThreadingHTTPServer):
     def __init__(self):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.files, self.faults, self.asked, self.delay, self.sent = {}, {}, [], 0.0, 0
-        self.etags = {}
+        self.etags, self.later = {}, {}  # `later` is what a path holds once its mark has changed
 
     @property
     def url(self):
@@ -63,6 +63,7 @@ class _Handler(BaseHTTPRequestHandler):
         etag = self.server.etags.setdefault(self.path, '"1"')
         if fault == "etag changed":
             etag = self.server.etags[self.path] = '"2"'
+            content = self.server.later.get(self.path, content)
         start, asked = 0, self.headers.get("Range")
         fresh = self.headers.get("If-Range") in (None, etag)
         if asked and fresh and fault not in ("range ignored", "no etag"):
@@ -94,6 +95,7 @@ class _Handler(BaseHTTPRequestHandler):
         if start and fault != "range misplaced":
             headers["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
         elif start:
+            body = body[7:] + bytes(7)
             headers["Content-Range"] = f"bytes {start + 7}-{len(content) - 1}/{len(content)}"
         self._head(206 if start else 200, headers)
         if isinstance(fault, tuple):

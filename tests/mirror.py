@@ -56,8 +56,9 @@ def pack(world):
     files["train2014.zip"] = zipped([(f"train2014/{p.name}", p.read_bytes()) for p in pictures])
     pictures = sorted((world / "referit/images").iterdir())
     files["saiapr_tc-12.zip"] = zipped(
-        [(f"saiapr_tc-12/{p.stem[:2]}/images/{p.name}", p.read_bytes()) for p in pictures]
-    )
+        [(f"saiapr_tc-12/{p.stem[:2]}/{kind}/{p.name}", p.read_bytes() * (kind == "images"))
+         for p in pictures for kind in ("images", "segmented_images")]
+    )  # fmt: skip
     lists = sorted(p for p in (world / "referit").rglob("*") if p.suffix in (".json", ".mat"))
     files["referitdata.tar.gz"] = tarred(
         [(p.relative_to(world).as_posix(), p.read_bytes()) for p in lists]

@@ -14,6 +14,7 @@ from data_setup import download as module
 from data_setup import parts
 from data_setup.download import download
 from data_setup.files import is_there, recorded
+from data_setup.progress import Progress
 from data_setup.sources import DiskError, IntegrityError, NetworkError, Source
 
 CONTENT = random.Random(0).randbytes(300_000)
@@ -29,6 +30,7 @@ def shared():
 @pytest.fixture
 def server(shared):
     shared.files.clear(), shared.faults.clear(), shared.asked.clear(), shared.etags.clear()
+    shared.later.clear()
     shared.files["/a.zip"] = CONTENT
     shared.files["/mirror/a.zip"] = CONTENT
     return shared
@@ -153,6 +155,18 @@ def test_first_use_is_trusted_once(server, tmp_path):
     assert not (tmp_path / "a.zip").exists()
 
 
+def test_a_first_use_never_joins_two_versions(server, tmp_path):
+    """No hash would notice: only the server's mark and the range's place can."""
+    unknown = source(server, size=None, sha256=None)
+    server.later["/a.zip"] = CONTENT[::-1]
+    server.faults["/a.zip"] = [("cut", 70_000), "etag changed"]
+    download(unknown, tmp_path / "a.zip", sleep=lambda _: None)
+    assert (tmp_path / "a.zip").read_bytes() == CONTENT[::-1]
+    server.faults["/a.zip"] = [("cut", 70_000), "range misplaced"]
+    download(unknown, tmp_path / "b.zip", sleep=lambda _: None)
+    assert (tmp_path / "b.zip").read_bytes() == CONTENT
+
+
 def test_a_first_use_without_a_length_is_refused(server, tmp_path):
     """Where neither hash nor length is known, a cut could not be told from the end."""
     server.faults["/a.zip"] = ["no length"] * 9
@@ -215,6 +229,18 @@ def test_a_file_placed_by_hand_is_hashed_like_any_other(server, tmp_path):
     path.write_bytes(CONTENT[:-1])
     with pytest.raises(IntegrityError, match="has 299999 bytes, but 300000 are due"):
         is_there(known, tmp_path)
+
+
+def test_progress_is_told_in_plain_lines(capsys, monkeypatch):
+    line = Progress("a.zip", 2_000_000_000).line(500_000_000, 10)
+    assert line == "a.zip: 500.0 MB of 2.00 GB, 50.0 MB/s, 30 s left"
+    assert Progress("b.zip", None).line(3_000_000, 2) == "b.zip: 3.0 MB, 1.5 MB/s"
+    monkeypatch.setattr("data_setup.progress.EVERY", 0.0)
+    with Progress("a.zip", 100) as progress:
+        progress(40)  # resumed: the rate counts from here
+        progress(70)
+    told = capsys.readouterr().err.splitlines()
+    assert len(told) == 2 and told[1].startswith("a.zip: 0.0 MB of 0.0 MB, ")
 
 
 def test_every_cut_at_a_64_kib_border(server, tmp_path):
