@@ -45,8 +45,6 @@ def table(path: Path) -> dict[str, zipfile.ZipInfo]:
 
 def _check(info: zipfile.ZipInfo) -> None:
     name = info.filename
-    if info.flag_bits & 1:
-        raise ValueError(f"'{name:.80}' is encrypted")
     if info.compress_type not in METHODS:
         raise ValueError(f"'{name:.80}' is packed in a way we do not read")
     kind = stat.S_IFMT(info.external_attr >> 16)

@@ -136,6 +136,20 @@ def test_a_later_process_goes_on_where_an_earlier_one_stopped(server, tmp_path):
     assert (tmp_path / "a.zip").read_bytes() == CONTENT
 
 
+def test_a_kill_after_the_last_byte_loads_nothing_again(server, tmp_path):
+    part = tmp_path / ".a.zip.part~free~0~0~00000000"
+    part.mkdir()
+    (part / "data").write_bytes(CONTENT)
+    (part / "from").write_text(f'["{server.url}/a.zip", "\\"1\\""]')
+    download(source(server), tmp_path / "a.zip")
+    assert server.asked == [] and (tmp_path / "a.zip").read_bytes() == CONTENT
+    (tmp_path / "a.zip").rename(tmp_path / "aside")
+    part.mkdir()
+    (part / "data").write_bytes(CONTENT[::-1])
+    download(source(server), tmp_path / "a.zip", sleep=lambda _: None)
+    assert server.asked == [("/a.zip", None)] and (tmp_path / "a.zip").read_bytes() == CONTENT
+
+
 def test_another_address_starts_anew(server, tmp_path):
     server.faults["/a.zip"] = [("cut", 131_072)] + ["no answer"] * 9
     both = source(server, "/a.zip", "/mirror/a.zip")
