@@ -1,6 +1,7 @@
 """Hostile archives: each is refused as a whole, and nothing is ever written."""
 
 import io
+import re
 import stat
 import struct
 import tarfile
@@ -35,9 +36,11 @@ def with_info(change, content=b"x" * 300):
 def overlapping(count=50):
     """Many entries of the table that point to one and the same bytes."""
     out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(out, "w") as archive:
+        for name, good in GOOD:
+            archive.writestr(name, good)
         archive.writestr("m0", b"0" * 100_000)
-        first = archive.infolist()[0]
+        first = archive.infolist()[-1]
         for k in range(1, count):
             other = zipfile.ZipInfo(f"m{k}")
             for name in ("header_offset", "compress_size", "file_size", "CRC", "compress_type"):
@@ -151,7 +154,9 @@ TARS |= {
 def test_hostile_tars_are_refused(tmp_path, case):
     path = tmp_path / "a.tar.gz"
     path.write_bytes(TARS[case])
-    with pytest.raises(ContentError, match=r"a\.tar\.gz is refused"):
+    special = re.search("link|device|fifo", case)
+    words = "is no plain file" if special else ""
+    with pytest.raises(ContentError, match=rf"a\.tar\.gz is refused: .*{words}"):
         list(tar_members(path, MOST, 3 * MOST))
     assert list(tmp_path.iterdir()) == [path]
 

@@ -261,6 +261,16 @@ def test_wrong_counts_are_content_errors_with_a_report(shared, mirror, world, tm
     assert not (root / "index").exists()
 
 
+def test_other_counts_than_the_published_ones_are_refused(mirror, tmp_path, capsys):
+    path = tmp_path / "mirror.yaml"
+    path.write_text(path.read_text().replace("counts:", "counts:\n      testC: [1, 2, 3]", 1))
+    found = read_registry(path)
+    name = next(name for name, chosen in found.items() if "testC" in (chosen.counts or {}))
+    assert run("fetch", name, "--root", tmp_path / "data", "--sources", path) == 6
+    told = capsys.readouterr().err
+    assert "split testC has None [referents, images, expressions], not [1, 2, 3]" in told
+
+
 def test_a_flipped_bit_is_found_by_verify(fetched, tmp_path, capsys):
     root, path = fetched
     shutil.copytree(root, tmp_path / "data")

@@ -11,8 +11,6 @@ import zipfile
 from functools import lru_cache
 from pathlib import Path
 
-MOST = 100_000_000  # bytes of one file
-
 
 def is_there(path: Path) -> bool:
     """Whether the file, or the member of the zip, exists."""
@@ -33,15 +31,13 @@ def size_of(path: Path) -> int:
 def file_of(path: Path) -> Path | io.BytesIO:
     """What Pillow opens: the path itself, or the bytes of the member, their checksum checked.
 
-    Raises FileNotFoundError where there is no such member, ValueError where it is too large.
+    Raises FileNotFoundError where there is no such member.
     """
     archive, member = _split(path)
     if archive is None:
         return path
     if size_of(path) < 0:
         raise FileNotFoundError(path)
-    if size_of(path) > MOST:
-        raise ValueError(f"it has {size_of(path)} bytes")
     return io.BytesIO(_opened(archive, os.getpid()).read(member))
 
 
