@@ -14,7 +14,7 @@ import subprocess
 import sys
 
 MEMORY = 2 << 30  # bytes
-SECONDS = 60  # of processor time
+SECONDS = 120  # of processor time
 MOST_TEXT = 10_000  # characters of one sentence
 MOST_TEXTS = 100_000_000  # characters of all sentences: one text may be referred to many times
 MOST_PROBLEMS = 1000

@@ -4,6 +4,7 @@ import os
 import pickle
 import random
 import struct
+import tempfile
 import time
 
 import pytest
@@ -48,7 +49,7 @@ def cyclic():
     return found
 
 
-TARGET = "/tmp/tvnet-hostile-pickle-ran"
+TARGET = os.path.join(tempfile.gettempdir(), f"a-pickle-ran-{os.getpid()}")
 CODE = {
     "os.system": pickle.dumps([Runs(os.system, f"touch {TARGET}")], 2),
     "eval": pickle.dumps([Runs(eval, "1/0")], 2),
