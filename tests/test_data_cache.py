@@ -124,7 +124,7 @@ def _build(root, folder):
 
 
 def test_two_processes_build_one_cache(tiny_root, data, tmp_path):
-    with multiprocessing.get_context("spawn").Pool(2) as pool:
+    with multiprocessing.get_context("fork").Pool(2) as pool:
         sums = pool.starmap(_build, [(tiny_root, tmp_path)] * 2)
     assert sums == [int(open_square(data, 1, SIZE).sum())] * 2
     assert not [name for name in files(tmp_path / "cache") if "part" in name]

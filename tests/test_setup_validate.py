@@ -134,7 +134,7 @@ JSON = st.recursive(
 )  # fmt: skip
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(JSON, JSON, JSON)
 def test_no_index_crashes_the_checks(images, things, kinds):
     findings = Findings()
