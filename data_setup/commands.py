@@ -94,6 +94,7 @@ def _make_index(chosen: DataSet, root: Path) -> None:
     if index is None or index.made_from != convert.inputs(chosen, root):
         make = convert.from_archive if chosen.kind == "refer" else referit.from_tar
         index = make(chosen, root)
+        glove.forget_rows(root)
         write_statistics(root, index)  # before the index, which says that all is done
         index.write(root)
 

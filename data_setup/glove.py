@@ -65,6 +65,11 @@ def write_rows(root: Path, archive: Path, words: list[str]) -> Path:
     return path
 
 
+def forget_rows(root: Path) -> None:
+    """Remove kept rows that may lack the words of new sentences; the archive still has them."""
+    (root / "weights" / ROWS).unlink(missing_ok=True)
+
+
 def _rows(archive: Path, words: set[bytes]) -> Iterator[tuple[str, np.ndarray]]:
     """(word, vector) of each wanted line; of a word that stands twice, the first."""
     texts = [info for name, info in table(archive).items() if name.endswith(".txt")]

@@ -13,6 +13,7 @@ import numpy as np
 
 from data_setup import parts
 from data_setup.convert import report
+from data_setup.glove import forget_rows
 from data_setup.index import Index
 from data_setup.sources import ContentError, SetupError
 from data_setup.statistics import write_statistics
@@ -75,6 +76,7 @@ def write_own(folder: Path, root: Path, name: str) -> Index:
         list(referents.values()),
         list(masks.values()),
     )
+    forget_rows(root)
     write_statistics(root, index)
     index.write(root)
     return index

@@ -18,6 +18,7 @@ from data_setup.miniref.write import write
 from data_setup.sources import DiskError, SetupError, read_registry
 from tvnet.data import refer
 from tvnet.data.dataset import ReferDataset
+from tvnet.data.glove import glove_rows
 from tvnet.data.images import open_square
 from tvnet.data.words import Vocabulary
 
@@ -125,6 +126,15 @@ def test_unpacked_pictures_are_accepted(mirror, world, tmp_path):
     assert main(["verify", "unc", "--root", str(tmp_path / "data"), "--sources", mirror[1]]) == 6
 
 
+def test_new_sentences_outdate_the_kept_rows(mirror, tmp_path):
+    root, rows = tmp_path / "data", tmp_path / "data" / "weights" / "glove-rows.safetensors"
+    for sets, kept in ((("unc", "glove"), True), (("unc",), True), (("gref",), False)):
+        assert run("fetch", *sets, "--root", root, "--sources", mirror[1]) == 0
+        assert rows.is_file() == kept
+    assert run("fetch", "glove", "--root", root, "--sources", mirror[1]) == 0
+    assert rows.is_file()
+
+
 def test_glove_keeps_the_rows_of_the_words(fetched):
     with safe_open(fetched[0] / "weights" / "glove-rows.safetensors", "numpy") as file:
         rows, words = file.get_tensor("rows"), json.loads(file.metadata()["words"])
@@ -132,6 +142,16 @@ def test_glove_keeps_the_rows_of_the_words(fetched):
     assert "the" in words and "left" in words and "at name@domain.com" not in words
     assert np.array_equal(rows[words.index("left")], np.float32(0.1) + np.arange(300, dtype="f4"))
     assert rows[words.index("the")][0] == 0  # of two rows the first
+
+
+def test_the_kept_rows_give_what_the_whole_file_gives(fetched, tmp_path):
+    vocabulary = Vocabulary.build(s.text for s in refer.read(fetched[0], "unc").samples("train"))
+    kept, known = glove_rows(fetched[0] / "weights", vocabulary.words, 300)
+    shutil.copy(fetched[0] / "weights" / "glove.840B.300d.zip", tmp_path)
+    whole, count = glove_rows(tmp_path, vocabulary.words, 300)
+    assert np.array_equal(kept, whole) and known == count >= 3
+    with pytest.raises(ValueError, match="glove-rows.safetensors holds rows of shape .* delete it"):
+        glove_rows(fetched[0] / "weights", vocabulary.words, 50)
 
 
 def test_statistics_count_what_is_there(fetched, world):

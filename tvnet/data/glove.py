@@ -1,7 +1,8 @@
-"""Rows of GloVe 840B.300d for a vocabulary, read straight from the published file."""
+"""Rows of GloVe 840B.300d for a vocabulary, from the published file or the rows kept of it."""
 
 from __future__ import annotations
 
+import json
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,23 +10,53 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
+from safetensors import safe_open
 from tqdm import tqdm
 
 NAME = "glove.840B.300d"
+KEPT = "glove-rows.safetensors"  # what data_setup keeps of it: the words of the sentences
 SPREAD = 0.6  # LSCM's rule for words without a row: N(0, 0.6^2)
 
 
 def glove_rows(folder: Path, words: list[str], width: int, seed: int = 0) -> tuple[np.ndarray, int]:
     """(len(words), width) float32, and how many of the words GloVe knows (D41).
 
-    `folder` holds glove.840B.300d.zip or .txt. Words without a row get a random one, a function
-    of seed and position alone. Raises FileNotFoundError, or ValueError naming the damaged line.
+    `folder` holds glove-rows.safetensors, or glove.840B.300d.zip or .txt. Words without a row get
+    a random one, a function of seed and position alone. Raises FileNotFoundError, or ValueError
+    naming the damaged line.
     """
     draw = np.random.default_rng(seed)
     rows = draw.normal(0.0, SPREAD, (len(words), width)).astype(np.float32)
+    if (Path(folder) / KEPT).is_file():
+        known = _fill(rows, words, Path(folder) / KEPT)
+    else:
+        known = _stream(rows, words, Path(folder), width)
+    if not known:
+        raise ValueError(f"{NAME} in {folder} knows none of {len(words)} words: fetch it again.")
+    return rows, known
+
+
+def _fill(rows: np.ndarray, words: list[str], path: Path) -> int:
+    """Copy the rows of a kept file; how many there were."""
+    with safe_open(path, framework="numpy") as file:
+        kept, at = file.get_tensor("rows"), json.loads(file.metadata()["words"])
+    if kept.shape != (len(at), rows.shape[1]):
+        raise ValueError(
+            f"{path} holds rows of shape {kept.shape}, not {(len(at), rows.shape[1])}: delete it, "
+            "then the whole file is read."
+        )
+    found = {word: row for word, row in zip(at, kept, strict=True)}
+    for k, word in enumerate(words):
+        if word in found:
+            rows[k] = found[word]
+    return sum(word in found for word in words)
+
+
+def _stream(rows: np.ndarray, words: list[str], folder: Path, width: int) -> int:
+    """Copy the rows of the published file, line by line; how many there were."""
     place = {word.encode(): k for k, word in enumerate(words)}
     known = 0
-    with _open(Path(folder)) as lines:
+    with _open(folder) as lines:
         for number, line in enumerate(tqdm(lines, desc="GloVe", unit="word", unit_scale=True), 1):
             # Some tokens hold spaces: what precedes the last `width` fields is the word.
             word, *numbers = line.rstrip(b"\n").rsplit(b" ", width)
@@ -37,9 +68,7 @@ def glove_rows(folder: Path, words: list[str], width: int, seed: int = 0) -> tup
             if (k := place.pop(word, None)) is not None:
                 rows[k] = np.array(numbers, dtype=np.float32)
                 known += 1
-    if not known:
-        raise ValueError(f"{NAME} in {folder} knows none of {len(words)} words: fetch it again.")
-    return rows, known
+    return known
 
 
 @contextmanager
