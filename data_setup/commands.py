@@ -117,8 +117,9 @@ def verify(sets: list[DataSet], root: Path) -> None:
     failures: list[SetupError] = []
     for source in sources_of(sets, root):
         try:
-            if not is_there(source, root, deep=True):
-                raise ContentError(f"{source.path(root)} is missing: fetch it.")
+            with Progress(source.name, source.size) as progress:
+                if not is_there(source, root, deep=True, tell=progress):
+                    raise ContentError(f"{source.path(root)} is missing: fetch it.")
             print(f"{source.folder}/{source.name}: its hash is right.", flush=True)
         except SetupError as error:
             failures.append(error)

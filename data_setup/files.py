@@ -14,13 +14,13 @@ from data_setup.sources import IntegrityError, Source
 BLOCK = 1 << 20
 
 
-def sha256_of(path: Path, tell: Callable[[int], object] = lambda count: None) -> str:
-    """Hash of a file in hex digits; `tell` hears the bytes of each block."""
+def sha256_of(path: Path, tell: Callable[[int], object] = lambda done: None) -> str:
+    """Hash of a file in hex digits; `tell` hears how many bytes are done."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(BLOCK):
             digest.update(block)
-            tell(len(block))
+            tell(file.tell())
     return digest.hexdigest()
 
 
@@ -72,7 +72,12 @@ def accept(source: Source, path: Path, digest: str) -> None:
         record(path, digest)
 
 
-def is_there(source: Source, root: Path, deep: bool = False) -> bool:
+def is_there(
+    source: Source,
+    root: Path,
+    deep: bool = False,
+    tell: Callable[[int], object] = lambda done: None,
+) -> bool:
     """Whether a file is in its place with the right content; IntegrityError when it is not right.
 
     A file that fetch has put there is hashed again only when it is newer than its hash, or with
@@ -90,5 +95,5 @@ def is_there(source: Source, root: Path, deep: bool = False) -> bool:
     if not deep and known is not None and known == (source.sha256 or known):
         if _sidecar(path).stat().st_mtime_ns >= path.stat().st_mtime_ns:
             return True
-    accept(source, path, sha256_of(path))
+    accept(source, path, sha256_of(path, tell))
     return True

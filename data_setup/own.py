@@ -36,8 +36,23 @@ def write_own(folder: Path, root: Path, name: str) -> Index:
     if table is None:
         raise SetupError(f"{folder} holds no {' and no '.join(TABLES)}: write one of them.")
     findings = Findings()
-    pictures, masks, referents = {}, {}, {}
-    sentences = 0
+    pictures, masks, referents = _joined(folder, table, findings)
+    report(root, name, findings)
+    place = f"images/{name}"
+    for image in pictures:
+        _copy(folder / image, root / place / image)
+    made = {table.name: hashlib.sha256(table.read_bytes()).hexdigest()}
+    rows = [list(part.values()) for part in (pictures, referents, masks)]
+    index = Index(name, made, [place], rows[0], [[1, "object"]], rows[1], rows[2])
+    forget_rows(root)
+    write_statistics(root, index)
+    index.write(root)
+    return index
+
+
+def _joined(folder: Path, table: Path, findings: Findings) -> tuple[dict, dict, dict]:
+    """The rows of the index by their files' names: pictures, masks, referents."""
+    pictures, masks, referents, sentences = {}, {}, {}, 0
     for number, row in enumerate(_rows(table), start=1):
         image, mask, text, split = (row.get(k) for k in ("image", "mask", "sentence", "split"))
         record = f"row {number}"
@@ -62,24 +77,7 @@ def write_own(folder: Path, root: Path, name: str) -> Index:
         sentences += 1
     if not referents and not findings.problems:
         findings.problem(table.name, "it", "has no rows")
-    report(root, name, findings)
-    place = f"images/{name}"
-    for image in pictures:
-        _copy(folder / image, root / place / image)
-    made = {table.name: hashlib.sha256(table.read_bytes()).hexdigest()}
-    index = Index(
-        name,
-        made,
-        [place],
-        list(pictures.values()),
-        [[1, "object"]],
-        list(referents.values()),
-        list(masks.values()),
-    )
-    forget_rows(root)
-    write_statistics(root, index)
-    index.write(root)
-    return index
+    return pictures, masks, referents
 
 
 def _rows(table: Path) -> list[dict]:
