@@ -39,12 +39,15 @@ def ends(process):
 
 
 def until_done(command, rng, shortest, longest):
-    """Start, kill after a random time, start again ...; how many kills it took until the end."""
+    """Start, kill after a random time, start again ...; how many kills it took until the end.
+
+    Each kill lengthens the times, so that a slow machine comes to an end as well.
+    """
     kills = 0
     while True:
         process = start(*command)
         try:
-            process.wait(rng.uniform(shortest, longest))
+            process.wait(rng.uniform(shortest, longest * (1 + kills / 10)))
         except subprocess.TimeoutExpired:
             kill(process)
             kills += 1
