@@ -78,11 +78,11 @@ def pycocotools_way(segmentation, picture):
 
 
 def medians(ways, items):
-    """Milliseconds of each way, interleaved item by item."""
+    """Milliseconds of each way; they take turns, each with all items, as an epoch reads them."""
     seconds = {name: [] for name in ways}
     for _ in range(ROUNDS):
-        for item in items:
-            for name, way in ways.items():
+        for name, way in ways.items():
+            for item in items:
                 start = time.perf_counter()
                 way(item)
                 seconds[name].append(time.perf_counter() - start)
