@@ -55,7 +55,7 @@ def open_picture(path: Path, width: int, height: int) -> Image.Image:
 
     Stored pixels are never turned by an EXIF flag: masks are in stored order. Raises
     FileNotFoundError or ValueError naming the file: damaged, another size than the index says
-    (checked before any pixel is decoded), or values that are no picture's (32 bit, float).
+    (checked before any pixel is decoded), or more than 8 bits a channel.
     """
     try:
         with Image.open(file_of(path)) as file:
@@ -77,16 +77,11 @@ def open_picture(path: Path, width: int, height: int) -> Image.Image:
 
 
 def _eight_bit(picture: Image.Image) -> Image.Image:
-    """16-bit grey scaled to 8 bits, where Pillow's own conversion clips; other modes as they are.
-
-    16-bit grey opens as I;16 or, with older versions of Pillow, as I.
-    """
-    if picture.mode[0] not in "IF":
-        return picture
-    values = np.asarray(picture)
-    if picture.mode == "F" or values.min() < 0 or values.max() > 65535:
-        raise ValueError(f"its mode {picture.mode} has no range of its own")
-    return Image.fromarray((values >> 8).astype(np.uint8))
+    """The picture, unless it holds more than eight bits a channel: no data set of ours does, and
+    libraries scale or clip such pictures as they please."""
+    if picture.mode[0] in "IF":
+        raise ValueError(f"its mode {picture.mode} holds more than 8 bits a channel: convert it")
+    return picture
 
 
 def resize_and_pad(picture: Image.Image | np.ndarray, size: int) -> np.ndarray:
