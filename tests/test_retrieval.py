@@ -1,4 +1,4 @@
-"""The two stages: rules on own images, ties and pools, against a slow and obvious reference."""
+"""Retrieval over a data set: own images, pools, controls, the file; stage 2; the offline pair."""
 
 from dataclasses import replace
 
@@ -11,7 +11,8 @@ from tvnet.data.images import BLANK
 from tvnet.data.neighbours import Neighbours
 from tvnet.retrieval import build as stage_one
 from tvnet.retrieval.encoders import PooledBackbone, Tfidf
-from tvnet.retrieval.two_stage import candidates, most_similar, tie_keys
+from tvnet.retrieval.rules import tie_keys
+from tvnet.retrieval.two_stage import most_similar
 from tvnet.settings import settings
 
 SMOKE = settings("smoke")
@@ -20,61 +21,6 @@ SMOKE = settings("smoke")
 def unit(rng, n, d):
     rows = rng.normal(size=(n, d)).astype(np.float32)
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)
-
-
-def problem(seed=0, queries=30, keys=80, images=25):
-    rng = np.random.default_rng(seed)
-    texts = unit(rng, 12, 6)  # few distinct texts: many exact ties
-    return dict(
-        query_text=texts[rng.integers(12, size=queries)],
-        query_image=rng.integers(images, size=queries),
-        key_text=texts[rng.integers(12, size=keys)],
-        key_image=rng.integers(images, size=keys),
-        key_tie=tie_keys(np.arange(keys), 0),
-    )
-
-
-def reference(query_text, query_image, key_text, key_image, key_tie, k):
-    """One query at a time, one key at a time."""
-    lines = []
-    for text, own in zip(query_text, query_image, strict=True):
-        scored = [
-            (-round(float(np.float32(text @ key)), 6), int(tie), int(image))
-            for key, tie, image in zip(key_text, key_tie, key_image, strict=True)
-            if image != own
-        ]
-        line = []
-        for _, _, image in sorted(scored):
-            if image not in line:
-                line.append(image)
-        lines.append((line + [BLANK] * k)[:k])
-    return np.array(lines)
-
-
-@pytest.mark.parametrize("seed", range(4))
-@pytest.mark.parametrize("k", [1, 5, 40])
-def test_candidates_agree_with_the_reference(seed, k):
-    given = problem(seed)
-    found, _ = candidates(**given, k=k)
-    assert np.array_equal(found, reference(**given, k=k))
-
-
-def test_candidates_are_other_images_once_each_best_first():
-    given = problem(images=60)
-    found, score = candidates(**given, k=20)
-    for line, own, scores in zip(found, given["query_image"], score, strict=True):
-        real = line[line != BLANK]
-        assert own not in real and len(set(real)) == len(real)
-        assert (np.diff(scores[: len(real)]) <= 0).all()
-
-
-@pytest.mark.parametrize("block", [1, 7, 1000])
-def test_neither_block_size_nor_pool_order_matters(block):
-    given = problem(1)
-    expected, _ = candidates(**given, k=8)
-    order = np.random.default_rng(5).permutation(80)
-    shuffled = given | {name: given[name][order] for name in ("key_text", "key_image", "key_tie")}
-    assert np.array_equal(candidates(**shuffled, k=8, block=block)[0], expected)
 
 
 def test_ties_favour_no_id_and_stay_the_same():
@@ -95,10 +41,24 @@ def test_stage_two_takes_the_most_similar_candidate():
     assert np.isneginf(similarity[1, 1:]).all()
 
 
+@pytest.mark.parametrize("d", [7, 512, 4096])
+def test_stage_two_says_the_same_bits_in_groups_of_any_size(d):
+    rng = np.random.default_rng(1)
+    ids, features = np.arange(40) * 3, unit(rng, 40, d)
+    own = rng.choice(ids, 300)
+    found = np.stack([rng.permutation(ids)[:20] for _ in range(9)])
+    text = np.sort(rng.choice(9, 300, p=[0.8] + 8 * [0.025]))
+    found = found[text]
+    found[rng.random(found.shape) < 0.05] = BLANK
+    alone = most_similar(own, found, ids, features)
+    grouped = most_similar(own, found, ids, features, text)
+    assert np.array_equal(alone[0], grouped[0]) and np.array_equal(alone[1], grouped[1])
+
+
 class Colours:
     """An image encoder for tests: the mean colour of the picture's name."""
 
-    name = "colours"
+    name, about = "colours", None
 
     def encode(self, data, image_ids):
         return unit(np.random.default_rng(0), len(image_ids), 4)
@@ -177,7 +137,7 @@ def test_pooled_features_leave_the_padding_out(data):
 
 def test_the_file_is_made_once_and_its_name_changes_with_every_setting(data, tmp_path, monkeypatch):
     monkeypatch.setattr(
-        stage_one, "encoders", lambda chosen, pool: (Tfidf([s.text for s in pool]), Colours())
+        stage_one, "encoders", lambda chosen, pool, *_: (Tfidf([s.text for s in pool]), Colours())
     )
     first = stage_one.build(SMOKE, data, tmp_path)
     path = stage_one.neighbours_path(SMOKE, data, tmp_path)

@@ -125,6 +125,7 @@ class RetrievalSettings:
     text: str = "tfidf"
     image: str = "backbone"
     control: str = "none"  # "none" | "random" | "self" | "zero"
+    ties: str = "hash"  # at the cut of k: "hash" | "all" (D60)
 
 
 @dataclass(frozen=True)
@@ -188,7 +189,9 @@ PROFILES = {
         ),
         **_SMALL,
     ),
-    "paper": Settings(profile="paper"),
+    "paper": Settings(
+        profile="paper", retrieval=RetrievalSettings(text="distilbert", image="vgg16")
+    ),
 }
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 COMMAND = "python -m tvnet.retrieval.build"
 TABLES = ("candidates", "text_similarity", "image_similarity")  # (N, k); the others are (N,)
@@ -45,7 +45,8 @@ class Neighbours:
         part = path.with_suffix(f".part{os.getpid()}")
         arrays = self._arrays()
         settings = json.dumps(self.settings, sort_keys=True)
-        save_file(arrays, part, metadata={"settings": settings, "sha256": _hash(arrays, settings)})
+        about = {"settings": settings, "sha256": _hash(arrays, settings)}
+        part.write_bytes(_in_order(save(arrays, metadata=about)))
         os.replace(part, path)
 
     def _arrays(self) -> dict[str, np.ndarray]:
@@ -92,6 +93,15 @@ class Neighbours:
                 f"`{COMMAND}` with yours."
             )
         return found
+
+
+def _in_order(content: bytes) -> bytes:
+    """A safetensors file with its header sorted: the library writes metadata in any order, and
+    the same neighbours should be the same file."""
+    size = int.from_bytes(content[:8], "little")
+    header = json.dumps(json.loads(content[8 : 8 + size]), sort_keys=True).encode()
+    header += b" " * (-len(header) % 8)
+    return len(header).to_bytes(8, "little") + header + content[8 + size :]
 
 
 def _hash(arrays: dict[str, np.ndarray], settings: str) -> str:

@@ -1,154 +1,126 @@
 """Stage one, offline: retrieve an image for every sentence and write the neighbours file.
 
 python -m tvnet.retrieval.build --data data/miniref --profile laptop --out out
+python -m tvnet.retrieval.build --data data/coco --dataset unc+ --split all --encoders paper
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
-
-import numpy as np
 
 from tvnet.data import refer
 from tvnet.data.images import BLANK
 from tvnet.data.neighbours import Neighbours
 from tvnet.data.refer import ReferData, Sample
-from tvnet.model.pretrained import PRETRAINED, load_backbone
+from tvnet.model.pretrained import load_backbone
 from tvnet.retrieval.encoders import ImageEncoder, PooledBackbone, TextEncoder, Tfidf
-from tvnet.retrieval.two_stage import candidates, most_similar, tie_keys
-from tvnet.settings import Settings, as_dict, fingerprint, settings
+from tvnet.retrieval.estimate import estimate
+from tvnet.retrieval.instruments import instruments, quality, write
+from tvnet.retrieval.paper_encoders import (
+    IMAGE_ENCODERS,
+    TEXT_ENCODERS,
+    DistilBert,
+    Vgg16,
+    precision_of,
+)
+from tvnet.retrieval.retrieve import CONTROLS, SEARCHES, identity, retrieve, task
+from tvnet.retrieval.rules import TIES
+from tvnet.retrieval.shards import Shards
+from tvnet.retrieval.world import is_first, world
+from tvnet.settings import Settings, fingerprint, settings
 
-CONTROLS = ("none", "random", "self", "zero")
-TIE_SEED = 0
+__all__ = ["CONTROLS", "build", "identity", "neighbours_path", "quality", "retrieve"]
+
+PAIRS = {"offline": ("tfidf", "backbone"), "paper": ("distilbert", "vgg16")}
+WEIGHTS = Path("data/weights")
 
 
-def identity(chosen: Settings, data: ReferData) -> dict:
-    """All that the neighbours depend on; stored in the file and hashed into its name."""
-    source = PRETRAINED.get(chosen.backbone.weights)
-    return as_dict(chosen.retrieval) | {
-        "data": data.fingerprint,
-        "dataset": data.name,
-        "pool": chosen.data.train_split,
-        "size": chosen.data.size,
-        "backbone": (source.sha256 or source.file) if source else "random",
-    }
-
-
-def neighbours_path(chosen: Settings, data: ReferData, out_dir: Path) -> Path:
+def neighbours_path(chosen: Settings, data: ReferData, out_dir: Path, split: str = "all") -> Path:
     """Where the neighbours of these settings and this data lie."""
-    key = fingerprint(identity(chosen, data))
+    key = fingerprint(identity(chosen, data, split))
     control = chosen.retrieval.control
     return Path(out_dir) / "cache" / f"neighbours-{data.name}-{control}-{key}.safetensors"
 
 
-def encoders(chosen: Settings, pool: list[Sample]) -> tuple[TextEncoder, ImageEncoder]:
-    """The encoders that the settings name."""
-    if chosen.retrieval.text != "tfidf" or chosen.retrieval.image != "backbone":
-        raise ValueError(
-            f"There are no encoders '{chosen.retrieval.text}' and '{chosen.retrieval.image}': "
-            "use 'tfidf' and 'backbone'."
-        )
-    backbone = load_backbone(chosen.backbone)
-    return Tfidf([sample.text for sample in pool]), PooledBackbone(backbone, chosen.data.size)
+def encoders(
+    chosen: Settings, pool: list[Sample], weights: Path = WEIGHTS, device: str = "cpu"
+) -> tuple[TextEncoder, ImageEncoder]:
+    """The encoders that the settings name; the paper's from a folder of weights.
 
-
-def retrieve(
-    data: ReferData, chosen: Settings, text: TextEncoder, image: ImageEncoder
-) -> Neighbours:
-    """The two stages for every sentence of every split, over the pool of the training split.
-
-    A control replaces the retrieved image and nothing else: the candidates stay for comparison.
+    Raises ValueError on unknown names, FileNotFoundError or ValueError on weights that are absent
+    or others than the pinned ones.
     """
-    control = chosen.retrieval.control
-    if control not in CONTROLS:
-        raise ValueError(f"There is no control '{control}': choose one of {', '.join(CONTROLS)}.")
-    queries = sorted((s for split in data.splits for s in data.samples(split)), key=_sentence)
-    held_out = {r.image_id for r in data.referents if r.split != chosen.data.train_split}
-    # D33. G-Ref's val shares images with train; what is evaluated on never enters the pool.
-    pool = [s for s in data.samples(chosen.data.train_split) if s.image_id not in held_out]
-    if not pool:
-        raise ValueError(f"The pool is empty: every image of {data.name} is held out.")
-    query_image = np.array([s.image_id for s in queries])
-    key_image = np.array([s.image_id for s in pool])
-    tie = tie_keys(np.array([s.sent_id for s in pool]), TIE_SEED)
-
-    keys = text.encode([s.text for s in pool])
-    found, by_text = candidates(
-        text.encode([s.text for s in queries]), query_image, keys, key_image, tie,
-        chosen.retrieval.k,
-    )  # fmt: skip
-    images = np.unique(np.concatenate([query_image, key_image]))
-    column, by_image = most_similar(query_image, found, images, image.encode(data, images))
-    similar = found[np.arange(len(queries)), column]
-
-    if control != "none":
-        similar = _controlled(control, queries, np.unique(key_image))
-        column = np.full(len(queries), -1)
-    return Neighbours(
-        sent_id=np.array([s.sent_id for s in queries]),
-        similar_id=similar,
-        candidates=found,
-        text_similarity=by_text,
-        image_similarity=by_image,
-        chosen=column,
-        settings=identity(chosen, data),
-    )
+    text, image = chosen.retrieval.text, chosen.retrieval.image
+    if text not in ("tfidf", *TEXT_ENCODERS) or image not in ("backbone", *IMAGE_ENCODERS):
+        raise ValueError(
+            f"There are no encoders '{text}' and '{image}': use 'tfidf', "
+            f"{', '.join(map(repr, TEXT_ENCODERS))} for texts and 'backbone', "
+            f"{', '.join(map(repr, IMAGE_ENCODERS))} for images."
+        )
+    if text == "tfidf":
+        by_text = Tfidf([sample.text for sample in pool])
+    else:
+        by_text = DistilBert(weights, text, precision_of(device), device)
+    if image == "backbone":
+        return by_text, PooledBackbone(load_backbone(chosen.backbone), chosen.data.size)
+    return by_text, Vgg16(weights, image, precision_of(device), device)
 
 
-def _sentence(sample: Sample) -> int:
-    return sample.sent_id
+def build(
+    chosen: Settings,
+    data: ReferData,
+    out_dir: Path,
+    *,
+    split: str = "all",
+    weights: Path = WEIGHTS,
+    search: str = "auto",
+    device: str = "cpu",
+) -> Neighbours:
+    """The neighbours of these settings: read if they were made before, else made and written.
 
-
-def _controlled(control: str, queries: list[Sample], pool: np.ndarray) -> np.ndarray:
-    """Image ids that a control puts in the place of the retrieved ones."""
-    own = np.array([s.image_id for s in queries])
-    if control == "self":
-        return own
-    if control == "zero":
-        return np.full(len(queries), BLANK)
-    draws = tie_keys(np.array([s.sent_id for s in queries]), TIE_SEED + 1)
-    pick = pool[draws % np.uint64(len(pool))]
-    again = pool[(draws + np.uint64(1)) % np.uint64(len(pool))]  # one further, if it is its own
-    return np.where(pick == own, again, pick)
-
-
-def build(chosen: Settings, data: ReferData, out_dir: Path) -> Neighbours:
-    """The neighbours of these settings: read if they were made before, else made and written."""
-    path = neighbours_path(chosen, data, out_dir)
+    Under torchrun all processes do their part and one of them writes.
+    """
+    path = neighbours_path(chosen, data, out_dir, split)
     if path.is_file():
-        return Neighbours.load(path, identity(chosen, data))
-    text, image = encoders(chosen, data.samples(chosen.data.train_split))
-    neighbours = retrieve(data, chosen, text, image)
-    neighbours.save(path)
+        return Neighbours.load(path, identity(chosen, data, split))
+    given = task(data, chosen, split)
+    text, image = encoders(chosen, data.samples(chosen.data.train_split), weights, device)
+    with world() as here:
+        shards = None
+        if text.about or image.about:
+            shards = Shards(Path(out_dir) / "cache" / "embeddings", here)
+            if here.rank == 0:
+                print(estimate(given, data, text, image, shards, device), flush=True)
+        neighbours = retrieve(data, chosen, text, image, split, shards, search, device)
+        if here.rank == 0:
+            neighbours.save(path)
+        here.wait()
     return neighbours
 
 
-def quality(neighbours: Neighbours, data: ReferData) -> dict[str, float]:
-    """How good the retrieved images are: shares in per cent, similarities as means."""
-    sample_of = {s.sent_id: s for split in data.splits for s in data.samples(split)}
-    queries = [sample_of[i] for i in neighbours.sent_id.tolist()]
-    categories: dict[int, set[int]] = {}
-    for referent in data.referents:
-        categories.setdefault(referent.image_id, set()).add(referent.category_id)
-    similar = neighbours.similar_id.tolist()
-    pairs = list(zip(queries, similar, strict=True))
-    same = [q.category_id in categories.get(i, ()) for q, i in pairs]
-    own = [q.image_id == i for q, i in pairs]
-    shown = np.flatnonzero(neighbours.chosen >= 0)  # a control chooses outside the candidates
-    at = shown, neighbours.chosen[shown]
-    text, image = neighbours.text_similarity[at], neighbours.image_similarity[at]
-    nan = float("nan")
-    return {
-        "same category as the referent, per cent": 100 * float(np.mean(same)),
-        "the query's own image, per cent": 100 * float(np.mean(own)),
-        "text similarity above 0.999, per cent": 100 * float((text > 0.999).mean())
-        if len(text)
-        else nan,
-        "mean text similarity": float(text.mean()) if len(text) else nan,
-        "mean image similarity": float(image.mean()) if len(image) else nan,
-    }
+def _chosen(options: argparse.Namespace) -> Settings:
+    """The profile with what the command line changes."""
+    chosen = settings(options.profile)
+    changed = {"ties": options.ties}
+    if options.encoders:
+        pair = PAIRS.get(options.encoders) or options.encoders.split(",")
+        if len(pair) != 2:
+            raise ValueError(
+                f"There are no encoders '{options.encoders}': choose {', '.join(PAIRS)}, or name "
+                "two, as in distilbert-cls,vgg16-pool5."
+            )
+        changed |= {"text": pair[0], "image": pair[1]}
+    place = {"dataset": options.dataset or chosen.data.dataset}
+    if place["dataset"] == "referit":
+        place["train_split"] = "trainval"
+    return replace(
+        chosen,
+        retrieval=replace(chosen.retrieval, **changed),
+        data=replace(chosen.data, **place),
+    )
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -156,15 +128,35 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, default=Path("data/miniref"))
     parser.add_argument("--profile", default="laptop")
     parser.add_argument("--out", type=Path, default=Path("out"))
+    parser.add_argument("--dataset", help="unc, unc+, gref or referit")
+    parser.add_argument("--split", default="all", help="whose sentences ask: all, or one split")
+    parser.add_argument("--encoders", help="offline, paper, or two names with a comma")
+    parser.add_argument("--weights", type=Path, default=WEIGHTS, help="folder of the paper's")
+    parser.add_argument("--ties", default="hash", help=f"{' or '.join(TIES)}, at the cut of k")
+    parser.add_argument("--search", default="auto", help=f"{', '.join(SEARCHES)}: same answers")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
     options = parser.parse_args(arguments)
     try:
-        chosen = settings(options.profile)
+        chosen = _chosen(options)
         data = refer.read(options.data, chosen.data.dataset)
-        neighbours = build(chosen, data, options.out)
-    except (ValueError, FileNotFoundError) as error:
+        neighbours = build(
+            chosen, data, options.out, split=options.split, weights=options.weights,
+            search=options.search, device=options.device,
+        )  # fmt: skip
+        path = neighbours_path(chosen, data, options.out, options.split)
+        if not is_first():
+            return 0
+        write(path.with_suffix(".json"), instruments(neighbours, data))
+    except (ValueError, OSError) as error:
         print(error, file=sys.stderr)
         return 2
-    print(neighbours_path(chosen, data, options.out))
+    print(path)
+    short = int((neighbours.candidates == BLANK).any(axis=1).sum())
+    if short:
+        print(
+            f"The pool holds fewer than k = {chosen.retrieval.k} other images for {short} of "
+            f"{len(neighbours.sent_id)} sentences: their last places stay blank."
+        )
     for name, value in quality(neighbours, data).items():
         print(f"{name:44}{value:8.3f}")
     return 0

@@ -16,6 +16,7 @@ class TextEncoder(Protocol):
     """Anything that turns N texts into unit rows (N, d), dense or scipy sparse."""
 
     name: str
+    about: dict | None  # what its rows depend on; None: quick, so its rows are not kept
 
     def encode(self, texts: list[str]) -> np.ndarray: ...
 
@@ -24,6 +25,7 @@ class ImageEncoder(Protocol):
     """Anything that turns N image ids of a data set into unit rows (N, d)."""
 
     name: str
+    about: dict | None
 
     def encode(self, data: ReferData, image_ids: np.ndarray) -> np.ndarray: ...
 
@@ -34,7 +36,7 @@ class Tfidf:
     The offline stand-in for DistilBERT (D39). Fitted on the pool alone.
     """
 
-    name = "tfidf"
+    name, about = "tfidf", None
 
     def __init__(self, pool: list[str]):
         from sklearn.feature_extraction.text import TfidfVectorizer
@@ -49,7 +51,7 @@ class Tfidf:
 class PooledBackbone:
     """The mean of V5 over the cells that hold picture: the offline stand-in for VGG16 (D39)."""
 
-    name = "backbone"
+    name, about = "backbone", None
 
     def __init__(self, backbone: Backbone, size: int, batch: int = 16):
         self.backbone, self.size, self.batch = backbone, size, batch

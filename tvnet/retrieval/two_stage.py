@@ -1,90 +1,130 @@
 """The two stages of retrieval (section 3.1): candidates by text, then the most similar image.
 
-Everything here is arithmetic on arrays. The rules that the paper leaves open (D32):
-
-- a query never sees a key of its own image;
-- an image is a candidate once, with its best-matching text;
-- similarities are compared after rounding to six decimals, and equal ones are ordered by a seeded
-  hash of the key, so that neither the order of the pool nor the size of a block can matter.
+Arithmetic on arrays. Stage 1 answers per text, not per sentence: a text's k + 1 best images hold
+the k best of every sentence with that text, because leaving out the sentence's own image removes
+at most one of them.
 """
 
 from __future__ import annotations
 
-import hashlib
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
-BLANK = -1  # fills the places of candidates that the pool is too small to give
-DECIMALS = 6
+from tvnet.retrieval.rules import BLANK, MICRO, TIES, Pool, Ragged, best_images, images_of_texts
 
 
-def tie_keys(ids: np.ndarray, seed: int) -> np.ndarray:
-    """(N,) uint64: a number per id that looks random and is always the same."""
-    digests = (hashlib.blake2b(f"{seed}:{i}".encode(), digest_size=8).digest() for i in ids)
-    return np.frombuffer(b"".join(digests), dtype=np.uint64)
+def candidates(queries: Any, pool: Pool, k: int, search: Any, ties: str = "hash") -> Ragged:
+    """Stage 1: for each query text the k + 1 images whose texts match best, best first.
 
-
-def candidates(
-    query_text: np.ndarray,
-    query_image: np.ndarray,
-    key_text: np.ndarray,
-    key_image: np.ndarray,
-    key_tie: np.ndarray,
-    k: int,
-    block: int = 256,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Stage 1: for each query the k images whose texts match best.
-
-    query_text (Q, d) and key_text (N, d): unit rows, dense or scipy sparse. query_image (Q,) and
-    key_image (N,): image ids. key_tie (N,): order of equals. Returns image ids (Q, k) and
-    similarities (Q, k), best first; BLANK and 0 where the pool holds fewer other images.
+    queries (U, d): unit rows, dense or scipy sparse. search: over pool.vectors, see `plain` and
+    `fast`. Returns images and similarities in millionths, fewer where the pool holds fewer images
+    and more where ties="all" lets a tie through. Raises ValueError on k < 1 or unknown ties.
     """
-    by_tie = np.argsort(key_tie, kind="stable")
-    key_text, key_image = key_text[by_tie], key_image[by_tie]
-    found = np.full((query_text.shape[0], k), BLANK, dtype=np.int64)
-    score = np.zeros((query_text.shape[0], k), dtype=np.float32)
-    for start in range(0, query_text.shape[0], block):
-        product = query_text[start : start + block] @ key_text.T
-        dense = product if isinstance(product, np.ndarray) else product.toarray()
-        similarity = np.round(dense, DECIMALS)
-        for row, scores in enumerate(similarity):
-            images, values = _best_images(scores, key_image, query_image[start + row], k)
-            found[start + row, : len(images)] = images
-            score[start + row, : len(images)] = values
-    return found, score
+    if k < 1:
+        raise ValueError(f"k is {k}: ask for at least one candidate.")
+    if ties not in TIES:
+        raise ValueError(f"There is no rule '{ties}' for ties: choose one of {', '.join(TIES)}.")
+    texts = images_of_texts(pool, k + 1 if ties == "hash" else None)
+    everything = pool.vectors.shape[0]
+    todo = np.arange(queries.shape[0])
+    width = first = min(everything, 2 * k + 8)
+    found: list[tuple[np.ndarray, ...]] = []
+    while len(todo):
+        open_ = []
+        for part in _blocks(todo, max(1, search.block * first // width)):
+            best, complete = best_images(
+                *search.shortlist(queries[part], width), texts, k + 1, ties
+            )
+            row = np.repeat(np.arange(len(part)), np.diff(best.start))
+            keep = complete[row]
+            found.append((part[row[keep]], best.image[keep], best.value[keep]))
+            open_.append(part[~complete])
+        # A query whose shortlist did not settle its answer gets a longer one, exactly searched.
+        todo, width, search = np.concatenate(open_), min(everything, 4 * width), search.exact
+    row, image, value = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    order = np.argsort(row, kind="stable")
+    return Ragged.of(row[order], image[order], value[order], queries.shape[0])
 
 
-def _best_images(
-    scores: np.ndarray, key_image: np.ndarray, own: int, k: int
+def _blocks(rows: np.ndarray, size: int) -> Iterator[np.ndarray]:
+    return (rows[start : start + size] for start in range(0, len(rows), size))
+
+
+def of_sentences(
+    best: Ragged, text: np.ndarray, own: np.ndarray, k: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The k best distinct images other than `own`; keys stand in tie order already."""
-    size = min(len(scores), 8 * k)
-    while True:
-        # Everything at least as good as the size-th best, so that no tie is cut in two.
-        floor = np.partition(scores, len(scores) - size)[len(scores) - size]
-        near = np.flatnonzero(scores >= floor)
-        near = near[np.argsort(-scores[near], kind="stable")]
-        near = near[key_image[near] != own]
-        _, first = np.unique(key_image[near], return_index=True)
-        best = near[np.sort(first)][:k]
-        if len(best) == k or size == len(scores):
-            return key_image[best], scores[best]
-        size = min(len(scores), 4 * size)
+    """Each sentence's k candidates: its text's best images without its own image.
+
+    text (Q,): row in `best`. own (Q,): image ids. Returns image ids (Q, k) and similarities
+    (Q, k), best first; BLANK and 0 where the pool holds fewer other images.
+    """
+    place = best.start[:-1, None] + np.arange(k + 1)
+    held = place < best.start[1:, None]
+    place = np.where(held, place, 0)
+    image = np.where(held, best.image[place], BLANK)
+    score = np.where(held, best.value[place] / MICRO, 0).astype(np.float32)
+    is_own = image[text] == own[:, None]
+    skip = np.where(is_own.any(axis=1), is_own.argmax(axis=1), k)
+    column = np.arange(k) + (np.arange(k) >= skip[:, None])
+    return image[text[:, None], column], score[text[:, None], column]
 
 
 def most_similar(
-    query_image: np.ndarray, found: np.ndarray, image_ids: np.ndarray, features: np.ndarray
+    query_image: np.ndarray,
+    found: np.ndarray,
+    image_ids: np.ndarray,
+    features: np.ndarray,
+    text: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Stage 2: which of its candidates looks most like the query's image.
 
     query_image (Q,), found (Q, k) ids of stage 1, image_ids (M,) ascending, features (M, d) unit
-    rows. Returns the chosen column (Q,), the first of equals, and all similarities (Q, k).
+    rows. text (Q,): queries of equal text share candidates, which are then gathered once. Returns
+    the chosen column (Q,), the first of equals, and all similarities (Q, k).
     """
-    similarity = np.full(found.shape, -np.inf, dtype=np.float32)
-    for start in range(0, len(found), 64):  # small blocks: the gathered rows stay in cache
-        part = slice(start, start + 64)
-        own = features[np.searchsorted(image_ids, query_image[part])]
-        other = features[np.searchsorted(image_ids, found[part]).clip(max=len(image_ids) - 1)]
-        similarity[part] = np.einsum("qd,qkd->qk", own, other).round(DECIMALS)
+    own = np.searchsorted(image_ids, query_image)
+    other = np.searchsorted(image_ids, found).clip(max=len(image_ids) - 1)
+    similarity = np.empty(found.shape, dtype=np.float32)
+    text = np.arange(len(found)) if text is None else text
+    order = np.argsort(text, kind="stable")
+    for group in np.split(order, np.flatnonzero(np.diff(text[order])) + 1):
+        if len(group) == 1:
+            shared, column = other[group[0]], slice(None)
+        else:
+            shared, column = np.unique(other[group], return_inverse=True)
+            column = column.reshape(len(group), -1)
+        for part in _blocks(np.arange(len(group)), 64):
+            rows = group[part]
+            product = np.einsum("qd,kd->qk", features[own[rows]], features[shared])
+            similarity[rows] = (
+                product if len(group) == 1 else np.take_along_axis(product, column[part], axis=1)
+            )
+    similarity = similarity.round(6)
     similarity[found == BLANK] = -np.inf
     return similarity.argmax(axis=1), similarity
+
+
+def through_ties(
+    best: Ragged,
+    text: np.ndarray,
+    own: np.ndarray,
+    found: np.ndarray,
+    image_ids: np.ndarray,
+    features: np.ndarray,
+) -> np.ndarray:
+    """`found`, with the places at the cut given to the images most like the query's (D60).
+
+    For ties="all": where more images tie at the k-th similarity than there are places, the image
+    decides which of them are candidates, and not the hash.
+    """
+    k, found = found.shape[1], found.copy()
+    for row in np.flatnonzero((np.diff(best.start) > k + 1)[text]):
+        part = slice(best.start[text[row]], best.start[text[row] + 1])
+        others = best.image[part] != own[row]
+        image, value = best.image[part][others], best.value[part][others]
+        _, like = most_similar(own[[row]], image[None], image_ids, features)
+        like = np.where(value > value[k - 1], 0, like[0])  # better texts keep their order
+        found[row] = image[np.lexsort((-like, -value))[:k]]
+    return found

@@ -1,0 +1,226 @@
+"""Stage 1: every search gives the answer of a slow and obvious reference, and the same one."""
+
+import numpy as np
+import pytest
+
+from tvnet.retrieval import fast, two_stage
+from tvnet.retrieval.fast import PRECISIONS, Fast, probe, rate
+from tvnet.retrieval.plain import Faiss, Sparse, micro_similarity
+from tvnet.retrieval.rules import BLANK, Pool, tie_keys
+from tvnet.retrieval.two_stage import candidates, of_sentences, through_ties
+
+
+def unit(rows):
+    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+
+
+def sparse(keys):
+    from scipy.sparse import csr_matrix
+
+    return Sparse(csr_matrix(keys, dtype=np.float64))
+
+
+SEARCHES = {"faiss": Faiss, "sparse": sparse} | {
+    p: lambda keys, p=p: Fast(keys, p) for p in PRECISIONS
+}
+FAST = [p for p in PRECISIONS if rate(p, size=(16, 32, 64)) > 0]  # those that this torch can do
+
+
+class Problem:
+    """Queries and a pool over a few texts, so that there are many exact ties."""
+
+    def __init__(self, seed=0, queries=30, keys=80, images=25, texts=14, d=6):
+        rng = np.random.default_rng(seed)
+        self.vectors = unit(rng.normal(size=(texts, d)))
+        self.vectors[1] = self.vectors[0]  # two texts that nothing can tell apart
+        self.own_text = rng.integers(texts, size=queries)
+        self.own = rng.integers(images, size=queries)
+        text = rng.integers(texts, size=keys)
+        self.pool = Pool(
+            self.vectors, text, rng.integers(images, size=keys), tie_keys(np.arange(keys), 0)
+        )
+
+    def answer(self, search, k, ties="hash"):
+        keys = self.pool.vectors
+        queries = keys
+        if search == "sparse":
+            from scipy.sparse import csr_matrix
+
+            queries = csr_matrix(keys, dtype=np.float64)
+        searching = SEARCHES[search](keys)
+        best = candidates(queries, self.pool, k, searching, ties)
+        return of_sentences(best, self.own_text, self.own, k)
+
+    def reference(self, k):
+        """One query at a time, one key at a time."""
+        wide, lines = self.vectors.astype(np.float64), []
+        for text, own in zip(self.own_text, self.own, strict=True):
+            scored = sorted(
+                (-round(float(wide[text] @ wide[key]), 6), int(tie), int(image))
+                for key, tie, image in zip(
+                    self.pool.text, self.pool.tie, self.pool.image, strict=True
+                )
+                if image != own
+            )
+            line = {}
+            for score, _, image in scored:
+                line.setdefault(image, -score)
+            line = [*line.items(), *([(BLANK, 0)] * k)][:k]
+            lines.append(line)
+        lines = np.array(lines)
+        return lines[..., 0].astype(int), lines[..., 1].astype(np.float32)
+
+
+@pytest.mark.parametrize("search", ["faiss", "sparse", *FAST])
+@pytest.mark.parametrize("k", [1, 5, 40])
+def test_every_search_agrees_with_the_reference(search, k):
+    for seed in range(4):
+        problem = Problem(seed)
+        found, score = problem.answer(search, k)
+        image, similarity = problem.reference(k)
+        assert np.array_equal(found, image) and np.array_equal(score, similarity)
+
+
+@pytest.mark.parametrize("search", ["faiss", *FAST])
+def test_a_long_list_of_texts_needs_no_complete_search(search):
+    """More texts than a shortlist holds: the certificate decides, and decides right."""
+    rng = np.random.default_rng(2)
+    problem = Problem(3, queries=60, keys=900, images=200, texts=600, d=24)
+    problem.pool.vectors[:] = unit(problem.vectors + 3 * rng.normal(size=24))  # a narrow cone
+    image, similarity = problem.reference(10)
+    found, score = problem.answer(search, 10)
+    assert np.array_equal(found, image) and np.array_equal(score, similarity)
+
+
+@pytest.mark.parametrize("block", [1, 7, 1000])
+def test_neither_block_nor_tile_nor_order_nor_threads_matter(block, monkeypatch):
+    import torch
+
+    problem = Problem(1, texts=70, keys=300, d=40)
+    expected = problem.answer("float32", 8)
+    order = np.random.default_rng(5).permutation(300)
+    pool = problem.pool
+    problem.pool = Pool(pool.vectors, pool.text[order], pool.image[order], pool.tie[order])
+    monkeypatch.setattr(fast, "TILE", 16)
+    monkeypatch.setattr(
+        two_stage, "_blocks", lambda rows, _, cut=two_stage._blocks: cut(rows, block)
+    )
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        for search in FAST:
+            found = problem.answer(search, 8)
+            assert np.array_equal(found[0], expected[0]) and np.array_equal(found[1], expected[1])
+    finally:
+        torch.set_num_threads(threads)
+
+
+def bert_like(rng, n, d=768):
+    """Mean cosine 0.987 and three outlier dimensions, worse than BERT's own."""
+    centre = rng.normal(size=d) * 0.5
+    centre[[5, 100, 400]] = (60, -40, 30)
+    spread = np.ones(d)
+    spread[[5, 100, 400]] = 3
+    topics = rng.normal(size=(60, d))
+    rows = centre + spread * 0.22 * (topics[rng.integers(60, size=n)] + rng.normal(size=(n, d)))
+    return unit(rows)
+
+
+def first_pass_recall(precision, keys, queries, k=20, width=48):
+    near, _, _ = Fast(keys, precision).shortlist(queries, width)
+    true = np.argsort(-(queries @ keys.T), axis=1)[:, :k]
+    return np.mean([len(set(t) & set(n)) / k for t, n in zip(true, near, strict=True)])
+
+
+@pytest.mark.parametrize("precision", [p for p in FAST if p != "float32"])
+def test_low_precision_finds_all_on_outlier_dimensions_because_it_is_centred(
+    precision, monkeypatch
+):
+    rng = np.random.default_rng(0)
+    keys = bert_like(rng, 3000)
+    queries = keys[:64]
+    assert 0.97 < np.mean(queries @ keys.T) < 0.995
+    assert first_pass_recall(precision, keys, queries) == 1.0
+    monkeypatch.setattr(Fast, "_centre", lambda self: np.zeros(768, np.float32))
+    assert first_pass_recall(precision, keys, queries) < 0.9
+
+
+@pytest.mark.parametrize("precision", FAST)
+def test_no_key_left_out_exceeds_the_ceiling(precision):
+    """The certificate itself, on easy and on hard vectors."""
+    rng = np.random.default_rng(4)
+    for keys in (unit(rng.normal(size=(800, 33))), bert_like(rng, 800)):
+        queries = keys[::9]
+        near, micro, ceiling = Fast(keys, precision).shortlist(queries, 30)
+        everything = np.broadcast_to(np.arange(800), (len(queries), 800))
+        left_out = micro_similarity(queries, keys, everything)
+        np.put_along_axis(left_out, near, -(10**9), axis=1)
+        assert (left_out.max(axis=1) <= ceiling).all()
+        assert np.median(ceiling - left_out.max(axis=1)) < 30_000  # and it is worth something
+
+
+@pytest.mark.parametrize("precision", [p for p in FAST if p != "float32"])
+def test_a_query_that_the_certificate_refuses_is_done_again(precision, monkeypatch):
+    """Keys closer together than the few bits can tell: right all the same, by the exact search."""
+    rng = np.random.default_rng(6)
+    problem = Problem(3, queries=20, keys=400, images=90, texts=300, d=64)
+    close = rng.normal(size=64) + 1e-3 * rng.normal(size=(300, 64))
+    problem.pool.vectors[:] = unit(np.concatenate([close[:299], -close[299:]]))
+    redone = []
+    exact = Fast.exact.func
+    monkeypatch.setattr(Fast, "exact", property(lambda self: redone.append(1) or exact(self)))
+    image, similarity = problem.reference(10)
+    found, score = problem.answer(precision, 10)
+    assert redone and np.array_equal(found, image) and np.array_equal(score, similarity)
+
+
+def test_the_sums_of_a_gpu_are_those_of_the_cpu():
+    import torch
+
+    rng = np.random.default_rng(7)
+    keys = unit(rng.normal(size=(90, 48)))
+    near = rng.integers(90, size=(5, 11))
+    there = Fast(keys, "float32")._micro_on_device(
+        torch.from_numpy(keys[:5]), torch.from_numpy(near)
+    )
+    assert np.array_equal(there.numpy(), micro_similarity(keys[:5], keys, near))
+
+
+def test_ties_can_all_come_through_and_the_image_decides():
+    """One text in many images: with ties="all" the best of them is chosen, whatever the hash."""
+    rng = np.random.default_rng(8)
+    vectors = unit(np.array([[1, 0, 0], [0.9, 0.4, 0], [0, 0, 1.0]]))
+    text = np.array([1] + [0] * 30 + [2] * 5)
+    image = np.arange(36)
+    pool = Pool(vectors, text, image, tie_keys(image, 0))
+    features = unit(rng.normal(size=(36, 12)))
+    own, own_text, k = np.array([7, 20]), np.array([1, 0]), 6
+    for search in ("faiss", "float32"):
+        best = candidates(vectors, pool, k, SEARCHES[search](vectors), "all")
+        found, _ = of_sentences(best, own_text, own, k)
+        found = through_ties(best, own_text, own, found, image, features)
+        like = features @ features[own].T
+        tied = [i for i in range(1, 31) if i != 7]
+        assert found[0].tolist() == [0, *sorted(tied, key=lambda i: -like[i, 0])[:5]]
+        tied = [i for i in range(1, 31) if i != 20]
+        assert found[1].tolist() == sorted(tied, key=lambda i: -like[i, 1])[:6]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"k": 0}, "k is 0: ask for at least one candidate"),
+        ({"ties": "some"}, "There is no rule 'some' for ties: choose one of hash, all"),
+        ({"precision": "float16"}, "There is no precision 'float16': choose auto, int8"),
+    ],
+)
+def test_what_cannot_be_searched_is_named(change, words):
+    problem = Problem()
+    given = {"k": 3, "ties": "hash", "precision": "float32"} | change
+    with pytest.raises(ValueError, match=words):
+        search = Fast(problem.vectors, given["precision"])
+        candidates(problem.vectors, problem.pool, given["k"], search, given["ties"])
+
+
+def test_the_probe_names_a_precision_that_works():
+    assert probe() in FAST and rate(probe()) > 0 and rate("float32") > 0

@@ -1,0 +1,219 @@
+"""Stage 1, the fast way: a low-precision first pass that is proved right, or done again.
+
+1. Centre both sides. With mu the mean key, q.k = q.mu + (q - mu).(k - mu) + mu.(k - mu): the first
+   term is the same for all keys of a query, the last is a bias of each key. What is left is small
+   and spread out, so that few bits hold it; embeddings of transformers are neither (D61).
+2. One matrix product in int8, bfloat16 or float32, tile by tile, and the best of each tile.
+3. The similarities of those few in full precision (`micro_similarity`).
+4. The certificate: whatever was left out is at most the worst of the first pass plus the largest
+   error that its rounding can have made. Where that bound reaches the candidates, the query is
+   done again in float32 with a longer shortlist, so that the answer is always the exact one.
+"""
+
+from __future__ import annotations
+
+import time
+from functools import cached_property, lru_cache
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tvnet.retrieval.plain import Shortlist, micro_similarity
+from tvnet.retrieval.rules import MICRO, NOTHING
+
+PRECISIONS = ("int8", "bfloat16", "float32")
+DTYPES = {"int8": torch.int8, "bfloat16": torch.bfloat16, "float32": torch.float32}
+FLOAT32 = 2.0**-24  # relative error of one float32 rounding
+BFLOAT16 = 2.0**-8  # twice that of one bfloat16 rounding
+TILE = 2**17  # keys a product, so that a million keys need no larger buffer
+
+
+def product(queries: Tensor, keys: Tensor, out: Tensor) -> Tensor:
+    """queries (Q, d) times keys (K, d) transposed, into out (Q, K): the one that the dtype has."""
+    if queries.dtype == torch.int8:
+        return torch._int_mm(queries, keys.T, out=out)
+    if queries.dtype == torch.bfloat16 and out.dtype == torch.float32:
+        return torch.mm(queries, keys.T, out_dtype=torch.float32, out=out)  # CUDA alone has it
+    return torch.mm(queries, keys.T, out=out)
+
+
+def out_dtype(precision: str, device: str) -> torch.dtype:
+    """What the products of a precision are kept in; the CPU has no float32 of bfloat16."""
+    if precision == "int8":
+        return torch.int32
+    on_cpu = precision == "bfloat16" and device == "cpu"
+    return torch.bfloat16 if on_cpu else torch.float32
+
+
+SIZE = (64, 768, 4096)  # queries, length and keys of the product that is timed
+
+
+def rate(precision: str, device: str = "cpu", size: tuple[int, int, int] = SIZE) -> float:
+    """Measured multiplications and additions a second of the matrix product; 0 where it fails."""
+    q, d, k = size
+    queries = torch.ones(q, d, dtype=DTYPES[precision], device=device)
+    keys = torch.ones(k, d, dtype=DTYPES[precision], device=device)
+    out = torch.empty(q, k, dtype=out_dtype(precision, device), device=device)
+    seconds = []
+    for _ in range(4):
+        start = time.perf_counter()
+        try:
+            product(queries, keys, out)[0, 0].item()  # .item() waits for a GPU
+        except (RuntimeError, NotImplementedError, TypeError):
+            return 0.0
+        seconds.append(time.perf_counter() - start)
+    return 2 * q * d * k / min(seconds[1:])
+
+
+@lru_cache
+def probe(device: str = "cpu") -> str:
+    """The precision whose product is fastest here: int8 with VNNI, bfloat16 with AMX, and so on.
+
+    The answers of all are the same, so that a wrong guess costs time only.
+    """
+    if device != "cpu":
+        return "bfloat16"
+    return max(PRECISIONS, key=rate)
+
+
+class Fast:
+    """A search as `plain` describes it, over keys (V, d) float32 unit rows."""
+
+    def __init__(self, keys: np.ndarray, precision: str = "auto", device: str = "cpu"):
+        self.precision = probe(device) if precision == "auto" else precision
+        if self.precision not in PRECISIONS:
+            raise ValueError(
+                f"There is no precision '{precision}': choose auto, {', '.join(PRECISIONS)}."
+            )
+        self.keys, self.device = keys, device
+        self.block = 256 if device == "cpu" else 8192
+        self.error = 0.0  # the longest difference between a key and what the first pass holds
+        self.longest = 0.0  # the longest key of the first pass
+        self.mean = self._centre()
+        self.scale = (self._largest() / 127 or 1.0) if self.precision == "int8" else 1.0
+        self._prepare_keys()
+
+    @cached_property
+    def exact(self) -> Fast:
+        """The same search in float32, for what the first pass did not settle."""
+        if self.precision == "float32":
+            return self
+        return Fast(self.keys, "float32", self.device)
+
+    @cached_property
+    def _device_keys(self) -> Tensor:
+        return torch.from_numpy(self.keys).to(self.device)
+
+    def _parts(self) -> list[slice]:
+        return [slice(i, min(i + 8192, len(self.keys))) for i in range(0, len(self.keys), 8192)]
+
+    def _centre(self) -> np.ndarray:
+        """mu (d,); float32 needs none."""
+        if self.precision == "float32":
+            return np.zeros(self.keys.shape[1], dtype=np.float32)
+        return self.keys.mean(axis=0, dtype=np.float64).astype(np.float32)
+
+    def _largest(self) -> float:
+        return max(float(np.abs(self.keys[part] - self.mean).max()) for part in self._parts())
+
+    def _prepare_keys(self) -> None:
+        """The keys as the first pass multiplies them, their biases, and the errors of both."""
+        count, d = self.keys.shape
+        if self.precision == "float32":
+            self.low, self.longest = self._device_keys, 1.001
+            return
+        width = d if self.precision == "int8" else -(-(d + 2) // 16) * 16
+        self.low = torch.zeros(count, width, dtype=DTYPES[self.precision])
+        self.bias = torch.empty(count)
+        bias_error = 0.0
+        for part in self._parts():
+            centred = torch.from_numpy(self.keys[part] - self.mean)
+            bias = centred.double() @ torch.from_numpy(self.mean).double()
+            held = self.low[part, :d]
+            held.copy_((centred / self.scale).round() if self.precision == "int8" else centred)
+            if self.precision == "bfloat16":  # two more columns, times one, hold the bias
+                self.low[part, d] = bias
+                self.low[part, d + 1] = bias - self.low[part, d].double()
+                rest = bias - self.low[part, d : d + 2].double().sum(dim=1)
+                bias_error = max(bias_error, float(rest.abs().max()))
+            self.bias[part] = bias.float()
+            restored = held.float() * self.scale
+            self.error = max(self.error, float((centred - restored).norm(dim=1).max()))
+            self.longest = max(self.longest, float(centred.norm(dim=1).max()))
+        self.bias_error = bias_error
+        self.low, self.bias = self.low.to(self.device), self.bias.to(self.device)
+
+    def _prepare_queries(self, rows: np.ndarray) -> tuple[Tensor, float, np.ndarray]:
+        """The queries as the first pass multiplies them, the unit of its result, and its error.
+
+        With q', k' what the first pass holds, q.k - q'.k' = q'.(k - k') + (q - q').k.
+        """
+        d = rows.shape[1]
+        if self.precision == "float32":
+            length = np.linalg.norm(rows, axis=1)
+            return torch.from_numpy(rows), 1.0, 1.1 * d * FLOAT32 * length * self.longest
+        centred = torch.from_numpy(rows - self.mean)
+        low = torch.zeros(len(rows), self.low.shape[1], dtype=self.low.dtype)
+        scale = float(centred.abs().max()) / 127 if self.precision == "int8" else 1.0
+        scale = scale or 1.0
+        low[:, :d] = (centred / scale).round() if self.precision == "int8" else centred
+        restored = low[:, :d].float() * scale
+        lost = (centred - restored).norm(dim=1)
+        held = restored.norm(dim=1)
+        error = held * self.error + lost * self.longest + self.bias_error + 1e-6
+        if self.precision == "bfloat16":
+            low[:, d : d + 2] = 1
+            error += 1.1 * (d + 2) * FLOAT32 * (held + 1.5) * (self.longest + self.error + 1)
+        else:
+            error += scale * self.scale  # the rounding of the bias to whole units
+        return low, scale * self.scale, error.double().numpy()
+
+    def _first_pass(self, low: Tensor, unit: float, width: int) -> tuple[Tensor, Tensor]:
+        """The `width` best keys of each query and the worst value among them, in units."""
+        dtype = out_dtype(self.precision, self.device)
+        buffer = torch.empty(len(low) * min(TILE, len(self.low)), dtype=dtype, device=self.device)
+        low = low.to(self.device)
+        best = None
+        for start in range(0, len(self.low), TILE):
+            keys = self.low[start : start + TILE]
+            values = buffer[: len(low) * len(keys)].view(len(low), len(keys))
+            product(low, keys, values)
+            if self.precision == "int8":
+                values += (self.bias[start : start + TILE] / unit).round().int()
+            top = values.topk(min(width, len(keys)), dim=1, sorted=False)
+            here = (top.values, top.indices + start)
+            if best is not None:
+                both = [torch.cat(pair, dim=1) for pair in zip(best, here, strict=True)]
+                top = both[0].topk(min(width, both[0].shape[1]), dim=1, sorted=False)
+                here = (top.values, both[1].gather(1, top.indices))
+            best = here
+        return best[1], best[0].amin(dim=1)
+
+    def shortlist(self, queries: np.ndarray, width: int) -> Shortlist:
+        """See `plain`; the ceiling is the first pass's worst value with its error."""
+        low, unit, error = self._prepare_queries(queries)
+        near, worst = self._first_pass(low, unit, width)
+        worst = worst.double().cpu().numpy() * unit
+        if out_dtype(self.precision, self.device) == torch.bfloat16:
+            error = error + np.abs(worst) * BFLOAT16
+        ceiling = queries.astype(np.float64) @ self.mean.astype(np.float64) + worst + error
+        ceiling = np.ceil(ceiling * MICRO).astype(np.int64)
+        if width == len(self.keys):
+            ceiling[:] = NOTHING
+        if self.device == "cpu":
+            near = near.numpy()
+            return near, micro_similarity(queries, self.keys, near), ceiling
+        micro = self._micro_on_device(torch.from_numpy(queries).to(self.device), near)
+        return near.cpu().numpy(), micro.cpu().numpy(), ceiling
+
+    def _micro_on_device(self, queries: Tensor, near: Tensor) -> Tensor:
+        """`micro_similarity` on a GPU, where the sums of float64 are as good."""
+        micro = torch.empty(near.shape, dtype=torch.int64, device=self.device)
+        step = max(1, 2**26 // (near.shape[1] * queries.shape[1]))
+        for start in range(0, len(near), step):
+            part = slice(start, start + step)
+            rows = self._device_keys[near[part]].double()
+            similarity = torch.einsum("qd,qwd->qw", queries[part].double(), rows)
+            micro[part] = (similarity * MICRO).round().long()
+        return micro

@@ -1,0 +1,48 @@
+"""Several processes at one build: `torchrun --nproc-per-node 4 -m tvnet.retrieval.build ...`.
+
+They share a folder, each fills its part of the shards, and all they tell each other is that they
+are done; so gloo serves, on CPUs and GPUs alike.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+
+import torch.distributed as dist
+
+
+@dataclass(frozen=True)
+class World:
+    """How many processes build together, and which of them this is."""
+
+    rank: int = 0
+    size: int = 1
+
+    def wait(self) -> None:
+        """Until all processes are here."""
+        if self.size > 1:
+            dist.barrier()
+
+
+def is_first() -> bool:
+    """Whether this process is the one that prints and writes."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+@contextmanager
+def world() -> Iterator[World]:
+    """The world that torchrun made, or a world of one."""
+    size = int(os.environ.get("WORLD_SIZE", "1"))
+    if size == 1:
+        yield World()
+        return
+    # A rank may wait as long as another encodes; torchrun ends all when one of them fails.
+    dist.init_process_group("gloo", timeout=timedelta(days=7))
+    try:
+        yield World(dist.get_rank(), size)
+    finally:
+        dist.destroy_process_group()
