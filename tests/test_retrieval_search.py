@@ -115,6 +115,19 @@ def test_neither_block_nor_tile_nor_order_nor_threads_matter(block, monkeypatch)
         torch.set_num_threads(threads)
 
 
+@pytest.mark.parametrize("count", [5, 64, 700, 3000, 3011])
+def test_the_largest_are_found_wherever_they_stand(count):
+    import torch
+
+    rng = np.random.default_rng(count)
+    for values in (rng.normal(size=(9, count)), rng.integers(4, size=(9, count))):
+        top, at = fast.largest(torch.from_numpy(values), 10)
+        expected = -np.sort(-values, axis=1)[:, :10]
+        assert np.array_equal(-np.sort(-top.numpy(), axis=1), expected)
+        assert np.array_equal(np.take_along_axis(values, at.numpy(), axis=1), top.numpy())
+        assert all(len(set(line)) == top.shape[1] for line in at.tolist())
+
+
 def bert_like(rng, n, d=768):
     """Mean cosine 0.987 and three outlier dimensions, worse than BERT's own."""
     centre = rng.normal(size=d) * 0.5

@@ -11,6 +11,8 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import torch
+
 from tvnet.data import refer
 from tvnet.data.images import BLANK
 from tvnet.data.neighbours import Neighbours
@@ -113,6 +115,8 @@ def _chosen(options: argparse.Namespace) -> Settings:
                 "two, as in distilbert-cls,vgg16-pool5."
             )
         changed |= {"text": pair[0], "image": pair[1]}
+    if not _has(options.device):
+        raise ValueError(f"There is no device '{options.device}' here: use cpu, or see nvidia-smi.")
     place = {"dataset": options.dataset or chosen.data.dataset}
     if place["dataset"] == "referit":
         place["train_split"] = "trainval"
@@ -121,6 +125,14 @@ def _chosen(options: argparse.Namespace) -> Settings:
         retrieval=replace(chosen.retrieval, **changed),
         data=replace(chosen.data, **place),
     )
+
+
+def _has(device: str) -> bool:
+    try:
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError):  # builds without CUDA assert
+        return False
+    return True
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -83,9 +83,9 @@ class DistilBert:
     """Texts -> unit rows (N, 768): the last states, averaged over the words or that of [CLS]."""
 
     def __init__(self, folder: Path, name: str, precision: str, device: str = "cpu"):
+        path = checked(Path(folder), TEXT)
         from transformers import AutoTokenizer, DistilBertModel
 
-        path = checked(Path(folder), TEXT)
         self.name, self.device = name, device
         self.about = about(name, precision)
         self.tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True)
@@ -116,7 +116,7 @@ class DistilBert:
         if self.name == "distilbert-cls":
             pooled = states[:, 0]
         else:  # the first token is [CLS], the last [SEP]; an empty text has these two alone
-            inner = (place > 0) & ((place < length - 1) | (length == 2))
+            inner = torch.where(length > 2, (place > 0) & (place < length - 1), place < 2)
             weight = inner.to(self.device, torch.float32)[..., None]
             pooled = (states * weight).sum(dim=1) / weight.sum(dim=1)
         return nn.functional.normalize(pooled, dim=1)

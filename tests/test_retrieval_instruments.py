@@ -1,0 +1,93 @@
+"""The report on a neighbours file, and the pictures that show it."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tvnet.data import refer
+from tvnet.data.images import BLANK
+from tvnet.data.neighbours import Neighbours
+from tvnet.retrieval.instruments import instruments, write
+
+
+@pytest.fixture(scope="module")
+def data(tiny_root):
+    return refer.read(tiny_root, "unc+")
+
+
+@pytest.fixture
+def neighbours(data):
+    """Three candidates each; half of the first have the very text, the image prefers the last."""
+    ids = np.array(sorted(s.sent_id for split in data.splits for s in data.samples(split)))
+    n = len(ids)
+    exact = np.arange(n) % 2 == 0
+    text = np.stack([np.where(exact, 1.0, 0.9), np.full(n, 0.5), np.full(n, 0.4)], axis=1)
+    image = np.tile([0.1, 0.2, 0.3], (n, 1))
+    candidates = np.tile([1, 2, 3], (n, 1))
+    return Neighbours(
+        ids, candidates[:, 2], candidates, text.astype(np.float32), image.astype(np.float32),
+        np.full(n, 2), {"pool": "train"},
+    )  # fmt: skip
+
+
+def test_the_report_counts_what_it_says(data, neighbours):
+    report = instruments(neighbours, data)
+    assert report["sentences"] == len(neighbours.sent_id)
+    ties = report["exact-text ties"]
+    assert ties["sentences with one, per cent"] == 50
+    assert ties["sentences with nothing else, per cent"] == 0
+    stages = report["agreement of the stages"]
+    assert stages["the text's first is the image's first, per cent"] == 0
+    assert stages["by chance, per cent"] == pytest.approx(100 / 3)
+    assert stages["text rank of the chosen, counts"] == [0, 0, len(neighbours.sent_id)]
+    assert [line["k"] for line in report["effect of k"]] == [1, 2]
+    assert report["effect of k"][1]["mean image similarity"] == pytest.approx(0.2)
+    assert report["effect of k"][0]["mean text similarity"] == pytest.approx(0.95)
+    for histogram in (*report["text similarity"].values(), *report["image similarity"].values()):
+        assert len(histogram["edges"]) == len(histogram["counts"]) + 1
+    assert sum(report["image similarity"]["of the chosen"]["counts"]) == len(neighbours.sent_id)
+    shares = report["same category under the controls, per cent"]
+    assert shares["self"] == 100 and shares["zero"] == 0
+
+
+def test_every_k_is_what_a_build_with_that_k_would_say(data, neighbours):
+    """The first candidates of a longer list are the shorter list."""
+    neighbours.candidates[:, 0] = BLANK  # an image of no category, were it ever chosen
+    neighbours.image_similarity[:, 0] = -np.inf
+    report = instruments(neighbours, data)
+    assert report["effect of k"][0]["same category, per cent"] == 0
+    assert report["effect of k"][1]["same category, per cent"] == 100
+
+
+def test_a_report_is_plain_json_even_where_there_is_nothing_to_count(data, neighbours, tmp_path):
+    nobody = replace(neighbours, chosen=np.full(len(neighbours.sent_id), -1))
+    write(tmp_path / "report.json", instruments(nobody, data))
+    text = (tmp_path / "report.json").read_text()
+    assert "NaN" not in text
+    assert json.loads(text)["quality"]["mean text similarity"] is None
+    assert [p.name for p in tmp_path.iterdir()] == ["report.json"]
+
+
+def test_a_card_shows_the_query_its_candidates_and_the_chosen_one(data, neighbours):
+    from tvnet.course.retrieval_figures import retrieval_card
+
+    sent_id = int(neighbours.sent_id[5])
+    figure = retrieval_card(data, neighbours, sent_id)
+    shown = [ax for ax in figure.axes if ax.images]
+    assert [ax.get_title()[:7] for ax in shown] == ["the que", "1: text", "2: text", "3: text"]
+    assert [ax.get_frame_on() for ax in shown] == [False, False, False, True]
+    text = next(s.text for r in data.referents for s in r.sentences if s.sent_id == sent_id)
+    assert text in figure.get_suptitle()
+    with pytest.raises(ValueError, match="hold no line for sentence 99999"):
+        retrieval_card(data, neighbours, 99999)
+
+
+def test_the_instruments_are_drawn(data, neighbours):
+    from tvnet.course.retrieval_figures import plot_instruments
+
+    report = instruments(neighbours, data)
+    axes = plot_instruments(report).axes
+    assert [bar.get_height() for bar in axes[2].patches] == [0, 0, report["sentences"]]
+    assert axes[3].lines[0].get_xdata().tolist() == [1, 2]
