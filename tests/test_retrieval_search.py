@@ -134,8 +134,8 @@ def bert_like(rng, n, d=768):
     centre[[5, 100, 400]] = (60, -40, 30)
     spread = np.ones(d)
     spread[[5, 100, 400]] = 3
-    topics = rng.normal(size=(60, d))
-    rows = centre + spread * 0.22 * (topics[rng.integers(60, size=n)] + rng.normal(size=(n, d)))
+    topics = rng.normal(size=(8, d))  # 375 keys each
+    rows = centre + spread * 0.22 * (topics[rng.integers(8, size=n)] + rng.normal(size=(n, d)))
     return unit(rows)
 
 

@@ -17,6 +17,7 @@ from functools import cached_property, lru_cache
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from tvnet.retrieval.plain import Shortlist, micro_similarity
@@ -27,7 +28,7 @@ DTYPES = {"int8": torch.int8, "bfloat16": torch.bfloat16, "float32": torch.float
 FLOAT32 = 2.0**-24  # relative error of one float32 rounding
 BFLOAT16 = 2.0**-8  # twice that of one bfloat16 rounding
 RUN = 64  # columns whose largest value stands for them in the search for the best
-TILE = 2**17  # keys a product, so that a million keys need no larger buffer
+TILE = 2**16  # keys a product, so that a million keys need no larger buffer
 
 
 def product(queries: Tensor, keys: Tensor, out: Tensor) -> Tensor:
@@ -56,6 +57,16 @@ def largest(values: Tensor, width: int) -> tuple[Tensor, Tensor]:
     at = torch.cat([(runs[..., None] * RUN + within).flatten(1), rest], dim=1)
     top = values.gather(1, at).topk(width, dim=1, sorted=False)
     return top.values, at.gather(1, top.indices)
+
+
+def rounded(rows: Tensor, precision: str) -> tuple[Tensor, Tensor, Tensor]:
+    """Rows in the bits of a precision, what each is to be multiplied by, and what they then are."""
+    if precision == "bfloat16":
+        return rows.bfloat16(), torch.ones(len(rows)), rows.bfloat16().float()
+    scale = rows.abs().amax(dim=1) / 127
+    scale = torch.where(scale > 0, scale, 1.0)  # a key that is the mean itself
+    low = (rows / scale[:, None]).round()
+    return low.to(torch.int8), scale, low * scale[:, None]
 
 
 def out_dtype(precision: str, device: str) -> torch.dtype:
@@ -107,11 +118,8 @@ class Fast:
                 f"There is no precision '{precision}': choose auto, {', '.join(PRECISIONS)}."
             )
         self.keys, self.device = keys, device
-        self.block = 256 if device == "cpu" else 8192
-        self.error = 0.0  # the longest difference between a key and what the first pass holds
-        self.longest = 0.0  # the longest key of the first pass
+        self.block = 512 if device == "cpu" else 8192
         self.mean = self._centre()
-        self.scale = (self._largest() / 127 or 1.0) if self.precision == "int8" else 1.0
         self._prepare_keys()
 
     @cached_property
@@ -134,73 +142,70 @@ class Fast:
             return np.zeros(self.keys.shape[1], dtype=np.float32)
         return self.keys.mean(axis=0, dtype=np.float64).astype(np.float32)
 
-    def _largest(self) -> float:
-        return max(float(np.abs(self.keys[part] - self.mean).max()) for part in self._parts())
-
     def _prepare_keys(self) -> None:
         """The keys as the first pass multiplies them, their biases, and the errors of both."""
-        count, d = self.keys.shape
+        self.error = 0.0  # the longest difference between a key and what the first pass holds
+        self.longest = 1.001  # the longest key of the first pass
         if self.precision == "float32":
-            self.low, self.longest = self._device_keys, 1.001
+            self.low = self._device_keys
             return
+        count, d = self.keys.shape
         width = d if self.precision == "int8" else -(-(d + 2) // 16) * 16
         self.low = torch.zeros(count, width, dtype=DTYPES[self.precision])
-        self.bias = torch.empty(count)
-        bias_error = 0.0
+        self.bias, self.scale = torch.empty(count), torch.empty(count)
+        self.longest = bias_error = 0.0
         for part in self._parts():
             centred = torch.from_numpy(self.keys[part] - self.mean)
             bias = centred.double() @ torch.from_numpy(self.mean).double()
-            held = self.low[part, :d]
-            held.copy_((centred / self.scale).round() if self.precision == "int8" else centred)
+            low, scale, restored = rounded(centred, self.precision)
+            self.low[part, :d], self.scale[part], self.bias[part] = low, scale, bias.float()
             if self.precision == "bfloat16":  # two more columns, times one, hold the bias
                 self.low[part, d] = bias
                 self.low[part, d + 1] = bias - self.low[part, d].double()
                 rest = bias - self.low[part, d : d + 2].double().sum(dim=1)
                 bias_error = max(bias_error, float(rest.abs().max()))
-            self.bias[part] = bias.float()
-            restored = held.float() * self.scale
             self.error = max(self.error, float((centred - restored).norm(dim=1).max()))
             self.longest = max(self.longest, float(centred.norm(dim=1).max()))
         self.bias_error = bias_error
-        self.low, self.bias = self.low.to(self.device), self.bias.to(self.device)
+        self.low, self.bias, self.scale = (
+            held.to(self.device) for held in (self.low, self.bias, self.scale)
+        )
 
-    def _prepare_queries(self, rows: np.ndarray) -> tuple[Tensor, float, np.ndarray]:
-        """The queries as the first pass multiplies them, the unit of its result, and its error.
+    def _prepare_queries(self, rows: np.ndarray) -> tuple[Tensor, Tensor, Tensor]:
+        """The queries as the first pass multiplies them, the units of its results, its errors.
 
         With q', k' what the first pass holds, q.k - q'.k' = q'.(k - k') + (q - q').k.
         """
         d = rows.shape[1]
         if self.precision == "float32":
-            length = np.linalg.norm(rows, axis=1)
-            return torch.from_numpy(rows), 1.0, 1.1 * d * FLOAT32 * length * self.longest
+            error = 1.1 * d * FLOAT32 * self.longest * np.linalg.norm(rows, axis=1)
+            return torch.from_numpy(rows), torch.ones(len(rows)), torch.from_numpy(error)
         centred = torch.from_numpy(rows - self.mean)
-        low = torch.zeros(len(rows), self.low.shape[1], dtype=self.low.dtype)
-        scale = float(centred.abs().max()) / 127 if self.precision == "int8" else 1.0
-        scale = scale or 1.0
-        low[:, :d] = (centred / scale).round() if self.precision == "int8" else centred
-        restored = low[:, :d].float() * scale
-        lost = (centred - restored).norm(dim=1)
-        held = restored.norm(dim=1)
+        low, scale, restored = rounded(centred, self.precision)
+        lost, held = (centred - restored).norm(dim=1), restored.norm(dim=1)
         error = held * self.error + lost * self.longest + self.bias_error + 1e-6
         if self.precision == "bfloat16":
-            low[:, d : d + 2] = 1
+            low = F.pad(low, (0, 2), value=1.0)
+            low = F.pad(low, (0, self.low.shape[1] - d - 2))
             error += 1.1 * (d + 2) * FLOAT32 * (held + 1.5) * (self.longest + self.error + 1)
-        else:
-            error += scale * self.scale  # the rounding of the bias to whole units
-        return low, scale * self.scale, error.double().numpy()
+        return low, scale, error
 
-    def _first_pass(self, low: Tensor, unit: float, width: int) -> tuple[Tensor, Tensor]:
+    def _first_pass(self, low: Tensor, unit: Tensor, width: int) -> tuple[Tensor, Tensor]:
         """The `width` best keys of each query and the worst value among them, in units."""
+        low, unit, most = low.to(self.device), unit.to(self.device), min(TILE, len(self.low))
         dtype = out_dtype(self.precision, self.device)
-        buffer = torch.empty(len(low) * min(TILE, len(self.low)), dtype=dtype, device=self.device)
-        low = low.to(self.device)
+        buffer = torch.empty(len(low) * most, dtype=dtype, device=self.device)
+        whole = torch.empty(len(low) * most if self.precision == "int8" else 0)
         best = None
         for start in range(0, len(self.low), TILE):
-            keys = self.low[start : start + TILE]
-            values = buffer[: len(low) * len(keys)].view(len(low), len(keys))
-            product(low, keys, values)
+            tile = slice(start, start + TILE)
+            keys = self.low[tile]
+            shape = (len(low), len(keys))
+            values = product(low, keys, buffer[: shape[0] * shape[1]].view(shape))
             if self.precision == "int8":
-                values += (self.bias[start : start + TILE] / unit).round().int()
+                scaled = whole[: shape[0] * shape[1]].view(shape)
+                values = torch.mul(values, self.scale[tile], out=scaled)
+                values.addr_(1 / unit, self.bias[tile])
             top, at = largest(values, width)
             at += start
             if best is not None:
@@ -212,9 +217,11 @@ class Fast:
 
     def shortlist(self, queries: np.ndarray, width: int) -> Shortlist:
         """See `plain`; the ceiling is the first pass's worst value with its error."""
+        width = min(len(self.keys), width * (2 if self.precision == "int8" else 1))
         low, unit, error = self._prepare_queries(queries)
         near, worst = self._first_pass(low, unit, width)
-        worst = worst.double().cpu().numpy() * unit
+        worst = worst.double().cpu().numpy() * unit.double().numpy()
+        error = error.double().numpy()
         if out_dtype(self.precision, self.device) == torch.bfloat16:
             error = error + np.abs(worst) * BFLOAT16
         ceiling = queries.astype(np.float64) @ self.mean.astype(np.float64) + worst + error

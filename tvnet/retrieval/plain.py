@@ -21,11 +21,15 @@ def micro_similarity(queries: np.ndarray, keys: np.ndarray, near: np.ndarray) ->
     """
     similarity = np.empty(near.shape)
     wide = queries.astype(np.float64)
-    step = max(1, 100_000 // queries.shape[1])  # gathered rows that stay in cache
-    for row, ids in enumerate(near):
+    step = min(near.shape[1], 1 + 100_000 // queries.shape[1])  # gathered rows that stay in cache
+    held, rows = (np.empty((step, queries.shape[1]), dtype) for dtype in (keys.dtype, np.float64))
+    for query, ids, found in zip(wide, near, similarity, strict=True):
         for start in range(0, len(ids), step):
-            some = keys[ids[start : start + step]].astype(np.float64)
-            similarity[row, start : start + step] = np.einsum("wd,d->w", some, wide[row])
+            some = ids[start : start + step]
+            part = slice(len(some))
+            np.take(keys, some, axis=0, out=held[part], mode="clip")
+            rows[part] = held[part]
+            np.einsum("wd,d->w", rows[part], query, out=found[start : start + step])
     return np.rint(similarity * MICRO).astype(np.int64)
 
 

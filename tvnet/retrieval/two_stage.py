@@ -41,8 +41,9 @@ def candidates(queries: Any, pool: Pool, k: int, search: Any, ties: str = "hash"
             keep = complete[row]
             found.append((part[row[keep]], best.image[keep], best.value[keep]))
             open_.append(part[~complete])
-        # A query whose shortlist did not settle its answer gets a longer one, exactly searched.
-        todo, width, search = np.concatenate(open_), min(everything, 4 * width), search.exact
+        # A query whose shortlist did not settle its answer gets a longer one, at last an exact one.
+        todo, search = np.concatenate(open_), search if width == first else search.exact
+        width = min(everything, 4 * width)
     row, image, value = (np.concatenate(parts) for parts in zip(*found, strict=True))
     order = np.argsort(row, kind="stable")
     return Ragged.of(row[order], image[order], value[order], queries.shape[0])

@@ -1,0 +1,32 @@
+"""How every benchmark measures: one process, one thread, CPU time, variants taking turns.
+
+Import this first: it limits the libraries to one thread before they are loaded.
+"""
+
+import os
+import time
+from collections.abc import Callable
+from statistics import median
+
+for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ[variable] = "1"
+
+
+def interleaved(variants: dict[str, Callable[[], object]], rounds: int = 3) -> dict[str, float]:
+    """Median CPU seconds of each variant; they take turns, after one round to warm up."""
+    seconds: dict[str, list[float]] = {name: [] for name in variants}
+    for turn in range(rounds + 1):
+        for name, run in variants.items():
+            start = time.process_time()
+            run()
+            if turn:
+                seconds[name].append(time.process_time() - start)
+    return {name: median(values) for name, values in seconds.items()}
+
+
+def say(what: str, measured: float, target: float, limit: str, unit: str = "x") -> None:
+    """One line of the report: measured, aimed at, and what this machine could at most."""
+    reached = "reached" if measured >= target else "NOT reached"
+    print(
+        f"{what:58}{measured:9.2f}{unit}   target {target:g}{unit}, {reached}; {limit}", flush=True
+    )
