@@ -4,7 +4,7 @@ BIN := .venv/bin
 WORLD := data/miniref/index/gref.json
 SMALL_WORLD := data/miniref-smoke/index/gref.json
 
-.PHONY: help setup table1 test test-faults lint notebooks normalise miniref-sheet publish backbone
+.PHONY: help setup table1 test test-faults lint bench notebooks normalise miniref-sheet publish backbone
 
 help:  ## what there is
 	@grep -E '^[a-z0-9-]+:.*##' Makefile | awk -F ':.*## ' '{printf "make %-14s %s\n", $$1, $$2}'
@@ -41,6 +41,9 @@ lint: setup  ## style of code and notebooks
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python notebooks/normalise.py --check
+
+bench: setup  ## measure speed and memory against what is usual and what is possible
+	@set -e; for file in tests/benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python $$file; done
 
 notebooks: setup $(SMALL_WORLD)  ## run every notebook in the smoke profile
 	$(BIN)/python notebooks/run.py -p PROFILE smoke -p DATA_DIR data/miniref-smoke -p OUT_DIR out/smoke

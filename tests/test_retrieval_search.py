@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 from tvnet.retrieval import fast, two_stage
 from tvnet.retrieval.fast import PRECISIONS, Fast, probe, rate
@@ -94,8 +95,6 @@ def test_a_long_list_of_texts_needs_no_complete_search(search):
 
 @pytest.mark.parametrize("block", [1, 7, 1000])
 def test_neither_block_nor_tile_nor_order_nor_threads_matter(block, monkeypatch):
-    import torch
-
     problem = Problem(1, texts=70, keys=300, d=40)
     expected = problem.answer("float32", 8)
     order = np.random.default_rng(5).permutation(300)
@@ -117,8 +116,6 @@ def test_neither_block_nor_tile_nor_order_nor_threads_matter(block, monkeypatch)
 
 @pytest.mark.parametrize("count", [5, 64, 700, 3000, 3011])
 def test_the_largest_are_found_wherever_they_stand(count):
-    import torch
-
     rng = np.random.default_rng(count)
     for values in (rng.normal(size=(9, count)), rng.integers(4, size=(9, count))):
         top, at = fast.largest(torch.from_numpy(values), 10)
@@ -154,7 +151,7 @@ def test_low_precision_finds_all_on_outlier_dimensions_because_it_is_centred(
     queries = keys[:64]
     assert 0.97 < np.mean(queries @ keys.T) < 0.995
     assert first_pass_recall(precision, keys, queries) == 1.0
-    monkeypatch.setattr(Fast, "_centre", lambda self: np.zeros(768, np.float32))
+    monkeypatch.setattr(Fast, "_centre", lambda self: torch.zeros(768))
     assert first_pass_recall(precision, keys, queries) < 0.9
 
 
@@ -188,8 +185,6 @@ def test_a_query_that_the_certificate_refuses_is_done_again(precision, monkeypat
 
 
 def test_the_sums_of_a_gpu_are_those_of_the_cpu():
-    import torch
-
     rng = np.random.default_rng(7)
     keys = unit(rng.normal(size=(90, 48)))
     near = rng.integers(90, size=(5, 11))

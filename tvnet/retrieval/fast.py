@@ -62,7 +62,7 @@ def largest(values: Tensor, width: int) -> tuple[Tensor, Tensor]:
 def rounded(rows: Tensor, precision: str) -> tuple[Tensor, Tensor, Tensor]:
     """Rows in the bits of a precision, what each is to be multiplied by, and what they then are."""
     if precision == "bfloat16":
-        return rows.bfloat16(), torch.ones(len(rows)), rows.bfloat16().float()
+        return rows.bfloat16(), rows.new_ones(len(rows)), rows.bfloat16().float()
     scale = rows.abs().amax(dim=1) / 127
     scale = torch.where(scale > 0, scale, 1.0)  # a key that is the mean itself
     low = (rows / scale[:, None]).round()
@@ -119,8 +119,9 @@ class Fast:
             )
         self.keys, self.device = keys, device
         self.block = 512 if device == "cpu" else 8192
-        self.mean = self._centre()
-        self._prepare_keys()
+        mean = self._centre()
+        self.mean = mean.to(device)
+        self._prepare_keys(mean)
 
     @cached_property
     def exact(self) -> Fast:
@@ -136,13 +137,13 @@ class Fast:
     def _parts(self) -> list[slice]:
         return [slice(i, min(i + 8192, len(self.keys))) for i in range(0, len(self.keys), 8192)]
 
-    def _centre(self) -> np.ndarray:
+    def _centre(self) -> Tensor:
         """mu (d,); float32 needs none."""
         if self.precision == "float32":
-            return np.zeros(self.keys.shape[1], dtype=np.float32)
-        return self.keys.mean(axis=0, dtype=np.float64).astype(np.float32)
+            return torch.zeros(self.keys.shape[1])
+        return torch.from_numpy(self.keys.mean(axis=0, dtype=np.float64).astype(np.float32))
 
-    def _prepare_keys(self) -> None:
+    def _prepare_keys(self, mean: Tensor) -> None:
         """The keys as the first pass multiplies them, their biases, and the errors of both."""
         self.error = 0.0  # the longest difference between a key and what the first pass holds
         self.longest = 1.001  # the longest key of the first pass
@@ -155,8 +156,8 @@ class Fast:
         self.bias, self.scale = torch.empty(count), torch.empty(count)
         self.longest = bias_error = 0.0
         for part in self._parts():
-            centred = torch.from_numpy(self.keys[part] - self.mean)
-            bias = centred.double() @ torch.from_numpy(self.mean).double()
+            centred = torch.from_numpy(self.keys[part]) - mean
+            bias = centred.double() @ mean.double()
             low, scale, restored = rounded(centred, self.precision)
             self.low[part, :d], self.scale[part], self.bias[part] = low, scale, bias.float()
             if self.precision == "bfloat16":  # two more columns, times one, hold the bias
@@ -171,16 +172,16 @@ class Fast:
             held.to(self.device) for held in (self.low, self.bias, self.scale)
         )
 
-    def _prepare_queries(self, rows: np.ndarray) -> tuple[Tensor, Tensor, Tensor]:
+    def _prepare_queries(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The queries as the first pass multiplies them, the units of its results, its errors.
 
         With q', k' what the first pass holds, q.k - q'.k' = q'.(k - k') + (q - q').k.
         """
         d = rows.shape[1]
         if self.precision == "float32":
-            error = 1.1 * d * FLOAT32 * self.longest * np.linalg.norm(rows, axis=1)
-            return torch.from_numpy(rows), torch.ones(len(rows)), torch.from_numpy(error)
-        centred = torch.from_numpy(rows - self.mean)
+            error = 1.1 * d * FLOAT32 * self.longest * rows.norm(dim=1)
+            return rows, torch.ones_like(error), error
+        centred = rows - self.mean
         low, scale, restored = rounded(centred, self.precision)
         lost, held = (centred - restored).norm(dim=1), restored.norm(dim=1)
         error = held * self.error + lost * self.longest + self.bias_error + 1e-6
@@ -192,10 +193,10 @@ class Fast:
 
     def _first_pass(self, low: Tensor, unit: Tensor, width: int) -> tuple[Tensor, Tensor]:
         """The `width` best keys of each query and the worst value among them, in units."""
-        low, unit, most = low.to(self.device), unit.to(self.device), min(TILE, len(self.low))
+        most = min(TILE, len(self.low))
         dtype = out_dtype(self.precision, self.device)
         buffer = torch.empty(len(low) * most, dtype=dtype, device=self.device)
-        whole = torch.empty(len(low) * most if self.precision == "int8" else 0)
+        scaled = torch.empty(len(low) * most if self.precision == "int8" else 0, device=self.device)
         best = None
         for start in range(0, len(self.low), TILE):
             tile = slice(start, start + TILE)
@@ -203,8 +204,8 @@ class Fast:
             shape = (len(low), len(keys))
             values = product(low, keys, buffer[: shape[0] * shape[1]].view(shape))
             if self.precision == "int8":
-                scaled = whole[: shape[0] * shape[1]].view(shape)
-                values = torch.mul(values, self.scale[tile], out=scaled)
+                floats = scaled[: shape[0] * shape[1]].view(shape)
+                values = torch.mul(values, self.scale[tile], out=floats)
                 values.addr_(1 / unit, self.bias[tile])
             top, at = largest(values, width)
             at += start
@@ -218,20 +219,20 @@ class Fast:
     def shortlist(self, queries: np.ndarray, width: int) -> Shortlist:
         """See `plain`; the ceiling is the first pass's worst value with its error."""
         width = min(len(self.keys), width * (2 if self.precision == "int8" else 1))
-        low, unit, error = self._prepare_queries(queries)
+        rows = torch.from_numpy(queries).to(self.device)
+        low, unit, error = self._prepare_queries(rows)
         near, worst = self._first_pass(low, unit, width)
-        worst = worst.double().cpu().numpy() * unit.double().numpy()
-        error = error.double().numpy()
+        worst = worst.double() * unit
         if out_dtype(self.precision, self.device) == torch.bfloat16:
-            error = error + np.abs(worst) * BFLOAT16
-        ceiling = queries.astype(np.float64) @ self.mean.astype(np.float64) + worst + error
-        ceiling = np.ceil(ceiling * MICRO).astype(np.int64)
+            error = error + worst.abs() * BFLOAT16
+        ceiling = rows.double() @ self.mean.double() + worst + error
+        ceiling = (ceiling * MICRO).ceil().long().cpu().numpy()
         if width == len(self.keys):
             ceiling[:] = NOTHING
         if self.device == "cpu":
             near = near.numpy()
             return near, micro_similarity(queries, self.keys, near), ceiling
-        micro = self._micro_on_device(torch.from_numpy(queries).to(self.device), near)
+        micro = self._micro_on_device(rows, near)
         return near.cpu().numpy(), micro.cpu().numpy(), ceiling
 
     def _micro_on_device(self, queries: Tensor, near: Tensor) -> Tensor:
