@@ -109,17 +109,24 @@ def test_a_shard_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
 def test_a_build_keeps_its_embeddings_one_a_text_and_one_an_image(data, tmp_path):
     text, image = Words(), Pictures()
     shards = Shards(tmp_path)
-    first = retrieve(data, PAPER, text, image, shards=shards)
+    few = replace(PAPER, retrieval=replace(PAPER.retrieval, k=2))
+    second = retrieve(data, few, text, image, shards=shards)
     given = task(data, PAPER)
     assert (text.asked, image.asked) == (len(given.texts), len(given.images))
     assert len(given.texts) < len(given.queries)
-    other = replace(PAPER, retrieval=replace(PAPER.retrieval, k=2))
-    second = retrieve(data, other, text, image, shards=shards)
+    first = retrieve(data, PAPER, text, image, shards=shards)
     assert (text.asked, image.asked) == (len(given.texts), len(given.images))
     assert np.array_equal(second.candidates, first.candidates[:, :2])
     plain = retrieve(data, PAPER, Words(), Pictures(), search="plain")
     for name in ("candidates", "text_similarity", "image_similarity", "chosen", "similar_id"):
         assert np.array_equal(getattr(plain, name), getattr(first, name))
+
+
+def test_the_same_neighbours_are_the_same_bytes(data, tmp_path):
+    found = retrieve(data, PAPER, Words(), Pictures())
+    for i in range(8):
+        found.save(tmp_path / f"{i}.safetensors")
+    assert len({path.read_bytes() for path in tmp_path.iterdir()}) == 1
 
 
 SCRIPT = """
@@ -191,7 +198,7 @@ def test_one_split_alone_has_a_file_of_its_own(tiny_root, data, tmp_path, monkey
         for split in ("val", "all")
     )
     val = np.sort([s.sent_id for s in data.samples("val")])
-    assert np.array_equal(part.sent_id, val)
+    assert np.array_equal(part.sent_id, val) and len(whole.sent_id) == 32
     assert np.array_equal(part.similar_id, whole.of(val))
 
 

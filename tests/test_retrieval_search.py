@@ -93,6 +93,16 @@ def test_a_long_list_of_texts_needs_no_complete_search(search):
     assert np.array_equal(found, image) and np.array_equal(score, similarity)
 
 
+@pytest.mark.parametrize("search", ["faiss", "sparse", *FAST])
+def test_texts_that_tie_beyond_a_shortlist_are_all_seen(search):
+    """300 texts that nothing can tell apart: the hash decides among all of their images."""
+    problem = Problem(5, queries=12, keys=400, images=120, texts=303, d=5)
+    problem.pool.vectors[3:] = problem.pool.vectors[3]
+    image, similarity = problem.reference(10)
+    found, score = problem.answer(search, 10)
+    assert np.array_equal(found, image) and np.array_equal(score, similarity)
+
+
 @pytest.mark.parametrize("block", [1, 7, 1000])
 def test_neither_block_nor_tile_nor_order_nor_threads_matter(block, monkeypatch):
     problem = Problem(1, texts=70, keys=300, d=40)

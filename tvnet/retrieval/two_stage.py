@@ -126,6 +126,5 @@ def through_ties(
         others = best.image[part] != own[row]
         image, value = best.image[part][others], best.value[part][others]
         _, like = most_similar(own[[row]], image[None], image_ids, features)
-        like = np.where(value > value[k - 1], 0, like[0])  # better texts keep their order
-        found[row] = image[np.lexsort((-like, -value))[:k]]
+        found[row] = image[np.lexsort((-like[0], -value))[:k]]
     return found
