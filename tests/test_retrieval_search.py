@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from tvnet.retrieval import fast, two_stage
+from tvnet.retrieval import fast, retrieve, two_stage
 from tvnet.retrieval.fast import PRECISIONS, Fast, probe, rate
 from tvnet.retrieval.plain import Faiss, Sparse, micro_similarity
+from tvnet.retrieval.retrieve import searching
 from tvnet.retrieval.rules import BLANK, Pool, tie_keys
 from tvnet.retrieval.two_stage import candidates, of_sentences, through_ties
 
@@ -240,5 +241,12 @@ def test_what_cannot_be_searched_is_named(change, words):
         candidates(problem.vectors, problem.pool, given["k"], search, given["ties"])
 
 
-def test_the_probe_names_a_precision_that_works():
-    assert probe() in FAST and rate(probe()) > 0 and rate("float32") > 0
+def test_the_search_is_the_fastest_here_unless_one_is_asked_for(monkeypatch):
+    assert probe() in FAST
+    keys = Problem().vectors
+    for fastest, kind in (("float32", Faiss), ("int8", Fast), ("bfloat16", Fast)):
+        monkeypatch.setattr(retrieve, "probe", lambda fastest=fastest: fastest)
+        monkeypatch.setattr(fast, "probe", lambda _, fastest=fastest: fastest)
+        assert type(searching(keys)) is kind and type(searching(keys, "plain")) is Faiss
+        assert getattr(searching(keys), "precision", "float32") == fastest
+        assert searching(keys, "bfloat16").precision == "bfloat16"

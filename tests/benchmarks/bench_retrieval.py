@@ -8,7 +8,7 @@ before anything is timed.
 
 import argparse
 
-from timing import interleaved, say  # first: it limits the threads
+from timing import interleaved, peak, say  # first: it limits the threads
 
 import faiss  # isort: skip
 import numpy as np
@@ -16,8 +16,9 @@ import torch
 import torch.nn.functional as F
 from synthetic import repetitions, texts, vectors
 
-from tvnet.retrieval.fast import DTYPES, PRECISIONS, Fast, out_dtype, probe, product, rate
+from tvnet.retrieval.fast import PRECISIONS, Fast, probe
 from tvnet.retrieval.plain import Faiss
+from tvnet.retrieval.retrieve import searching
 from tvnet.retrieval.rules import Pool, images_of_texts, tie_keys
 from tvnet.retrieval.two_stage import candidates, most_similar, of_sentences
 
@@ -31,11 +32,12 @@ def stage_one(count: int, unique: int, targets: tuple[float, float, float | None
     text, image = repetitions(count, unique, rng), rng.integers(20_000, size=count)
     pool = Pool(rows, text, image, tie_keys(np.arange(count), 0))
     some = np.sort(rng.choice(unique, SAMPLE, replace=False))
-    fast, plain = Fast(rows), Faiss(rows)
-    ours, reference = (candidates(rows[some[:256]], pool, K, s) for s in (fast, plain))
+    precision, used = probe(), searching(rows)
+    both = (Fast(rows, precision), Faiss(rows))
+    ours, reference = (candidates(rows[some[:256]], pool, K, search) for search in both)
     for name in ("start", "image", "value"):
         assert np.array_equal(getattr(ours, name), getattr(reference, name))
-    del plain
+    del both
 
     every = rows[text]
     index = faiss.IndexFlatIP(D)
@@ -47,22 +49,18 @@ def stage_one(count: int, unique: int, targets: tuple[float, float, float | None
         for query in single[:3]:
             F.cosine_similarity(query[None], keys).topk(K)
 
-    low, keys_low = torch.ones(512, D), torch.ones(16384, D)
-    low, keys_low = low.to(DTYPES[fast.precision]), keys_low.to(DTYPES[fast.precision])
-    out = torch.empty(512, 16384, dtype=out_dtype(fast.precision, "cpu"))
     seconds = interleaved(
         {
-            "peak": lambda: product(low, keys_low, out),
             "faiss": lambda: index.search(asked, K),
-            "ours": lambda: candidates(rows[some], pool, K, fast),
+            "ours": lambda: candidates(rows[some], pool, K, used),
             "loop": loop,
         }
     )
-    best = candidates(rows[some], pool, K, fast)
+    best = candidates(rows[some], pool, K, used)
     own_text = rng.integers(SAMPLE, size=count)
     once = interleaved(
         {
-            "keys": lambda: Fast(rows, fast.precision),
+            "keys": lambda: searching(rows),
             "images": lambda: images_of_texts(pool, K + 1),
             "sentences": lambda: of_sentences(best, own_text, image, K),
         },
@@ -70,17 +68,17 @@ def stage_one(count: int, unique: int, targets: tuple[float, float, float | None
     )
     of_faiss, of_loop = seconds["faiss"] / SAMPLE * count, seconds["loop"] / 3 * count
     total = seconds["ours"] / SAMPLE * unique + sum(once.values())
-    peak = 2 * D * 512 * 16384 / seconds["peak"]
-    bound = of_faiss / (2 * D * unique * unique / peak)
+    top = peak(precision)
+    bound = of_faiss / (2 * D * unique * unique / top)
     share = unique / count
     print(
-        f"\nStage 1, N = Q = {count:,}, {share:.0%} unique, {fast.precision}: faiss "
-        f"{of_faiss:.0f} s, ours {total:.0f} s (of which once: {sum(once.values()):.1f} s), usual "
-        f"loop {of_loop:.0f} s of one thread"
+        f"\nStage 1, N = Q = {count:,}, {share:.0%} unique, {type(used).__name__} in {precision}: "
+        f"faiss {of_faiss:.0f} s, ours {total:.0f} s (of which once: {sum(once.values()):.1f} s), "
+        f"usual loop {of_loop:.0f} s of one thread"
     )
-    limit = f"limit here {bound:.1f}x: {fast.precision} products alone, at their peak"
+    limit = f"limit here {bound:.1f}x: {precision} products alone, at their peak"
     say(f"faiss IndexFlatIP / ours, {share:.0%} unique", of_faiss / total, targets[0], limit)
-    say("share of the measured peak rate", 2 * D * unique**2 / peak / total, targets[1], "limit 1")
+    say("share of the measured peak rate", 2 * D * unique**2 / top / total, targets[1], "limit 1")
     if targets[2]:
         bound *= of_loop / of_faiss
         say("per-query cosine loop / ours", of_loop / total, targets[2], f"limit here {bound:.0f}x")
@@ -126,7 +124,7 @@ def main() -> None:
     count = parser.parse_args().count
     torch.set_num_threads(1)
     faiss.omp_set_num_threads(1)
-    rates = {precision: rate(precision) / 1e9 for precision in PRECISIONS}
+    rates = {name: peak(name, (64, D, 4096)) / 1e9 for name in PRECISIONS}
     print(
         "Products of this machine, 1e9 operations a second: "
         + ", ".join(f"{name} {value:.0f}" for name, value in rates.items())

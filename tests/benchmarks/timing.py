@@ -24,6 +24,19 @@ def interleaved(variants: dict[str, Callable[[], object]], rounds: int = 3) -> d
     return {name: median(values) for name, values in seconds.items()}
 
 
+def peak(precision: str, size: tuple[int, int, int] = (512, 768, 16384)) -> float:
+    """Multiplications and additions a second of one large matrix product."""
+    import torch
+
+    from tvnet.retrieval.fast import DTYPES, out_dtype, product
+
+    queries, d, keys = size
+    left, right = (torch.ones(n, d, dtype=DTYPES[precision]) for n in (queries, keys))
+    out = torch.empty(queries, keys, dtype=out_dtype(precision, "cpu"))
+    seconds = interleaved({"product": lambda: product(left, right, out)})
+    return 2 * queries * d * keys / seconds["product"]
+
+
 def say(what: str, measured: float, target: float, limit: str, unit: str = "x") -> None:
     """One line of the report: measured, aimed at, and what this machine could at most."""
     reached = "reached" if measured >= target else "NOT reached"

@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tvnet.retrieval.plain import Shortlist, micro_similarity
+from tvnet.retrieval.plain import Faiss, Shortlist, micro_similarity
 from tvnet.retrieval.rules import MICRO, NOTHING
 
 PRECISIONS = ("int8", "bfloat16", "float32")
@@ -124,11 +124,11 @@ class Fast:
         self._prepare_keys(mean)
 
     @cached_property
-    def exact(self) -> Fast:
-        """The same search in float32, for what the first pass did not settle."""
-        if self.precision == "float32":
-            return self
-        return Fast(self.keys, "float32", self.device)
+    def exact(self) -> Fast | Faiss:
+        """A search in float32, for what the first pass did not settle."""
+        if self.device == "cpu":
+            return Faiss(self.keys)
+        return self if self.precision == "float32" else Fast(self.keys, "float32", self.device)
 
     @cached_property
     def _device_keys(self) -> Tensor:

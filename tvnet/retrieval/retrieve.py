@@ -13,7 +13,7 @@ from tvnet.data.neighbours import Neighbours
 from tvnet.data.refer import ReferData, Sample
 from tvnet.model.pretrained import PRETRAINED
 from tvnet.retrieval.encoders import ImageEncoder, TextEncoder
-from tvnet.retrieval.fast import PRECISIONS, Fast
+from tvnet.retrieval.fast import PRECISIONS, Fast, probe
 from tvnet.retrieval.paper_encoders import IMAGE_ENCODERS, TEXT_ENCODERS, weights_of
 from tvnet.retrieval.plain import Faiss, Sparse
 from tvnet.retrieval.rules import Pool, Ragged, tie_keys
@@ -109,10 +109,10 @@ def retrieve(
     vectors = text_rows(given, text, shards)
     features = image_rows(given, data, image, shards)
     pool, asked, own_text = _sides(given, vectors)
-    searching = _search(pool.vectors, search, device)
+    over_pool = searching(pool.vectors, search, device)
     k, ties = chosen.retrieval.k, chosen.retrieval.ties
     if shards is None:
-        best = candidates(vectors[asked], pool, k, searching, ties)
+        best = candidates(vectors[asked], pool, k, over_pool, ties)
     else:
         about = {"encoder": text.about or text.name, "k": k, "ties": ties}
         about |= {"data": data.fingerprint, "pool": chosen.data.train_split}
@@ -121,7 +121,7 @@ def retrieve(
             shards,
             about,
             lines,
-            lambda at: candidates(vectors[asked[at]], pool, k, searching, ties),
+            lambda at: candidates(vectors[asked[at]], pool, k, over_pool, ties),
         )
 
     queries = given.queries
@@ -199,10 +199,14 @@ def _sides(given: Task, vectors: Any) -> tuple[Pool, np.ndarray, np.ndarray]:
     return Pool(vectors[of_pool], text, image, tie), asked, own_text
 
 
-def _search(keys: Any, search: str, device: str) -> Sparse | Faiss | Fast:
+def searching(keys: Any, search: str = "auto", device: str = "cpu") -> Sparse | Faiss | Fast:
+    """The search over keys that is asked for; "auto" takes the fastest on this machine."""
     if not isinstance(keys, np.ndarray):
         return Sparse(keys)
-    return Faiss(keys) if search == "plain" else Fast(keys, search, device)
+    # faiss is as fast as float32 can be, so ours has to have fewer bits, or a GPU.
+    if search == "plain" or (search == "auto" and device == "cpu" and probe() == "float32"):
+        return Faiss(keys)
+    return Fast(keys, search, device)
 
 
 def _kept(shards: Shards, about: dict, lines: list[str], make: Callable[[slice], Ragged]) -> Ragged:

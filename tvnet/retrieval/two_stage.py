@@ -90,18 +90,17 @@ def most_similar(
     similarity = np.empty(found.shape, dtype=np.float32)
     text = np.arange(len(found)) if text is None else text
     order = np.argsort(text, kind="stable")
+    gathered = np.empty((found.shape[1], features.shape[1]), dtype=features.dtype)
     for group in np.split(order, np.flatnonzero(np.diff(text[order])) + 1):
         if len(group) == 1:
-            shared, column = other[group[0]], slice(None)
-        else:
-            shared, column = np.unique(other[group], return_inverse=True)
-            column = column.reshape(len(group), -1)
-        for part in _blocks(np.arange(len(group)), 64):
-            rows = group[part]
-            product = np.einsum("qd,kd->qk", features[own[rows]], features[shared])
-            similarity[rows] = (
-                product if len(group) == 1 else np.take_along_axis(product, column[part], axis=1)
-            )
+            row = group[0]
+            np.take(features, other[row], axis=0, out=gathered, mode="clip")
+            np.einsum("d,kd->k", features[own[row]], gathered, out=similarity[row])
+            continue
+        shared, column = np.unique(other[group], return_inverse=True)
+        rows = features[shared]
+        for row, columns in zip(group, column.reshape(len(group), -1), strict=True):
+            similarity[row] = np.einsum("d,kd->k", features[own[row]], rows)[columns]
     similarity = similarity.round(6)
     similarity[found == BLANK] = -np.inf
     return similarity.argmax(axis=1), similarity
