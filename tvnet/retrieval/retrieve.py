@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from tvnet.retrieval.encoders import ImageEncoder, TextEncoder
 from tvnet.retrieval.fast import PRECISIONS, Fast, probe
 from tvnet.retrieval.paper_encoders import IMAGE_ENCODERS, TEXT_ENCODERS, weights_of
 from tvnet.retrieval.plain import Faiss, Sparse
-from tvnet.retrieval.rules import Pool, Ragged, tie_keys
+from tvnet.retrieval.rules import Pool, Ragged, refuse_rules, tie_keys
 from tvnet.retrieval.shards import Shards
 from tvnet.retrieval.two_stage import candidates, most_similar, of_sentences, through_ties
 from tvnet.settings import Settings, as_dict
@@ -49,13 +50,16 @@ class Task:
 
     queries: list[Sample]  # by sent_id
     pool: list[Sample]
-    texts: list[str] = field(init=False)  # unique, in the order of the alphabet
-    images: np.ndarray = field(init=False)  # unique image ids, ascending
 
-    def __post_init__(self) -> None:
-        both = [*self.queries, *self.pool]
-        object.__setattr__(self, "texts", sorted({s.text for s in both}))
-        object.__setattr__(self, "images", np.unique([s.image_id for s in both]))
+    @cached_property
+    def texts(self) -> list[str]:
+        """Each text once, in the order of the alphabet."""
+        return sorted({s.text for s in (*self.queries, *self.pool)})
+
+    @cached_property
+    def images(self) -> np.ndarray:
+        """Each image id once, ascending."""
+        return np.unique([s.image_id for s in (*self.queries, *self.pool)])
 
 
 def pool_of(data: ReferData, train_split: str) -> list[Sample]:
@@ -105,12 +109,13 @@ def retrieve(
         raise ValueError(f"There is no control '{control}': choose one of {', '.join(CONTROLS)}.")
     if search not in SEARCHES:
         raise ValueError(f"There is no search '{search}': choose one of {', '.join(SEARCHES)}.")
+    k, ties = chosen.retrieval.k, chosen.retrieval.ties
+    refuse_rules(k, ties)  # before the hours that encoding may take
     given = task(data, chosen, split)
     vectors = text_rows(given, text, shards)
     features = image_rows(given, data, image, shards)
     pool, asked, own_text = _sides(given, vectors)
     over_pool = searching(pool.vectors, search, device)
-    k, ties = chosen.retrieval.k, chosen.retrieval.ties
     if shards is None:
         best = candidates(vectors[asked], pool, k, over_pool, ties)
     else:
@@ -147,15 +152,13 @@ def retrieve(
 
 def text_rows(given: Task, text: TextEncoder, shards: Shards | None) -> Any:
     """One unit row a unique text, dense (U, d) or scipy sparse."""
+
+    def make(part: slice) -> Any:
+        return _with_direction(text.encode(given.texts[part]), given.texts[part], text, "text")
+
     if shards is None or text.about is None:
-        rows = text.encode(given.texts)
-    else:
-        rows = shards.fill(
-            "text", text.about, given.texts, lambda part: {"rows": text.encode(given.texts[part])}
-        )["rows"]
-    if isinstance(rows, np.ndarray):
-        _refuse_no_direction(rows, given.texts, text.name, "text")
-    return rows
+        return make(slice(None))
+    return shards.fill("text", text.about, given.texts, lambda part: {"rows": make(part)})["rows"]
 
 
 def image_lines(given: Task, data: ReferData) -> list[str]:
@@ -167,26 +170,31 @@ def image_rows(
     given: Task, data: ReferData, image: ImageEncoder, shards: Shards | None
 ) -> np.ndarray:
     """One unit row an image (M, d)."""
+
+    def make(part: slice) -> np.ndarray:
+        some = given.images[part]
+        return _with_direction(image.encode(data, some), some, image, "image")
+
     if shards is None or image.about is None:
-        rows = image.encode(data, given.images)
-    else:
-        rows = shards.fill(
-            "image", image.about, image_lines(given, data),
-            lambda part: {"rows": image.encode(data, given.images[part])},
-        )["rows"]  # fmt: skip
-    _refuse_no_direction(rows, given.images, image.name, "image")
+        return make(slice(None))
+    lines = image_lines(given, data)
+    return shards.fill("image", image.about, lines, lambda part: {"rows": make(part)})["rows"]
+
+
+def _with_direction(rows: Any, names: Any, encoder: Any, what: str) -> Any:
+    """The rows; ValueError where one has no direction, as cosines need unit rows.
+
+    Sparse rows may be zero: of a text whose words the pool lacks.
+    """
+    if isinstance(rows, np.ndarray):
+        squared = np.einsum("nd,nd->n", rows, rows)
+        bad = np.flatnonzero(~(np.abs(squared - 1) < 1e-3))  # `not <` also finds NaN
+        if len(bad):
+            raise ValueError(
+                f"The encoder '{encoder.name}' gives {what} '{names[bad[0]]}' a vector that is "
+                f"zero or not finite, and {len(bad) - 1} more: check its weights and this {what}."
+            )
     return rows
-
-
-def _refuse_no_direction(rows: np.ndarray, names: Any, encoder: str, what: str) -> None:
-    """Cosines need unit rows; `not <` also finds what is not a number."""
-    squared = np.einsum("nd,nd->n", rows, rows)
-    bad = np.flatnonzero(~(np.abs(squared - 1) < 1e-3))
-    if len(bad):
-        raise ValueError(
-            f"The encoder '{encoder}' gives {what} '{names[bad[0]]}' a vector that is zero or not "
-            f"finite, and {len(bad) - 1} more: check its weights and this {what}."
-        )
 
 
 def _sides(given: Task, vectors: Any) -> tuple[Pool, np.ndarray, np.ndarray]:

@@ -29,6 +29,14 @@ def tie_keys(ids: np.ndarray, seed: int) -> np.ndarray:
     return np.frombuffer(b"".join(digests), dtype=np.uint64)
 
 
+def refuse_rules(k: int, ties: str) -> None:
+    """ValueError on a k or a rule for ties that there is not."""
+    if k < 1:
+        raise ValueError(f"k is {k}: ask for at least one candidate.")
+    if ties not in TIES:
+        raise ValueError(f"There is no rule '{ties}' for ties: choose one of {', '.join(TIES)}.")
+
+
 @dataclass(frozen=True)
 class Pool:
     """The data pool: N sentences, which share V texts."""

@@ -12,7 +12,15 @@ from typing import Any
 
 import numpy as np
 
-from tvnet.retrieval.rules import BLANK, MICRO, TIES, Pool, Ragged, best_images, images_of_texts
+from tvnet.retrieval.rules import (
+    BLANK,
+    MICRO,
+    Pool,
+    Ragged,
+    best_images,
+    images_of_texts,
+    refuse_rules,
+)
 
 
 def candidates(queries: Any, pool: Pool, k: int, search: Any, ties: str = "hash") -> Ragged:
@@ -22,10 +30,7 @@ def candidates(queries: Any, pool: Pool, k: int, search: Any, ties: str = "hash"
     `fast`. Returns images and similarities in millionths, fewer where the pool holds fewer images
     and more where ties="all" lets a tie through. Raises ValueError on k < 1 or unknown ties.
     """
-    if k < 1:
-        raise ValueError(f"k is {k}: ask for at least one candidate.")
-    if ties not in TIES:
-        raise ValueError(f"There is no rule '{ties}' for ties: choose one of {', '.join(TIES)}.")
+    refuse_rules(k, ties)
     texts = images_of_texts(pool, k + 1 if ties == "hash" else None)
     everything = pool.vectors.shape[0]
     todo = np.arange(queries.shape[0])
