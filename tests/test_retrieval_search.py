@@ -195,6 +195,21 @@ def test_a_query_that_the_certificate_refuses_is_done_again(precision, monkeypat
     assert redone and np.array_equal(found, image) and np.array_equal(score, similarity)
 
 
+@pytest.mark.parametrize("precision", ["bfloat16", "float32"])
+def test_the_way_of_a_gpu_gives_the_same_answers(precision, monkeypatch):
+    """All that runs on a GPU but its product, which takes bfloat16 in and gives float32."""
+    monkeypatch.setattr(
+        fast, "product", lambda q, k, out: torch.mm(q.float(), k.float().T, out=out)
+    )
+    problem = Problem(3, queries=60, keys=900, images=200, texts=600, d=24)
+    image, similarity = problem.reference(10)
+    search = Fast(problem.vectors, precision, "cpu:0")  # not "cpu", so that it counts as another
+    best = candidates(problem.vectors, problem.pool, 10, search)
+    found, score = of_sentences(best, problem.own_text, problem.own, 10)
+    assert np.array_equal(found, image) and np.array_equal(score, similarity)
+    assert fast.out_dtype(precision, "cuda") == torch.float32 and probe("cuda") == "bfloat16"
+
+
 def test_the_sums_of_a_gpu_are_those_of_the_cpu():
     rng = np.random.default_rng(7)
     keys = unit(rng.normal(size=(90, 48)))
