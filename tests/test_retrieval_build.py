@@ -18,6 +18,7 @@ from tvnet.retrieval import build as stage_one
 from tvnet.retrieval import shards as shard_module
 from tvnet.retrieval.retrieve import retrieve, task
 from tvnet.retrieval.shards import Shards
+from tvnet.retrieval.world import World
 from tvnet.settings import settings
 
 SMOKE = settings("smoke")
@@ -162,6 +163,16 @@ def test_three_processes_write_the_file_that_one_writes(data, tiny_root, tmp_pat
         {p.name for p in folder.glob("cache/embeddings/*")} for folder in (out, one.parent.parent)
     ]
     assert names[0] == names[1] and len(names[0]) > 8
+
+
+def test_a_process_whose_fellow_ended_says_so(monkeypatch):
+    def broken():
+        raise RuntimeError("Connection closed by peer")
+
+    monkeypatch.setattr("torch.distributed.barrier", broken)
+    World(rank=0, size=1).wait()
+    with pytest.raises(ValueError, match="Another process of this build stopped: see what it said"):
+        World(rank=0, size=2).wait()
 
 
 def command(tiny_root, tmp_path, *more):

@@ -116,18 +116,16 @@ def retrieve(
     features = image_rows(given, data, image, shards)
     pool, asked, own_text = _sides(given, vectors)
     over_pool = searching(pool.vectors, search, device)
+
+    def stage_one(part: slice) -> Ragged:
+        return candidates(vectors[asked[part]], pool, k, over_pool, ties)
+
     if shards is None:
-        best = candidates(vectors[asked], pool, k, over_pool, ties)
+        best = stage_one(slice(None))
     else:
         about = {"encoder": text.about or text.name, "k": k, "ties": ties}
         about |= {"data": data.fingerprint, "pool": chosen.data.train_split}
-        lines = [given.texts[i] for i in asked]
-        best = _kept(
-            shards,
-            about,
-            lines,
-            lambda at: candidates(vectors[asked[at]], pool, k, over_pool, ties),
-        )
+        best = _kept(shards, about, [given.texts[i] for i in asked], stage_one)
 
     queries = given.queries
     own = np.array([s.image_id for s in queries])

@@ -23,9 +23,16 @@ class World:
     size: int = 1
 
     def wait(self) -> None:
-        """Until all processes are here."""
-        if self.size > 1:
+        """Until all processes are here; ValueError when one of them has ended."""
+        if self.size == 1:
+            return
+        try:
             dist.barrier()
+        except RuntimeError as error:
+            raise ValueError(
+                "Another process of this build stopped: see what it said, then start the build "
+                "again; what is encoded stays."
+            ) from error
 
 
 def is_first() -> bool:
