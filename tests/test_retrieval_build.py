@@ -18,7 +18,7 @@ from tvnet.retrieval import build as stage_one
 from tvnet.retrieval import shards as shard_module
 from tvnet.retrieval.retrieve import retrieve, task
 from tvnet.retrieval.shards import Shards
-from tvnet.retrieval.world import World
+from tvnet.retrieval.world import World, own_device
 from tvnet.settings import settings
 
 SMOKE = settings("smoke")
@@ -163,6 +163,12 @@ def test_three_processes_write_the_file_that_one_writes(data, tiny_root, tmp_pat
         {p.name for p in folder.glob("cache/embeddings/*")} for folder in (out, one.parent.parent)
     ]
     assert names[0] == names[1] and len(names[0]) > 8
+
+
+def test_processes_take_a_gpu_each(monkeypatch):
+    assert own_device("cuda") == "cuda"
+    monkeypatch.setenv("LOCAL_RANK", "3")
+    assert [own_device(d) for d in ("cuda", "cuda:1", "cpu")] == ["cuda:3", "cuda:1", "cpu"]
 
 
 def test_a_process_whose_fellow_ended_says_so(monkeypatch):

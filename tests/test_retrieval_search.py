@@ -106,7 +106,7 @@ def test_texts_that_tie_beyond_a_shortlist_are_all_seen(search):
 
 @pytest.mark.parametrize("block", [1, 7, 1000])
 def test_neither_block_nor_tile_nor_order_nor_threads_matter(block, monkeypatch):
-    problem = Problem(1, texts=70, keys=300, d=40)
+    problem = Problem(1, texts=40, keys=300, d=40)
     expected = problem.answer("float32", 8)
     order = np.random.default_rng(5).permutation(300)
     pool = problem.pool

@@ -31,7 +31,7 @@ from tvnet.retrieval.paper_encoders import (
 from tvnet.retrieval.retrieve import CONTROLS, SEARCHES, identity, retrieve, task
 from tvnet.retrieval.rules import TIES
 from tvnet.retrieval.shards import Shards
-from tvnet.retrieval.world import is_first, world
+from tvnet.retrieval.world import is_first, own_device, world
 from tvnet.settings import Settings, fingerprint, settings
 
 __all__ = ["CONTROLS", "build", "identity", "neighbours_path", "quality", "retrieve"]
@@ -148,6 +148,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--search", default="auto", help=f"{', '.join(SEARCHES)}: same answers")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     options = parser.parse_args(arguments)
+    options.device = own_device(options.device)
     try:
         chosen = _chosen(options)
         data = refer.read(options.data, chosen.data.dataset)

@@ -40,6 +40,12 @@ def is_first() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
+def own_device(device: str) -> str:
+    """Under torchrun "cuda" is a GPU of this process's own."""
+    local = os.environ.get("LOCAL_RANK")
+    return f"cuda:{local}" if device == "cuda" and local else device
+
+
 @contextmanager
 def world() -> Iterator[World]:
     """The world that torchrun made, or a world of one."""
