@@ -143,7 +143,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--dataset", help="unc, unc+, gref or referit")
     parser.add_argument("--split", default="all", help="whose sentences ask: all, or one split")
     parser.add_argument("--encoders", help="offline, paper, or two names with a comma")
-    parser.add_argument("--weights", type=Path, default=WEIGHTS, help="folder of the paper's")
+    parser.add_argument("--weights", type=Path, help="folder of the paper's; else DATA/weights")
     parser.add_argument("--ties", default="hash", help=f"{' or '.join(TIES)}, at the cut of k")
     parser.add_argument("--search", default="auto", help=f"{', '.join(SEARCHES)}: same answers")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
@@ -153,8 +153,8 @@ def main(arguments: list[str] | None = None) -> int:
         chosen = _chosen(options)
         data = refer.read(options.data, chosen.data.dataset)
         neighbours = build(
-            chosen, data, options.out, split=options.split, weights=options.weights,
-            search=options.search, device=options.device,
+            chosen, data, options.out, split=options.split, search=options.search,
+            weights=options.weights or options.data / "weights", device=options.device,
         )  # fmt: skip
         path = neighbours_path(chosen, data, options.out, options.split)
         if not is_first():
