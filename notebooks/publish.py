@@ -30,8 +30,8 @@ def readme_block(summary: dict) -> str:
         f"\nMeasured on MiniRef {summary['dataset']} {summary['split']}, profile "
         f"`{summary['profile']}`, {seeds} seeds, evaluator `clean`, mean ± sd in per cent; "
         f"{minutes:.0f} core minutes on a CPU, commit {origin['commit']}, torch "
-        f"{origin['versions']['torch']}; the backbone is {summary['backbone']}. The paper's own figures "
-        "and every verdict stand in notebook 09.\n\n"
+        f"{origin['versions']['torch']}; the backbone is {summary['backbone']}. "
+        "The paper's own figures and every verdict stand in notebook 09.\n\n"
         + markdown(summary["runs"], with_paper=False)
         + "\n\n"
         "![Ours beside the paper's](notebooks/figures/table1.png)\n\n"
