@@ -50,10 +50,15 @@ def result_of(world, root, out):
     return json.loads((folder / "result.json").read_text()), Progress(folder, {}).losses()
 
 
+@pytest.fixture(scope="module")
+def one_alone(tiny_root, tmp_path_factory):
+    return result_of(1, tiny_root, tmp_path_factory.mktemp("alone"))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("world", [2, 3])
-def test_any_number_of_processes_tells_the_same(tiny_root, tmp_path, world):
-    alone, losses = result_of(1, tiny_root, tmp_path / "1")
+def test_any_number_of_processes_tells_the_same(one_alone, tiny_root, tmp_path, world):
+    alone, losses = one_alone
     several, shared_losses = result_of(world, tiny_root, tmp_path / str(world))
     assert len(losses) == 20 and shared_losses == pytest.approx(losses, rel=1e-6)
     assert several["metrics"] == alone["metrics"]
