@@ -42,7 +42,7 @@ lint: setup  ## style of code and notebooks
 	$(BIN)/ruff format --check .
 	$(BIN)/python notebooks/normalise.py --check
 
-bench: setup  ## measure speed and memory against what is usual and what is possible
+bench: setup $(SMALL_WORLD)  ## measure speed and memory against what is usual and what is possible
 	@set -e; for file in tests/benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python $$file; done
 
 notebooks: setup $(SMALL_WORLD)  ## run every notebook in the smoke profile
