@@ -1,0 +1,46 @@
+"""What is quoted of the paper agrees with itself; every claim points to an existing section."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tvnet.course.paper import load, published
+
+NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
+
+
+def test_the_tables_agree_where_they_overlap():
+    tables = load("paper_tables")
+    table2 = {(r["method"], r["crf"]): r["values"] for r in tables["table2"]["rows"]}
+    columns = tables["table2"]["columns"]
+    at = columns.index("unc+ val")
+    assert table2["TV-Net", False][at] == tables["table1"]["all"]["Baseline+RES+AMF"][-1]
+    assert table2["CMPC", True][at] == tables["table1"]["all"]["CMPC"][-1]
+    small = tables["table3"]["rows"]["unc+ val"]
+    assert small[0] == tables["table1"]["small"]["CMPC"][-1]
+    assert small[2] == tables["table1"]["small"]["Baseline+RES+AMF"][-1]
+    assert list(tables["table3"]["rows"]) == columns
+    rows = tables["table2"]["rows"] + tables["table2"]["updated"]
+    assert len(rows) == 15 and all(len(r["values"]) == len(columns) for r in rows)
+
+
+def test_sums_of_the_printed_columns():
+    """One checksum a table, so that a slipped digit shows."""
+    tables = load("paper_tables")
+    rows = [r["values"] for r in tables["table2"]["rows"]]
+    assert sum(v for row in rows for v in row if v) == pytest.approx(4600.62, abs=0.005)
+    assert sum(map(sum, tables["table3"]["rows"].values())) == pytest.approx(828.32, abs=0.005)
+
+
+def test_every_claim_points_to_a_section_that_exists():
+    for claim in load("claims"):
+        assert set(claim) == {"claim", "where", "verdict"}
+        number, place = re.match(r"(\d\d), (.+)", claim["where"]).groups()
+        (path,) = NOTEBOOKS.glob(f"{number}_*.ipynb")
+        if section := re.match(r"section (\d)", place):
+            assert f'"## {section[1]} ' in path.read_text()
+
+
+def test_the_published_counters_are_there():
+    assert {r["seed"] for r in published()["runs"]} == {0, 1, 2}
