@@ -57,6 +57,11 @@ def _parser() -> argparse.ArgumentParser:
     sheet.add_argument("--root", type=Path, default=Path("data/miniref"))
     sheet.add_argument("--out", type=Path, default=Path("notebooks/figures/miniref.png"))
     sheet.add_argument("--seed", type=int, default=0)
+    excerpt = subparsers.add_parser("excerpt", help="cut a small data root out of a drawn one")
+    excerpt.add_argument("--source", type=Path, default=Path("data/miniref"))
+    excerpt.add_argument("--root", type=Path, required=True)
+    excerpt.add_argument("--pictures", type=int, default=150, help="training pictures")
+    excerpt.add_argument("--also", type=Path, help="examples.json: their pictures come along")
     return parser
 
 
@@ -88,6 +93,13 @@ def _run(options: argparse.Namespace) -> None:
 
         write_sheet(options.root, options.out, options.seed)
         print(f"The contact sheet is {options.out}.")
+    elif options.command == "excerpt":
+        from data_setup.excerpt import images_of, write_excerpt
+
+        also = images_of(options.also) if options.also else []
+        counts = write_excerpt(options.source, options.root, options.pictures, also)
+        told = ", ".join(f"{name} {count}" for name, count in counts.items())
+        print(f"{options.root} is ready; pictures: {told}.")
     elif options.command == "own":
         from data_setup.own import write_own
 

@@ -32,6 +32,9 @@ ROOMS = {
     "tvnet.experiment": (
         "tvnet.experiment", "tvnet.retrieval", "tvnet.model", "tvnet.data", "tvnet.settings",
     ),
+    "tvnet.predict": (
+        "tvnet.experiment", "tvnet.retrieval", "tvnet.model", "tvnet.data", "tvnet.settings",
+    ),
     "tvnet.course": ("tvnet",),
     "data_setup": ("data_setup",),
 }  # fmt: skip

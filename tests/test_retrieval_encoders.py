@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from tvnet.data import refer
+from tvnet.data.images import open_image
 from tvnet.retrieval import build as stage_one
 from tvnet.retrieval import paper_encoders
 from tvnet.retrieval.paper_encoders import CONVOLUTIONS, DistilBert, Vgg16, precision_of, vgg16
@@ -113,7 +114,7 @@ def test_fc7_is_that_of_torchvisions_own_forward(weights, data):
     ids = np.array([1, 4, 8])
     rows = encoder.encode(data, ids)
     with torch.inference_mode():
-        pixels = torch.stack([encoder._pixels(data, i) for i in ids])
+        pixels = torch.stack([encoder._pixels(open_image(data, i)) for i in ids])
         x = torch.flatten(model.avgpool(model.features(pixels)), 1)
         fc7 = model.classifier[:5](x).numpy()
     assert rows.shape == (3, 12)
@@ -125,7 +126,7 @@ def test_fc7_is_that_of_torchvisions_own_forward(weights, data):
 
 
 def test_the_image_enters_whole_and_as_imagenet_was_seen(weights, data):
-    pixels = Vgg16(weights, "vgg16", "float32")._pixels(data, 1)
+    pixels = Vgg16(weights, "vgg16", "float32")._pixels(open_image(data, 1))
     assert pixels.shape == (3, 224, 224)
     from PIL import Image
 

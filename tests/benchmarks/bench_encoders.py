@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from PIL import Image
 from synthetic import repetitions, texts
 
+from tvnet.data.images import open_image
 from tvnet.data.refer import Picture, ReferData
 from tvnet.retrieval import paper_encoders
 from tvnet.retrieval.paper_encoders import DistilBert, Vgg16, precision_of
@@ -89,7 +90,7 @@ def image_encoding(folder: Path, precision: str, count: int = 8) -> None:
 
     @torch.inference_mode()
     def alone():
-        rows = [plain.model(plain._pixels(data, i)[None])[0] for i in range(count)]
+        rows = [plain.model(plain._pixels(open_image(data, i))[None])[0] for i in range(count)]
         return F.normalize(torch.stack(rows), dim=1).numpy()
 
     ids = np.arange(count)

@@ -38,6 +38,11 @@ class Placement:
         rows = slice(self.top, self.top + self.inner_height)
         return rows, slice(self.left, self.left + self.inner_width)
 
+    @property
+    def inner_cells(self) -> tuple[slice, slice]:
+        """Rows and columns of a map at 1/8 whose cells hold picture."""
+        return tuple(slice(side.start // 8, -(-side.stop // 8)) for side in self.inner)
+
 
 def placement(height: int, width: int, size: int) -> Placement:
     """Scale to fit and centre; an odd remainder of the padding goes to the bottom and right.
@@ -98,14 +103,19 @@ def resize_and_pad(picture: Image.Image | np.ndarray, size: int) -> np.ndarray:
     return square
 
 
+def open_image(data: ReferData, image_id: int) -> Image.Image:
+    """One picture of a data set as RGB; ValueError where it has none of this id."""
+    if image_id not in data.pictures:
+        raise ValueError(f"{data.name} has no picture {image_id}.")
+    picture = data.pictures[image_id]
+    return open_picture(picture.path, picture.width, picture.height)
+
+
 def open_square(data: ReferData, image_id: int, size: int) -> np.ndarray:
     """(size, size, 3) uint8 of one picture of a data set, black for BLANK."""
     if image_id == BLANK:
         return np.zeros((size, size, 3), dtype=np.uint8)
-    if image_id not in data.pictures:
-        raise ValueError(f"{data.name} has no picture {image_id}.")
-    picture = data.pictures[image_id]
-    return resize_and_pad(open_picture(picture.path, picture.width, picture.height), size)
+    return resize_and_pad(open_image(data, image_id), size)
 
 
 def mask_target(mask: np.ndarray, size: int) -> np.ndarray:

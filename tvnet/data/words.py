@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -21,6 +22,19 @@ def tokenise(text: str) -> list[str]:
     pieces = re.split(r"(\W+)", text.strip())
     words = [piece.lower() for piece in pieces if piece.strip()]
     return words[:-1] if words and words[-1] == "." else words
+
+
+def plain(text: str) -> str:
+    """What somebody types, in the form of the field `sent` (D31): lower case, no punctuation.
+
+    Apostrophes and hyphens stay, and so do emoji, which are words that nobody knows.
+    """
+    kept = [
+        "" if kind == "Cf" else " " if kind == "Cc" or kind[0] == "P" and c not in "'-" else c
+        for c in text
+        for kind in [unicodedata.category(c)]
+    ]
+    return " ".join("".join(kept).lower().split())
 
 
 class Vocabulary:

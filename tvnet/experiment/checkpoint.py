@@ -48,7 +48,12 @@ def load(folder: Path | str, expected: Settings | None = None) -> tuple[TVNet, V
     for name in ("settings.json", "vocabulary.json", "model.safetensors"):
         if not (folder / name).is_file():
             raise FileNotFoundError(f"There is no trained model in {folder}: {name} is missing.")
-    stored = from_dict(json.loads((folder / "settings.json").read_text("utf-8")))
+    try:
+        stored = from_dict(json.loads((folder / "settings.json").read_text("utf-8")))
+    except (json.JSONDecodeError, UnicodeDecodeError, AttributeError, TypeError) as error:
+        raise ValueError(
+            f"The settings in {folder} are damaged ({error}): fetch or make the model again."
+        ) from error
     if expected is not None:
         refuse_other(stored, expected, folder)
     vocabulary = Vocabulary.load(folder / "vocabulary.json")

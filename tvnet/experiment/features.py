@@ -30,8 +30,7 @@ def valid_cells(data: ReferData, image_id: int, size: int) -> np.ndarray:
         return ~cells
     picture = data.pictures[image_id]
     place = placement(picture.height, picture.width, size)
-    bottom, right = place.top + place.inner_height, place.left + place.inner_width
-    cells[place.top // 8 : -(-bottom // 8), place.left // 8 : -(-right // 8)] = True
+    cells[place.inner_cells] = True
     return cells
 
 

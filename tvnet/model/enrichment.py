@@ -81,15 +81,16 @@ class RES(nn.Module):
     def forward(
         self,
         V_in: dict[str, Tensor],
-        V_sim: dict[str, Tensor],
+        V_sim: dict[str, Tensor] | None,
         valid: Tensor | None = None,
         trace: Trace | None = None,
     ) -> dict[int, Tensor]:
+        """Without V_sim nothing is added: V' = V_in. No network is trained so."""
         V_prime = {}
         for n in LEVELS:
-            both = V_in[f"V{n}"], V_sim[f"V{n}"]
+            both = [V[f"V{n}"] for V in (V_in, V_sim) if V is not None]
             if self.project:
                 both = [self.project[str(n)](V) for V in both]
             block = self.shared if self.project else self.level[str(n)]
-            V_prime[n] = block(*both, valid, trace, n)
+            V_prime[n] = both[0] if V_sim is None else block(*both, valid, trace, n)
         return V_prime

@@ -160,9 +160,15 @@ def check_hash(path: Path, published: str) -> None:
 def read_tensors(path: Path) -> dict[str, Tensor]:
     """The tensors of a .safetensors or .pth file, in float32; no code in it is ever run."""
     if path.suffix == ".safetensors":
+        from safetensors import SafetensorError
         from safetensors.torch import load_file
 
-        state = load_file(path)
+        try:
+            state = load_file(path)
+        except SafetensorError as error:
+            raise ValueError(
+                f"{path} is no whole safetensors file ({error}): fetch or make it again."
+            ) from error
     else:
         try:
             state = torch.load(path, map_location="cpu", weights_only=True)

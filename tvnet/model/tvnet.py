@@ -54,7 +54,7 @@ class TVNet(nn.Module):
     ) -> Tensor:
         """Mask logits (B, 1, size, size); positive means referent.
 
-        V_sim may be None without enrichment. words: (B, T) ids; lengths: (B).
+        Without V_sim nothing enriches. words: (B, T) ids; lengths: (B).
         valid: (B, S/8, S/8) bool, False where the retrieved square is padding (D6).
         size: side of the logits, the settings' by default. A given `trace` is filled.
         """
@@ -81,7 +81,7 @@ class TVNet(nn.Module):
 
         if trace is not None:
             trace.V_in = {int(name[1]): V for name, V in V_in.items()}
-            if self.enrichment is not None:
+            if self.enrichment is not None and V_sim is not None:
                 trace.V_sim = {n: V_sim[f"V{n}"] for n in LEVELS}
             trace.s, trace.O, trace.V_prime = s, O, V_prime
             trace.M_raw, trace.M_raw_prime, trace.M_fine = M_raw, M, M_fine

@@ -6,8 +6,9 @@ from typing import Protocol
 
 import numpy as np
 import torch
+from PIL import Image
 
-from tvnet.data.images import open_square, placement
+from tvnet.data.images import open_image, placement, resize_and_pad
 from tvnet.data.refer import ReferData
 from tvnet.model.backbone import Backbone
 
@@ -22,12 +23,14 @@ class TextEncoder(Protocol):
 
 
 class ImageEncoder(Protocol):
-    """Anything that turns N image ids of a data set into unit rows (N, d)."""
+    """Anything that turns N image ids of a data set, or N pictures, into unit rows (N, d)."""
 
     name: str
     about: dict | None
 
     def encode(self, data: ReferData, image_ids: np.ndarray) -> np.ndarray: ...
+
+    def look(self, pictures: list[Image.Image]) -> np.ndarray: ...
 
 
 class Tfidf:
@@ -56,18 +59,20 @@ class PooledBackbone:
     def __init__(self, backbone: Backbone, size: int, batch: int = 16):
         self.backbone, self.size, self.batch = backbone, size, batch
 
-    @torch.no_grad()
     def encode(self, data: ReferData, image_ids: np.ndarray) -> np.ndarray:
+        starts = range(0, len(image_ids), self.batch)
+        parts = (image_ids[start : start + self.batch] for start in starts)
+        return np.concatenate([self.look([open_image(data, int(i)) for i in p]) for p in parts])
+
+    @torch.no_grad()
+    def look(self, pictures: list[Image.Image]) -> np.ndarray:
+        """RGB pictures of any sizes, in one batch."""
+        squares = np.stack([resize_and_pad(picture, self.size) for picture in pictures])
+        V5 = self.backbone(torch.from_numpy(squares).permute(0, 3, 1, 2))["V5"]
         rows = []
-        for start in range(0, len(image_ids), self.batch):
-            some = image_ids[start : start + self.batch]
-            squares = np.stack([open_square(data, int(i), self.size) for i in some])
-            V5 = self.backbone(torch.from_numpy(squares).permute(0, 3, 1, 2))["V5"]
-            for image_id, map_ in zip(some, V5, strict=True):
-                picture = data.pictures[int(image_id)]
-                place = placement(picture.height, picture.width, self.size)
-                bottom, right = place.top + place.inner_height, place.left + place.inner_width
-                inside = map_[:, place.top // 8 : -(-bottom // 8), place.left // 8 : -(-right // 8)]
-                rows.append(inside.mean(dim=(1, 2)).numpy())
+        for picture, map_ in zip(pictures, V5, strict=True):
+            place = placement(picture.height, picture.width, self.size)
+            inside = map_[(slice(None), *place.inner_cells)]
+            rows.append(inside.mean(dim=(1, 2)).numpy())
         features = np.stack(rows)
         return features / np.linalg.norm(features, axis=1, keepdims=True).clip(min=1e-12)

@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from tvnet.data.images import open_picture
+from tvnet.data.images import open_image
 from tvnet.data.refer import ReferData
 from tvnet.retrieval.fast import DTYPES, rate
 
@@ -136,24 +136,22 @@ class Vgg16:
         self.mean, self.std = (torch.tensor(v).view(3, 1, 1) for v in (MEAN, STD))
         self.batch = 8 if device == "cpu" else 256
 
-    @torch.inference_mode()
     def encode(self, data: ReferData, image_ids: np.ndarray) -> np.ndarray:
-        rows = []
-        for start in range(0, len(image_ids), self.batch):
-            pixels = torch.stack(
-                [self._pixels(data, int(i)) for i in image_ids[start:][: self.batch]]
-            )
-            pixels = pixels.to(self.device, self.dtype)
-            features = self.model(pixels.contiguous(memory_format=torch.channels_last)).float()
-            rows.append(nn.functional.normalize(features, dim=1).cpu().numpy())
-        return np.concatenate(rows)
+        starts = range(0, len(image_ids), self.batch)
+        parts = (image_ids[start : start + self.batch] for start in starts)
+        return np.concatenate([self.look([open_image(data, int(i)) for i in p]) for p in parts])
 
-    def _pixels(self, data: ReferData, image_id: int) -> Tensor:
+    @torch.inference_mode()
+    def look(self, pictures: list[Image.Image]) -> np.ndarray:
+        """RGB pictures of any sizes, in one batch."""
+        pixels = torch.stack([self._pixels(picture) for picture in pictures])
+        pixels = pixels.to(self.device, self.dtype)
+        features = self.model(pixels.contiguous(memory_format=torch.channels_last)).float()
+        return nn.functional.normalize(features, dim=1).cpu().numpy()
+
+    def _pixels(self, picture: Image.Image) -> Tensor:
         """(3, 224, 224): the whole picture, squeezed, as referents stand at borders too."""
-        picture = data.pictures[image_id]
-        whole = open_picture(picture.path, picture.width, picture.height).resize(
-            (224, 224), Image.Resampling.BILINEAR
-        )
+        whole = picture.resize((224, 224), Image.Resampling.BILINEAR)
         pixels = torch.from_numpy(np.array(whole)).permute(2, 0, 1).float() / 255
         return (pixels - self.mean) / self.std
 

@@ -198,11 +198,17 @@ def _with_direction(rows: Any, names: Any, encoder: Any, what: str) -> Any:
 def _sides(given: Task, vectors: Any) -> tuple[Pool, np.ndarray, np.ndarray]:
     """The pool, the rows of the texts that are asked for, and each query's place among those."""
     row = {text: i for i, text in enumerate(given.texts)}
-    of_pool, text = np.unique([row[s.text] for s in given.pool], return_inverse=True)
     asked, own_text = np.unique([row[s.text] for s in given.queries], return_inverse=True)
+    return pool_side(given, vectors), asked, own_text
+
+
+def pool_side(given: Task, vectors: Any) -> Pool:
+    """The pool of a task whose unique texts have these rows."""
+    row = {text: i for i, text in enumerate(given.texts)}
+    of_pool, text = np.unique([row[s.text] for s in given.pool], return_inverse=True)
     image = np.array([s.image_id for s in given.pool])
     tie = tie_keys(np.array([s.sent_id for s in given.pool]), TIE_SEED)
-    return Pool(vectors[of_pool], text, image, tie), asked, own_text
+    return Pool(vectors[of_pool], text, image, tie)
 
 
 def searching(keys: Any, search: str = "auto", device: str = "cpu") -> Sparse | Faiss | Fast:

@@ -1,0 +1,88 @@
+"""A small data root cut out of a large one: some training pictures, and others that are named."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+from data_setup import parts
+from data_setup.files import write_aside
+from data_setup.folders import FOLDERS
+from data_setup.index import Index, read_index
+from data_setup.sources import ContentError
+
+TRAIN = "train"
+MARKER = "excerpt.json"
+
+
+def write_excerpt(source: Path, root: Path, pictures: int, also: list[int]) -> dict[str, int]:
+    """Copy the pictures and cut the indexes down to them; set -> its number of pictures.
+
+    Taken are the pictures `also` and, evenly over the ids, `pictures` that are train in every set
+    that has them, so that no picture of the pool is one that some set evaluates on. The folder is
+    written aside and renamed. Raises ContentError where the source has no index or too few, or
+    where `root` holds anything but an excerpt.
+    """
+    if root.exists() and not (root / MARKER).is_file():
+        raise ContentError(f"{root} holds something that is no excerpt: choose another --root.")
+    indexes = [index for name in FOLDERS if (index := read_index(source, name))]
+    if not indexes:
+        raise ContentError(f"{source} holds no index: draw the world first.")
+    splits: dict[int, set[str]] = {}
+    for index in indexes:
+        for _, _, image_id, _, split, _ in index.referents:
+            splits.setdefault(image_id, set()).add(split)
+    if strange := sorted(set(also) - splits.keys()):
+        raise ContentError(f"{source} holds no picture {strange[0]}: name others.")
+    train = sorted(i for i, found in splits.items() if found == {TRAIN} and i not in set(also))
+    if not 0 < pictures <= len(train):
+        raise ContentError(
+            f"{pictures} pictures cannot be taken from {source}: it has {len(train)} that are "
+            "train in every set."
+        )
+    chosen = {train[k * len(train) // pictures] for k in range(pictures)} | set(also)
+    part = parts.aside(root)
+    shutil.rmtree(part, ignore_errors=True)
+    counts = {}
+    for index in indexes:
+        cut = _cut(index, chosen)
+        cut.write(part)
+        counts[cut.name] = len(cut.pictures)
+        folder = next(f for f in index.pictures_in if (source / f).is_dir())
+        for _, name, _, _ in cut.pictures:
+            target = part / folder / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source / folder / name, target)
+    marker = {"command": command(source, root, pictures), "also": sorted(also), "pictures": counts}
+    write_aside(part / MARKER, json.dumps(marker, indent=1).encode() + b"\n")
+    if root.exists():
+        shutil.rmtree(root)
+    os.replace(part, root)
+    return counts
+
+
+def command(source: Path, root: Path, pictures: int) -> str:
+    """What makes this excerpt, but for the pictures that are named."""
+    return f"python -m data_setup excerpt --source {source} --root {root} --pictures {pictures}"
+
+
+def _cut(index: Index, chosen: set[int]) -> Index:
+    referents = [line for line in index.referents if line[2] in chosen]
+    kept, shown = {line[1] for line in referents}, {line[2] for line in referents}
+    return replace(
+        index,
+        pictures=[line for line in index.pictures if line[0] in shown],
+        referents=referents,
+        segmentations=[line for line in index.segmentations if line[0] in kept],
+    )
+
+
+def images_of(path: Path) -> list[int]:
+    """The image ids in a list of examples: {"sentences": [{"image_id": ...}, ...]}."""
+    try:
+        return sorted({line["image_id"] for line in json.loads(path.read_text())["sentences"]})
+    except (ValueError, KeyError, TypeError) as error:
+        raise ContentError(f"{path} is no list of examples ({error}).") from error

@@ -1,0 +1,288 @@
+"""One picture, one expression: against the evaluator, with every neighbour, and with bad input."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import tvnet
+from tvnet.data import refer
+from tvnet.data.dataset import ReferDataset, collate
+from tvnet.data.images import open_image, placement
+from tvnet.data.words import Vocabulary
+from tvnet.experiment.ablation import ROWS, row_settings
+from tvnet.experiment.checkpoint import save
+from tvnet.experiment.evaluation import clean
+from tvnet.experiment.features import LiveFeatures
+from tvnet.experiment.training import logits_of
+from tvnet.model.trace import expected_shapes
+from tvnet.model.tvnet import TVNet
+from tvnet.predict import NEIGHBOURS, load, main
+from tvnet.retrieval.build import build
+from tvnet.settings import settings
+
+SMOKE = settings("smoke")
+SMALL = replace(SMOKE, data=replace(SMOKE.data, size=64), retrieval=replace(SMOKE.retrieval, k=3))
+QUERY = 8  # a val picture of the tiny root
+
+
+def wakened_model(chosen, words):
+    """No branch of it is at zero, so that whatever enriches can be seen in the mask."""
+    torch.manual_seed(1)
+    model = TVNet(chosen, words)
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    return model.eval()
+
+
+@pytest.fixture(scope="module")
+def models(tiny_root, tmp_path_factory):
+    """{row: a checkpoint folder} on the tiny root's words."""
+    vocabulary = Vocabulary.build(s.text for s in refer.read(tiny_root, "unc+").samples("train"))
+    folder = tmp_path_factory.mktemp("models")
+    for row in ROWS:
+        chosen = row_settings(SMALL, row)
+        save(folder / row, wakened_model(chosen, len(vocabulary)), vocabulary, None)
+    return {row: folder / row for row in ROWS}
+
+
+@pytest.fixture(scope="module")
+def predictor(models, tiny_root):
+    return load(models["Baseline+RES+AMF"], tiny_root)
+
+
+@pytest.fixture(scope="module")
+def photo(predictor):
+    return predictor.sight.data.pictures[QUERY].path
+
+
+def test_a_mask_is_the_evaluators_with_the_neighbour_of_the_build(predictor, tiny_root, tmp_path):
+    """Two ways to one mask: sentences of a split by the neighbours file, and typed ones."""
+    data, chosen = predictor.sight.data, predictor.model.settings
+    neighbours = build(chosen, data, tmp_path)
+    dataset = ReferDataset(data, "val", predictor.vocabulary, 64, 20, neighbours=neighbours)
+    features = LiveFeatures(predictor.sight.backbone, data, 64)
+    for i, sample in enumerate(dataset.samples):
+        found = predictor(data.pictures[sample.image_id].path, sample.text)
+        line = np.searchsorted(neighbours.sent_id, sample.sent_id)
+        assert [c.image_id for c in found.candidates] == neighbours.candidates[line].tolist()
+        assert found.neighbour_id == neighbours.similar_id[line]
+        for side in ("text", "image"):
+            told = [getattr(c, f"{side}_similarity") for c in found.candidates]
+            stored = getattr(neighbours, f"{side}_similarity")[line]
+            np.testing.assert_allclose(told, stored, atol=2e-6)
+        with torch.no_grad():
+            logits = logits_of(predictor.model, features, collate([dataset[i]]))
+        place = placement(data.pictures[sample.image_id].height, 64, 64)
+        assert (found.mask == clean(logits, place)).all()
+        assert ((found.probability > 0.5) == found.mask).all()
+        inside = found.probability[found.mask]
+        assert found.score == (pytest.approx(inside.mean()) if inside.size else 0)
+        assert found.trace.shapes() == expected_shapes(chosen, 1, 64)
+
+
+def test_ranks_are_those_of_the_similarities(predictor, photo):
+    found = predictor(photo, "the red square").candidates
+    for side in ("text", "image"):
+        values = [getattr(c, f"{side}_similarity") for c in found]
+        ranks = [getattr(c, f"{side}_rank") for c in found]
+        assert ranks == [1 + sum(other > value for other in values) for value in values]
+    assert sorted(c.final_rank for c in found) == [1, 2, 3]
+    best = min(found, key=lambda c: c.final_rank)
+    assert best.image_rank == 1 and best.image_id == predictor(photo, "red square").neighbour_id
+    assert all("red square" == c.expression for c in found)
+
+
+def test_every_neighbour_is_what_it_says(predictor, photo, tiny_root):
+    data = predictor.sight.data
+    seen = predictor.see(photo)
+    found = {kind: predictor(seen, "red square", kind) for kind in NEIGHBOURS}
+    assert found["self"].similar is seen and found["none"].similar is None
+    assert found["none"].trace.V_prime[4] is found["none"].trace.V_in[4]  # V' = V_in
+    assert found["random"].neighbour_id in predictor.sight.online.image_ids
+    assert predictor(seen, "red square", "random").neighbour_id == found["random"].neighbour_id
+    candidate = found["retrieved"].candidates[-1].image_id
+    by_id = predictor(seen, "red square", candidate)
+    by_path = predictor(photo, "red square", data.pictures[candidate].path)
+    assert (by_id.neighbour, by_id.neighbour_id) == ("pool", candidate)
+    assert (by_path.neighbour, by_path.neighbour_id) == ("picture", None)
+    assert (by_id.probability == by_path.probability).all()
+    assert not np.allclose(by_id.probability, found["none"].probability)
+    assert not np.allclose(found["self"].probability, found["none"].probability)
+
+
+def test_a_picture_of_the_pool_never_retrieves_itself(predictor):
+    """Not even without its name: its pixels are known."""
+    picture = open_image(predictor.sight.data, 1)
+    for k in range(1, 6):
+        found = predictor(picture, f"the red one of picture {k}")
+        assert 1 not in {c.image_id for c in found.candidates}
+        assert len(found.candidates) == 3
+        assert predictor(picture, f"some words {k}", "random").neighbour_id != 1
+    other = predictor(open_image(predictor.sight.data, QUERY), "the red one of picture 1")
+    assert other.candidates[0].image_id == 1
+
+
+def test_leaving_words_out_is_the_same_as_not_saying_them(predictor, photo):
+    whole = predictor(photo, "the red square")
+    for effect, rest in zip(
+        predictor.without_each_word(whole), ("red square", "the square", "the red"), strict=True
+    ):
+        alone = predictor(whole.seen, rest, whole.neighbour_id)
+        np.testing.assert_allclose(effect.probability, alone.probability, atol=1e-5)
+        both, either = (effect.mask & whole.mask).sum(), (effect.mask | whole.mask).sum()
+        assert effect.iou == (both / either if either else 1)
+    assert [e.word for e in predictor.without_each_word(whole)] == ["the", "red", "square"]
+    assert len(predictor.without_each_word(predictor(photo, "red"))) == 1
+
+
+def test_rows_share_one_sight(models, predictor, photo, tiny_root):
+    seen = predictor.see(photo)
+    for row, folder in models.items():
+        found = load(folder, sight=predictor.sight)(seen, "red square")
+        assert bool(found.candidates) == ("RES" in row)
+        assert found.neighbour == ("retrieved" if "RES" in row else "none")
+    with pytest.raises(ValueError, match="other settings of 'data' than this sight"):
+        predictor.sight.chosen, kept = SMOKE, predictor.sight.chosen
+        try:
+            load(models["Baseline"], sight=predictor.sight)
+        finally:
+            predictor.sight.chosen = kept
+
+
+def test_the_module_is_the_function(models, tiny_root, photo):
+    assert "tvnet.predict" in sys.modules  # imported above as a module, and still:
+    found = tvnet.predict(photo, "red square", model=models["Baseline"], pool=tiny_root)
+    assert found.mask.shape == (48, 64)
+    with pytest.raises(AttributeError, match="has no attribute 'foretell'"):
+        _ = tvnet.foretell
+
+
+def command(*arguments):
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-m", "tvnet.predict", *map(str, arguments)],
+        capture_output=True, text=True,
+    )  # fmt: skip
+
+
+def test_the_command_writes_the_mask_and_says_what_it_did(models, tiny_root, photo, tmp_path):
+    model, out = models["Baseline+RES+AMF"], tmp_path / "mask.png"
+    shown = command(photo, "red zebra", "--model", model, "--pool", tiny_root, "--out", out)
+    assert (shown.returncode, shown.stderr) == (0, "")
+    found = load(model, tiny_root)(photo, "red zebra")
+    assert ((np.asarray(Image.open(out)) == 255) == found.mask).all()
+    assert "does not know 'zebra'" in shown.stdout and "Enriched by picture" in shown.stdout
+    assert [p.name for p in tmp_path.iterdir()] == ["mask.png"]
+
+
+def run(capsys, *arguments):
+    """Exit code and what was said, of a run that fails."""
+    code = main([*map(str, arguments)])
+    out, err = capsys.readouterr()
+    assert out == "" and err.count("\n") == 1
+    return code, err
+
+
+@pytest.mark.parametrize(
+    "change, sentence",
+    [
+        ({"expression": "  "}, "The expression '' holds no word: say what to look for"),
+        ({"expression": "?!"}, "The expression '\\?!' holds no word"),
+        ({"image": "missing.jpg"}, "There is no picture at .*missing.jpg: check the path"),
+        ({"neighbour": "best"}, "There is no neighbour 'best': choose one of retrieved, none"),
+        ({"out": "mask.jpg"}, "The mask is a PNG: name it .*mask.png"),
+        ({"out": "nowhere/mask.png"}, "There is no folder .*nowhere: make it first"),
+        ({"model": "nowhere"}, "There is no trained model in .*: settings.json is missing"),
+        ({"pool": "nowhere"}, "There is no data at .*nowhere"),
+    ],
+)
+def test_a_wrong_command_ends_in_one_sentence(
+    change, sentence, models, tiny_root, photo, tmp_path, capsys, monkeypatch
+):
+    import re
+
+    monkeypatch.chdir(tmp_path)
+    given = {"image": photo, "expression": "red", "out": "mask.png", "neighbour": "retrieved"}
+    given |= {"model": models["Baseline+RES+AMF"], "pool": tiny_root} | change
+    options = [f"--{name}={given[name]}" for name in ("out", "neighbour", "model", "pool")]
+    code, said = run(capsys, given["image"], given["expression"], *options)
+    assert code == 2 and re.search(sentence, said), said
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_damaged_model_is_refused_in_one_sentence(models, tiny_root, photo, tmp_path, capsys):
+    import shutil
+
+    folder = shutil.copytree(models["Baseline"], tmp_path / "model")
+    for name, damage, sentence in (
+        ("model.safetensors", lambda b: b[: len(b) // 2], "is no whole safetensors file"),
+        ("model.safetensors", lambda b: b"", "is no whole safetensors file"),
+        ("settings.json", lambda b: b[:40], "The settings in .* are damaged"),
+        ("settings.json", lambda b: b"[]", "The settings in .* are damaged"),
+        ("vocabulary.json", lambda b: b[:9], "The vocabulary .* is damaged"),
+    ):
+        whole = (folder / name).read_bytes()
+        (folder / name).write_bytes(damage(whole))
+        with pytest.raises(ValueError, match=sentence):
+            load(folder, tiny_root)
+        code, _ = run(capsys, photo, "red", "--model", folder, "--pool", tiny_root)
+        assert code == 2
+        (folder / name).write_bytes(whole)
+
+
+def test_settings_of_an_older_version_are_filled_with_defaults(models, tiny_root, photo, tmp_path):
+    import shutil
+
+    folder = shutil.copytree(models["Baseline+RES+AMF"], tmp_path / "model")
+    stored = json.loads((folder / "settings.json").read_text())
+    del stored["model"]["tanh"], stored["retrieval"]["ties"]
+    (folder / "settings.json").write_text(json.dumps(stored))
+    older, newer = load(folder, tiny_root), load(models["Baseline+RES+AMF"], tiny_root)
+    assert older.model.settings == newer.model.settings
+    assert (older(photo, "red").probability == newer(photo, "red").probability).all()
+
+
+@pytest.mark.parametrize(
+    "expression, unknown, left_out",
+    [
+        ("red square", (), 0),
+        ("Red, SQUARE!", (), 0),
+        ("red zebra zebra", ("zebra",), 0),
+        ("red 🐻", (" 🐻",), 0),
+        ("الدب الأحمر", ("الدب", "الأحمر"), 0),
+        ("red \u202esquare\u202c", (), 0),
+        ("red " * 1000, (), 980),
+        (" ".join(f"w{k}" for k in range(1000)), tuple(f"w{k}" for k in range(20)), 980),
+    ],
+)
+def test_any_text_is_read_and_what_is_not_known_is_named(
+    predictor, photo, expression, unknown, left_out
+):
+    found = predictor(photo, expression)
+    assert found.unknown_words == unknown and found.left_out == left_out
+    told = " ".join(found.remarks)
+    assert all(f"'{word.strip()}'" in told for word in unknown[:8])
+    assert ("It knows no word here" in told) == (len(unknown) == len(set(found.words)))
+    assert ("Only the first 20 of 1000 words are read." in told) == bool(left_out)
+    assert ("and 12 more" in told) == (len(unknown) == 20)
+
+
+def test_what_is_no_text_is_refused(predictor, photo):
+    with pytest.raises(ValueError, match="An expression of type int cannot be read: give a text"):
+        predictor(photo, 7)
+    with pytest.raises(ValueError, match="has no picture 99"):
+        predictor(photo, "red", 99)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 500), (500, 1), (3, 2)])
+def test_the_smallest_pictures_have_masks(predictor, size):
+    found = predictor(Image.new("RGB", size, "red"), "red square")
+    assert found.mask.shape == found.probability.shape == size[::-1]
+    assert np.isfinite(found.probability).all()
+    enriched = predictor(Image.new("RGB", (64, 64)), "red", Image.new("RGB", size))
+    assert np.isfinite(enriched.probability).all()
