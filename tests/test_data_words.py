@@ -2,7 +2,7 @@
 
 import pytest
 
-from tvnet.data.words import PAD, SPECIAL, UNK, Vocabulary, tokenise
+from tvnet.data.words import PAD, SPECIAL, UNK, Vocabulary, plain, tokenise
 
 
 @pytest.mark.parametrize(
@@ -71,3 +71,18 @@ def test_bad_files_are_named(tmp_path):
         path.write_text(content)
         with pytest.raises(ValueError, match="words.json is no list of different words"):
             Vocabulary.load(path)
+
+
+@pytest.mark.parametrize(
+    "typed, form",
+    [
+        ("The LEFT bear, please!", "the left bear please"),
+        ("  man's t-shirt\t(red)\n", "man's t-shirt red"),
+        ("red 🐻", "red 🐻"),
+        ("re\u200bd \u202ebear\u202c", "red bear"),  # what has no width and turns the direction
+        ("الدب، الأحمر؟", "الدب الأحمر"),
+        ("?!", ""),
+    ],
+)
+def test_typed_text_gets_the_form_of_the_data_sets(typed, form):
+    assert plain(typed) == form

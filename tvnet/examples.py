@@ -1,0 +1,40 @@
+"""Sentences of MiniRef's val with their truth: the worst failures, and a spread (Fig. 8).
+
+`tvnet.experiment.ship` chose them by a rule; examples.json tells it.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tvnet.data import refer
+from tvnet.experiment.ship import MODELS
+from tvnet.predict import POOL
+
+
+@dataclass(frozen=True, eq=False)
+class Example:
+    """One sentence about a picture that training never showed."""
+
+    expression: str
+    path: Path  # of the picture
+    truth: np.ndarray  # (H, W) bool
+    kind: str  # "worst" | "spread"
+    iou: float  # of Baseline+RES+AMF when it was chosen, candidates taken from the whole of MiniRef
+
+
+def examples() -> list[Example]:
+    """All of them, the worst first."""
+    chosen = json.loads((MODELS / "examples.json").read_text("utf-8"))
+    data = refer.read(POOL, chosen["dataset"])
+    samples = {sample.sent_id: sample for sample in data.samples(chosen["split"])}
+    found = []
+    for line in chosen["sentences"]:
+        sample = samples[line["sent_id"]]
+        path, truth = data.pictures[sample.image_id].path, data.mask(sample.ann_id)
+        found.append(Example(sample.text, path, truth, line["kind"], line["iou"]))
+    return found
