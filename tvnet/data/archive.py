@@ -1,6 +1,7 @@
 """Files that may lie in a zip: a path leads through it, as in train2014.zip/train2014/a.jpg.
 
-Nothing is unpacked. The members of such a zip are stored as they are, so that each is one seek away.
+Nothing is unpacked. The members of such a zip are stored as they are, so that each is one seek
+away.
 """
 
 from __future__ import annotations

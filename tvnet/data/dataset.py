@@ -55,9 +55,9 @@ class ReferDataset(Dataset):
     ):
         """Takes the masks of `masks`, or decodes them anew where it is None.
 
-        With `cache`, pictures and targets are read from there instead. pixels=False leaves the pictures out: then ids, words and masks are all there is. Raises
-        ValueError when the split is unknown, or a sentence has no neighbour or a retrieved image
-        is none of the data's.
+        With `cache`, pictures and targets are read from there instead. pixels=False leaves the
+        pictures out: then ids, words and masks are all there is. Raises ValueError when the split
+        is unknown, or a sentence has no neighbour or a retrieved image is none of the data's.
         """
         self.data, self.vocabulary, self.masks = data, vocabulary, masks or data
         self.size, self.max_words, self.pixels, self.cache = size, max_words, pixels, cache
