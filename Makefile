@@ -4,7 +4,8 @@ BIN := .venv/bin
 WORLD := data/miniref/index/gref.json
 SMALL_WORLD := data/miniref-smoke/index/gref.json
 
-.PHONY: help setup table1 test test-faults lint bench notebooks normalise miniref-sheet publish backbone
+.PHONY: help setup table1 test test-faults lint bench notebooks rendered html slides architecture \
+  normalise miniref-sheet publish backbone
 
 help:  ## what there is
 	@grep -E '^[a-z0-9-]+:.*##' Makefile | awk -F ':.*## ' '{printf "make %-14s %s\n", $$1, $$2}'
@@ -47,6 +48,21 @@ bench: setup $(SMALL_WORLD)  ## measure speed and memory against what is usual a
 
 notebooks: setup $(SMALL_WORLD)  ## run every notebook in the smoke profile
 	$(BIN)/python notebooks/run.py -p PROFILE smoke -p DATA_DIR data/miniref-smoke -p OUT_DIR out/smoke
+
+rendered: setup $(WORLD)  ## run the notebooks and write their twins: make rendered [NOTEBOOK=04_enrichment]
+	$(BIN)/python notebooks/render.py rendered $(NOTEBOOK)
+
+html: setup $(WORLD)  ## the executed notebooks as pages for offline reading, in out/html
+	$(BIN)/python notebooks/render.py html $(NOTEBOOK)
+
+slides: setup $(WORLD) .venv/reveal  ## the executed notebooks as slides for offline use, in out/slides
+	$(BIN)/python notebooks/render.py slides $(NOTEBOOK)
+
+.venv/reveal: | .venv/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --target $@ sphinx-revealjs
+
+architecture: setup  ## draw the pictures at the top of the notebooks again
+	$(BIN)/python notebooks/architecture.py
 
 normalise: setup  ## bring notebooks into their committed form
 	$(BIN)/python notebooks/normalise.py

@@ -49,7 +49,9 @@ def with_block(readme: str, block: str) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--out", type=Path, default=Path("out"), help="where notebook 09 wrote")
+    parser.add_argument(
+        "--out", type=Path, default=Path("out"), help="where notebook 09 wrote"
+    )
     out = parser.parse_args().out
     RESULTS.parent.mkdir(exist_ok=True)
     shutil.copy(out / "table1.json", RESULTS)

@@ -16,11 +16,21 @@ import sys
 import time
 from pathlib import Path
 
+from traitlets.config import Config
+
 HERE = Path(__file__).resolve().parent
 TYPES = {"str": str, "int": int, "float": float}
 PATHS = ("DATA_DIR", "OUT_DIR")
 OURS = re.compile(r"(tvnet|data_setup)/\S+\.py:\d+: \w*Warning")
 TIMEOUT = 3600  # seconds that one cell may take
+STATED = re.compile(r"runs in (?:about )?(\d+) (s|min)\b")
+PATIENCE = (
+    3  # a notebook that takes longer than this times what it states has failed
+)
+# ipykernel warns that its ports are not encrypted; they listen on this machine only.
+KERNEL = Config(
+    {"NotebookClient": {"extra_arguments": ["--IPKernelApp.log_level=ERROR"]}}
+)
 
 
 class RefusedError(ValueError):
@@ -31,7 +41,9 @@ def find(name: str, folder: Path) -> Path:
     path = folder / f"{name.removesuffix('.ipynb')}.ipynb"
     if not path.is_file():
         known = ", ".join(sorted(p.stem for p in folder.glob("*.ipynb")))
-        raise RefusedError(f"There is no notebook '{name}': choose from {known}.")
+        raise RefusedError(
+            f"There is no notebook '{name}': choose from {known}."
+        )
     return path
 
 
@@ -41,11 +53,15 @@ def checked(path: Path, given: dict[str, str]) -> dict[str, object]:
 
     known = papermill.inspect_notebook(str(path))
     if not known:
-        raise RefusedError(f"{path.stem} has no cell tagged 'parameters': add one.")
+        raise RefusedError(
+            f"{path.stem} has no cell tagged 'parameters': add one."
+        )
     values: dict[str, object] = {}
     for key, text in given.items():
         if key not in known:
-            raise RefusedError(f"{path.stem} has no parameter '{key}': it has {', '.join(known)}.")
+            raise RefusedError(
+                f"{path.stem} has no parameter '{key}': it has {', '.join(known)}."
+            )
         kind = known[key]["inferred_type_name"]
         try:
             values[key] = TYPES[kind](text)
@@ -61,6 +77,18 @@ def checked(path: Path, given: dict[str, str]) -> dict[str, object]:
     return values
 
 
+def stated_seconds(path: Path) -> float:
+    """How long a notebook's first cell says that it runs; infinite where it says nothing."""
+    found = STATED.search(
+        "".join(json.loads(path.read_text("utf-8"))["cells"][0]["source"])
+    )
+    return (
+        int(found[1]) * {"s": 1, "min": 60}[found[2]]
+        if found
+        else float("inf")
+    )
+
+
 def run(path: Path, values: dict[str, object]) -> str | None:
     """Run one notebook; None when it reached its end, else a sentence that says why not."""
     import papermill
@@ -73,48 +101,68 @@ def run(path: Path, values: dict[str, object]) -> str | None:
     try:
         papermill.execute_notebook(
             str(path), str(copy), values, kernel_name="python3", cwd=str(path.parent),
-            progress_bar=False, execution_timeout=TIMEOUT, start_timeout=120,
+            progress_bar=False, execution_timeout=TIMEOUT, start_timeout=120, config=KERNEL,
             stderr_file=sys.stderr,  # where the progress of long cells is shown
         )  # fmt: skip
     except PapermillExecutionError as error:
         return f"{error.ename} in cell {error.exec_count}: {error.evalue} The copy is {copy}."
     except Exception as error:  # a kernel that died, a cell that hung
         return f"{type(error).__name__}: {error} The copy is {copy}."
-    if not done.is_file() or json.loads(done.read_text()).get("status") != "done":
-        return (
-            f"It ended without writing {done}: its last cell must call notebook_done. See {copy}."
-        )
+    if (
+        not done.is_file()
+        or json.loads(done.read_text()).get("status") != "done"
+    ):
+        return f"It ended without writing {done}: its last cell must call notebook_done. See {copy}."
     for cell in json.loads(copy.read_text())["cells"]:
         for output in cell.get("outputs", []):
-            if output.get("name") == "stderr" and OURS.search("".join(output["text"])):
+            if output.get("name") == "stderr" and OURS.search(
+                "".join(output["text"])
+            ):
                 return f"A warning comes from our own code: {''.join(output['text']).strip()}"
     return None
 
 
 def main(arguments: list[str] | None = None, folder: Path = HERE) -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("names", nargs="*", help="all of them by default, in order")
-    parser.add_argument("-p", nargs=2, action="append", default=[], metavar=("KEY", "VALUE"))
+    parser.add_argument(
+        "names", nargs="*", help="all of them by default, in order"
+    )
+    parser.add_argument(
+        "-p", nargs=2, action="append", default=[], metavar=("KEY", "VALUE")
+    )
     options = parser.parse_args(arguments)
     try:
-        names = options.names or sorted(path.stem for path in folder.glob("*.ipynb"))
-        jobs = [(path, checked(path, dict(options.p))) for path in (find(n, folder) for n in names)]
+        names = options.names or sorted(
+            path.stem for path in folder.glob("*.ipynb")
+        )
+        jobs = [
+            (path, checked(path, dict(options.p)))
+            for path in (find(n, folder) for n in names)
+        ]
     except RefusedError as error:
         print(error, file=sys.stderr)
         return 2
-    failed = 0
+    rows = [("notebook", "stated", "taken", "")]
     for path, values in jobs:
-        started = time.perf_counter()
         print(f"{path.stem} ...", flush=True)
+        started, stated = time.perf_counter(), stated_seconds(path)
         fault = run(path, values)
-        failed += fault is not None
-        seconds = time.perf_counter() - started
-        print(
-            f"{path.stem}: {'done' if fault is None else 'FAILED'} in {seconds:.0f} s", flush=True
-        )
+        taken = time.perf_counter() - started
+        if fault is None and taken > PATIENCE * stated:
+            fault = f"{path.stem} states {stated:.0f} s and took {taken:.0f} s: mend one of them."
         if fault is not None:
             print(fault, file=sys.stderr)
-    return 1 if failed else 0
+        rows.append(
+            (
+                path.stem,
+                f"{stated:.0f} s",
+                f"{taken:.0f} s",
+                "FAILED" if fault else "done",
+            )
+        )
+    for name, *columns in rows:
+        print(f"{name:28}" + "".join(f"{column:>10}" for column in columns))
+    return int(any(row[-1] == "FAILED" for row in rows))
 
 
 if __name__ == "__main__":

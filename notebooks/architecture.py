@@ -1,0 +1,155 @@
+"""Draw the architecture in the manner of Figure 2, once per notebook with that notebook's box lit.
+
+    python notebooks/architecture.py
+
+writes notebooks/figures/architecture-NN.svg. A test holds the files equal to what this draws.
+"""
+
+from __future__ import annotations
+
+from html import escape
+from pathlib import Path
+
+FIGURES = Path(__file__).resolve().parent / "figures"
+WIDTH, HEIGHT = 1008, 430
+
+# notebook: (x, y, width, height, title, lines)
+BOXES = {
+    "00": (8, 8, 992, 352, "", []),  # the frame around one forward pass
+    "01": (24, 84, 130, 160, "The data", ["input image", "", "“left bear”"]),
+    "02": (
+        208,
+        84,
+        162,
+        160,
+        "Words and pixels",
+        ["ResNet → V2 … V5", "", "LSTM → s"],
+    ),
+    "03": (
+        24,
+        284,
+        346,
+        58,
+        "Retrieval",
+        ["from the pool: 20 by text, of them 1 by image"],
+    ),
+    "04": (448, 84, 146, 74, "Enrichment: RES", ["A, gate → V′3 V′4 V′5"]),
+    "05": (
+        644,
+        84,
+        146,
+        160,
+        "Fusion",
+        ["s ⊙ V′ → M raw", "exchange → M′ raw", "ConvLSTM → M fine"],
+    ),
+    "06": (854, 84, 130, 74, "AMF", ["C HR, A2 → M′ fine"]),
+    "07": (24, 376, 176, 42, "Training", []),
+    "08": (220, 376, 176, 42, "Evaluation", []),
+    "09": (416, 376, 176, 42, "Table 1", []),
+    "10": (612, 376, 176, 42, "Explorer", []),
+    "11": (808, 376, 176, 42, "The paper", []),
+}
+# Each arrow: the points it passes, its label and where the label stands.
+ARROWS = [
+    ([(154, 128), (208, 128)], "image", (160, 120)),
+    ([(154, 168), (208, 168)], "words", (160, 160)),
+    ([(89, 244), (89, 284)], "query", (96, 268)),
+    ([(289, 284), (289, 244)], "similar image", (296, 268)),
+    ([(370, 120), (448, 120)], "V in, V sim", (378, 112)),
+    ([(594, 120), (644, 120)], "V′", (612, 112)),
+    ([(370, 210), (644, 210)], "s", (505, 202)),
+    ([(790, 120), (854, 120)], "M fine", (800, 112)),
+    (
+        [(289, 84), (289, 50), (919, 50), (919, 84)],
+        "V2, at twice the resolution",
+        (530, 42),
+    ),
+    ([(919, 158), (919, 184)], "", (0, 0)),
+]
+MASK = (877, 184, 84, 60)  # the answer: a small picture with a mask in it
+PLAIN, LIT = (
+    ("#f4f4f4", "#777777", 1.2),
+    ("#fbe3c5", "#d55e00", 3),
+)  # fill, line, line width
+
+
+def text(x: float, y: float, words: str, size: int = 13, **style: str) -> str:
+    extra = "".join(
+        f' {key.replace("_", "-")}="{value}"' for key, value in style.items()
+    )
+    return f'<text x="{x:g}" y="{y:g}" font-size="{size}"{extra}>{escape(words)}</text>'
+
+
+def box(notebook: str, lit: bool) -> list[str]:
+    x, y, w, h, title, lines = BOXES[notebook]
+    fill, line, width = LIT if lit else PLAIN
+    if not title:  # the frame
+        fill = "#fff8ef" if lit else "#ffffff"
+    drawn = [
+        f'<rect x="{x}" y="{y}" width="{w}" height="{h}" rx="8" fill="{fill}" stroke="{line}" '
+        f'stroke-width="{width}"/>'
+    ]
+    head = y + 24 if lines else y + h / 2 + 5
+    weight = "bold" if lit else "600"
+    if title:
+        drawn.append(
+            text(x + 10, head, f"{notebook} {title}", 13, font_weight=weight)
+        )
+    else:
+        drawn.append(
+            text(x + 16, y + 24, "00 One forward pass", 13, font_weight=weight)
+        )
+    drawn += [
+        text(x + 10, head + 24 + 20 * k, words, 12)
+        for k, words in enumerate(lines)
+    ]
+    return drawn
+
+
+def arrow(
+    points: list[tuple[int, int]], label: str, at: tuple[int, int]
+) -> list[str]:
+    path = " ".join(f"{x},{y}" for x, y in points)
+    line = (
+        f'<polyline points="{path}" fill="none" stroke="#444444" stroke-width="1.5" '
+        'marker-end="url(#tip)"/>'
+    )
+    return [line] + ([text(*at, label, 11, fill="#444444")] if label else [])
+
+
+def mask() -> list[str]:
+    x, y, w, h = MASK
+    return [
+        f'<rect x="{x}" y="{y}" width="{w}" height="{h}" rx="4" fill="#555555"/>',
+        f'<ellipse cx="{x + 26}" cy="{y + 34}" rx="17" ry="15" fill="#0072b2"/>',
+        text(x + 50, y + 36, "mask", 12, fill="#ffffff"),
+    ]
+
+
+def svg(lit: str) -> str:
+    """The picture as SVG text, with the box of notebook `lit` ("00" ... "11") lit."""
+    title = BOXES[lit][4] or "One forward pass"
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" '
+        f'width="{WIDTH}" height="{HEIGHT}" font-family="Helvetica, Arial, sans-serif" role="img">',
+        f"<title>The parts of TV-Net; lit: {lit} {title}</title>",
+        '<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" '
+        'markerHeight="7" orient="auto">'
+        '<path d="M0,0 L8,4 L0,8 z" fill="#444444"/></marker></defs>',
+        f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#ffffff"/>',
+    ]
+    for notebook in BOXES:
+        parts += box(notebook, notebook == lit)
+    for points, label, at in ARROWS:
+        parts += arrow(points, label, at)
+    return "\n".join([*parts, *mask(), "</svg>"]) + "\n"
+
+
+def main() -> None:
+    for notebook in BOXES:
+        (FIGURES / f"architecture-{notebook}.svg").write_text(svg(notebook))
+    print(f"{len(BOXES)} pictures are in {FIGURES}.")
+
+
+if __name__ == "__main__":
+    main()

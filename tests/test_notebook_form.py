@@ -1,0 +1,129 @@
+"""How the notebooks read and look: rhythm, figures, twins, pages without a network."""
+
+import re
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
+sys.path.insert(0, str(NOTEBOOKS))
+import architecture  # noqa: E402
+import render  # noqa: E402
+import run  # noqa: E402
+
+PATHS = sorted(NOTEBOOKS.glob("*.ipynb"))
+README = (NOTEBOOKS.parent / "README.md").read_text("utf-8")
+BUDGET = 250_000  # bytes of one twin with its pictures
+ANATOMY = [r"^# \d\d · ", r"\*Reads in \d+ min · runs in ", r" · needs ", "Afterwards you can"]
+
+each_notebook = pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+
+
+def cells(path, kind):
+    return [c.source for c in nbformat.read(path, 4).cells if c.cell_type == kind]
+
+
+@each_notebook
+def test_rhythm(path):
+    """As much prose as code, short cells, narrow lines; what a reader must see is no set-up."""
+    prose, code = cells(path, "markdown"), cells(path, "code")[1:]  # without Colab's cell
+    assert sum(len(s.split()) for s in prose) >= sum(len(s.split()) for s in code)
+    lengths = sorted(len(s.splitlines()) for s in code)
+    assert lengths[len(lengths) // 2] <= 7 and lengths[-1] <= 25
+    assert max(len(line) for s in code for line in s.splitlines()) <= 79
+    assert not re.search(r"^(def|class) ", code[1], re.M), "the set-up cell defines something"
+
+
+@each_notebook
+def test_anatomy(path):
+    first, *others = cells(path, "markdown")
+    for part in ANATOMY:
+        assert re.search(part, first, re.M), f"{path.stem} lacks {part}"
+    number = path.stem[:2]
+    assert f"(figures/architecture-{number}.svg)" in first
+    assert len(re.findall(r"^- \*\*\w+", first, re.M)) == 3  # three verbs
+    assert run.stated_seconds(path) < float("inf")
+    headings = "".join(others)
+    assert "where we differ" in headings and "**Three questions.**" in headings
+
+
+@each_notebook
+def test_figures_are_told_and_nothing_is_remote(path):
+    for source in cells(path, "code"):
+        calls = re.findall(r"plt\.(?:subplots|figure)\(|\bfigures\.(?!overlay)\w+\(", source)
+        assert len(calls) <= 1, f"two figures in one cell: {source}"
+        assert not calls or source.startswith("# Figure: "), f"a figure without words: {source}"
+    for source in cells(path, "markdown"):
+        assert not re.search(r"!\[\]|\]\(https?://\S+\.(png|svg|jpg|gif)|<(img|script)", source)
+
+
+@each_notebook
+def test_the_twin_is_fresh_small_and_told(path):
+    twin = NOTEBOOKS / "rendered" / f"{path.stem}.md"
+    text = twin.read_text("utf-8")
+    assert render.digest(path) in text.splitlines()[0], f"make rendered NOTEBOOK={path.stem}"
+    shown = re.findall(r"!\[(.*?)\]\((.*?)\)", text)
+    assert all(alt and (twin.parent / file).is_file() for alt, file in shown)
+    pictures = list((twin.parent / path.stem).glob("*.png"))
+    assert {p.name for p in pictures} == {Path(f).name for _, f in shown if f.endswith("png")}
+    a_cell = [p.name.split("_")[1] for p in pictures]
+    assert len(set(a_cell)) == len(a_cell), "two figures in one cell"
+    assert len(text.encode()) + sum(p.stat().st_size for p in pictures) < BUDGET
+    assert not re.search(r"Traceback|/home/|/root/|/work/|/tmp/", text)
+
+
+def test_the_architecture_files_are_what_the_code_draws():
+    for number in architecture.BOXES:
+        file = NOTEBOOKS / "figures" / f"architecture-{number}.svg"
+        assert file.read_text("utf-8") == architecture.svg(number)
+        assert file.read_text("utf-8").count('stroke="#d55e00"') == 1  # one box is lit
+
+
+def test_the_readme_lists_each_notebook_with_its_times():
+    for path in PATHS:
+        minutes, taken = re.search(r"Reads in (\d+) min · runs in (?:about )?(\d+ \w+)",
+                                   cells(path, "markdown")[0]).groups()  # fmt: skip
+        line = re.search(rf"^\| \[{path.stem}\]\(\S+\) \|.*$", README, re.M)
+        assert line and line[0].endswith(f"| {minutes} | {taken} |"), path.stem
+
+
+@pytest.mark.parametrize("make", [render.html, render.slides])
+def test_pages_ask_nothing_of_a_network(make, tmp_path, monkeypatch):
+    """Formulas are MathML, pictures lie in the page, scripts beside it."""
+    monkeypatch.setattr(render, "OUT", tmp_path)
+    monkeypatch.setattr(render, "REVEAL", tmp_path / "reveal")
+    (tmp_path / "reveal" / "sphinx_revealjs" / "_static" / "revealjs").mkdir(parents=True)
+    monkeypatch.setattr(render, "executed", lambda path, *_, **__: nbformat.read(path, 4))
+    page = make(NOTEBOOKS / "04_enrichment.ipynb", {}).read_text("utf-8")
+    assert not re.search(r"""(src|href)=["'](https?:)?//(?!colab)""", page)
+    assert not re.search(
+        r"""<script[^>]+src=["'](?!reveal\.js/)|import\(|@import|require\(""", page
+    )
+    assert "<math" in page and "\\mathrm" not in page and "data:image/svg+xml" in page
+
+
+def test_prices_in_code_are_no_formulas():
+    page = "<pre>$a$</pre><p>$x_1$ and <code>$y$</code></p>"
+    made = render.with_mathml(page)
+    assert "<pre>$a$</pre>" in made and "<code>$y$</code>" in made
+    assert made.count("<math") == 1
+
+
+@pytest.mark.slow
+@each_notebook
+def test_it_runs_twice_in_one_kernel_and_from_anywhere(path, tmp_path, tmp_path_factory):
+    out = tmp_path_factory.getbasetemp() / "twice"
+    world = NOTEBOOKS.parent / "data" / "miniref-smoke"
+    world = world if world.exists() else tmp_path_factory.getbasetemp() / "world"
+    notebook = nbformat.read(path, 4)
+    k = next(i for i, c in enumerate(notebook.cells) if "parameters" in c.metadata.get("tags", []))
+    given = f'PROFILE, DATA_DIR, OUT_DIR = "smoke", r"{world}", r"{out}"'
+    notebook.cells.insert(k + 1, nbformat.v4.new_code_cell(given))
+    notebook.cells = [*notebook.cells, *[nbformat.from_dict(c) for c in notebook.cells]]
+    for i, cell in enumerate(notebook.cells):
+        cell["id"] = f"cell-{i}"
+    client = NotebookClient(notebook, timeout=600, config=run.KERNEL)
+    client.execute(cwd=str(tmp_path))
