@@ -24,7 +24,7 @@ PROJECT = tomllib.loads((HERE.parent / "pyproject.toml").read_text("utf-8"))[
 ADDRESS, TAG = PROJECT["urls"]["Repository"], f"v{PROJECT['version']}"
 COLAB = f"""import sys
 
-if "google.colab" in sys.modules:  # a fresh machine: fetch and install the course
+if "google.colab" in sys.modules:  # a fresh machine: install the course
     !git clone --quiet --depth 1 --branch {TAG} {ADDRESS} /content/tvnet
     %pip install --quiet /content/tvnet
     %cd /content/tvnet/notebooks"""
