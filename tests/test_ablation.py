@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from tvnet.course import table1
 from tvnet.data import refer
 from tvnet.experiment import ablation as grid
-from tvnet.experiment.ablation import CONTROLS, ROWS, ablation, run, run_folder
+from tvnet.experiment.ablation import CONTROLS, RIVALS, ROWS, ablation, run, run_folder
 from tvnet.experiment.prepare import prepare
 from tvnet.experiment.results import write_json
 from tvnet.experiment.trained import load_run, masks_of, swap_neighbours
@@ -40,14 +40,14 @@ def made(tiny_root, tmp_path_factory):
 def test_every_row_and_seed_is_there_once_with_its_counters(made):
     results, _ = made
     assert [(r["row"], r["seed"]) for r in results] == [
-        *((row, seed) for row in ROWS for seed in (0, 1)),
+        *((row, seed) for row in RIVALS | ROWS for seed in (0, 1)),
         *((control, 0) for control in CONTROLS),
     ]
     for result in results:
         count = result["metrics"]["clean"]["all"]
         assert count["n"] == 8 and len(count["hits"]) == 5
         assert torch.__version__.startswith(result["provenance"]["versions"]["torch"])
-        assert len(result["loss"]) == (2 if result["row"] in CONTROLS else 1)
+        assert len(result["loss"]) == (2 if result["row"] in CONTROLS | RIVALS else 1)
 
 
 @pytest.mark.slow
@@ -55,7 +55,8 @@ def test_a_finished_run_is_read_and_an_unfinished_one_made_again(made, tiny_root
     results, out = made
     monkeypatch.setattr(grid, "train", lambda *_, **__: pytest.fail("it trained again"))
     folder = run(TINY, "Baseline", 0, tiny_root, out)
-    assert json.loads((folder / "result.json").read_text()) == results[0]
+    before = next(r for r in results if (r["row"], r["seed"]) == ("Baseline", 0))
+    assert json.loads((folder / "result.json").read_text()) == before
     (folder / "result.json").rename(folder / "aside.json")
     with pytest.raises(pytest.fail.Exception, match="it trained again"):
         run(TINY, "Baseline", 0, tiny_root, out)
@@ -130,7 +131,9 @@ def test_the_table_shows_means_spreads_and_the_paper():
     assert "| all | Baseline | ours | 2 | 42.0 ± 2.8 |" in text
     assert "| all | Baseline | paper | 1 | 55.19 |" in text
     assert "| all | Baseline | ours | 1 | 40.0 |" in table1.markdown([result("Baseline", 0, 40)])
-    assert "| small | CMPC | ours (not built yet) | |" in text
+    rival = table1.markdown([result("CMPC", 0, 40), result("LSTM-CNN", 0, 30)])
+    assert "| small | CMPC | paper | 1 | 44.79 |" in rival
+    assert "| all | LSTM-CNN | ours | 1 | 30.0 |" in rival and "LSTM-CNN | paper" not in rival
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,7 @@ class BackboneSettings:
 class ModelSettings:
     """Sizes and open choices of section 3 of the paper: the default first, then the others."""
 
+    method: str = "tvnet"  # "tvnet" | "cmpc" | "lstm-cnn": rivals read the fields they share
     enrichment: bool = True  # RES, Eq. 1 and 2
     high_resolution: str = "amf"  # "none" | "cct" | "amf" (Table 1)
     upsampling: str = "legacy"  # D38: "legacy" | "half_pixel"
@@ -97,6 +98,7 @@ class ModelSettings:
 
 # What the named choices may be; the first is the default of the paper profile.
 CHOICES = {
+    "method": ("tvnet", "cmpc", "lstm-cnn"),
     "high_resolution": ("amf", "cct", "none"),
     "upsampling": ("legacy", "half_pixel"),
     "words": ("glove", "random"),

@@ -21,8 +21,8 @@ from tvnet.experiment.processes import workers
 from tvnet.experiment.progress import Progress
 from tvnet.experiment.results import provenance, write_json
 from tvnet.experiment.training import device_of, train
+from tvnet.model.method import Method
 from tvnet.model.pretrained import LEAK
-from tvnet.model.tvnet import TVNet
 from tvnet.settings import Settings, as_dict, fingerprint
 
 ROWS = {
@@ -32,19 +32,28 @@ ROWS = {
     "Baseline+RES+AMF": {"model": {"enrichment": True, "high_resolution": "amf"}},
 }
 TRUNK = "Baseline"
+# The methods beside it, in the same world and loop for as many steps, but from scratch (D43, D44).
+_ALONE = {"enrichment": False, "high_resolution": "none"}
+RIVALS = {
+    "LSTM-CNN": {"model": _ALONE | {"method": "lstm-cnn"}, "training": {"trunk_steps": 0}},
+    "CMPC": {
+        "model": _ALONE | {"method": "cmpc", "rank": 5, "tanh": True, "exchange_rounds": 2},
+        "training": {"trunk_steps": 0},
+    },
+}
 # What the data gives away by itself: the Baseline without words, and without an image.
 CONTROLS = {
     name: ROWS["Baseline"] | {"training": {"blind": name.split("-")[0], "trunk_steps": 0}}
     for name in ("language-blind", "image-blind")
 }
+EVERY = RIVALS | ROWS | CONTROLS  # what can be run by name, in the order of the table
 
 
 def row_settings(settings: Settings, row: str) -> Settings:
-    """The settings of a row of Table 1 or of a control."""
-    known = ROWS | CONTROLS
-    if row not in known:
-        raise ValueError(f"There is no row '{row}': choose from {', '.join(known)}.")
-    changes = {part: replace(getattr(settings, part), **new) for part, new in known[row].items()}
+    """The settings of a row of Table 1, of a rival or of a control."""
+    if row not in EVERY:
+        raise ValueError(f"There is no row '{row}': choose from {', '.join(EVERY)}.")
+    changes = {part: replace(getattr(settings, part), **new) for part, new in EVERY[row].items()}
     return replace(settings, **changes)
 
 
@@ -114,7 +123,7 @@ def measure(
     folder: Path,
     row: str,
     seed: int,
-    model: TVNet,
+    model: Method,
     ready: Prepared,
     progress: Progress,
     device: str,
@@ -154,7 +163,7 @@ def ablation(
     out_dir: Path,
     device: str = "cpu",
 ) -> list[dict]:
-    """All rows times all seeds and, with the first seed, the controls; finished runs are read.
+    """Rivals and rows times all seeds and, with the first, the controls; finished runs are read.
 
     One process a core on a CPU, one on a GPU. Every run is a function of its settings and seed,
     so the number of processes changes no result.
@@ -164,7 +173,8 @@ def ablation(
     for row in ROWS:  # the caches once, before the workers need them
         prepare(row_settings(settings, row), data_dir, out_dir)
     rows = [(row, seed) for seed in seeds for row in reversed(ROWS)]  # the longest first
-    controls = [(control, seeds[0]) for control in CONTROLS]
+    alone = [(rival, seed) for seed in seeds for rival in reversed(RIVALS)]
+    alone += [(control, seeds[0]) for control in CONTROLS]
     results = []
     with workers(None if device == "cpu" else 1) as pool:
 
@@ -172,7 +182,7 @@ def ablation(
             return pool.submit(task, settings, *arguments, data_dir, out_dir, device)
 
         trunks = [start(train_trunk, seed) for seed in seeds if settings.training.trunk_steps]
-        waiting = [start(run, *job) for job in controls]
+        waiting = [start(run, *job) for job in alone]
         for trunk in tqdm(as_completed(trunks), total=len(trunks), desc="trunk", unit="run"):
             trunk.result()
         waiting += [start(run, *job) for job in rows]
@@ -184,5 +194,5 @@ def ablation(
                 precision = 100 * count["hits"][0] / count["n"]
                 bar.set_postfix_str(f"{result['row']} {result['seed']}: Prec@0.5 {precision:.1f}")
                 bar.update()
-    order = list(ROWS | CONTROLS)
+    order = list(EVERY)
     return sorted(results, key=lambda r: (order.index(r["row"]), r["seed"]))

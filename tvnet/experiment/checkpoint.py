@@ -13,8 +13,9 @@ from torch import nn
 from tvnet.data.words import Vocabulary
 from tvnet.experiment.results import write_json
 from tvnet.model.backbone import Backbone
+from tvnet.model.method import Method
 from tvnet.model.pretrained import fill, read_tensors
-from tvnet.model.tvnet import TVNet
+from tvnet.model.registry import build
 from tvnet.settings import Settings, as_dict, settings
 
 SHAPING = ("data", "backbone", "model")  # the parts of the settings that a model depends on
@@ -28,7 +29,7 @@ def save_tensors(module: nn.Module, path: Path) -> None:
     os.replace(part, path)
 
 
-def save(folder: Path, model: TVNet, vocabulary: Vocabulary, backbone: Backbone) -> None:
+def save(folder: Path, model: Method, vocabulary: Vocabulary, backbone: Backbone) -> None:
     """Everything that `load` needs; a backbone only where it was trained on."""
     folder = Path(folder)
     vocabulary.save(folder / "vocabulary.json")
@@ -38,7 +39,7 @@ def save(folder: Path, model: TVNet, vocabulary: Vocabulary, backbone: Backbone)
     write_json(folder / "settings.json", as_dict(model.settings))
 
 
-def load(folder: Path | str, expected: Settings | None = None) -> tuple[TVNet, Vocabulary]:
+def load(folder: Path | str, expected: Settings | None = None) -> tuple[Method, Vocabulary]:
     """The exact model of a folder in eval mode, and its vocabulary.
 
     Raises FileNotFoundError when a file is missing, and ValueError when tensors do not fit or hold
@@ -57,7 +58,7 @@ def load(folder: Path | str, expected: Settings | None = None) -> tuple[TVNet, V
     if expected is not None:
         refuse_other(stored, expected, folder)
     vocabulary = Vocabulary.load(folder / "vocabulary.json")
-    model = TVNet(stored, len(vocabulary))
+    model = build(stored, len(vocabulary))
     fill(model, read_tensors(folder / "model.safetensors"), folder)
     return model.eval(), vocabulary
 

@@ -12,7 +12,7 @@ from tvnet.experiment import distributed
 from tvnet.experiment.features import CachedFeatures, LiveFeatures
 from tvnet.experiment.metrics import PerSentence
 from tvnet.experiment.training import logits_of
-from tvnet.model.tvnet import TVNet
+from tvnet.model.method import Method
 
 
 def clean(logits: Tensor, place: Placement) -> np.ndarray:
@@ -32,7 +32,7 @@ EVALUATORS = {"clean": clean, "parity": parity}
 
 @torch.no_grad()
 def evaluate(
-    model: TVNet,
+    model: Method,
     dataset: ReferDataset,
     features: CachedFeatures | LiveFeatures,
     batch_size: int = 16,

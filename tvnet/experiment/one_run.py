@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tvnet.data import refer
 from tvnet.experiment import distributed
-from tvnet.experiment.ablation import CONTROLS, ROWS, row_settings, run
+from tvnet.experiment.ablation import EVERY, row_settings, run
 from tvnet.experiment.metrics import figures
 from tvnet.experiment.prepare import prepare
 from tvnet.experiment.training import device_of
@@ -28,7 +28,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, default=Path("data/miniref"))
     parser.add_argument("--out", type=Path, default=Path("out"))
     parser.add_argument("--profile", default="laptop")
-    parser.add_argument("--row", default="Baseline+RES+AMF", help=", ".join(ROWS | CONTROLS))
+    parser.add_argument("--row", default="Baseline+RES+AMF", help=", ".join(EVERY))
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="auto")
     options = parser.parse_args(arguments)

@@ -17,15 +17,15 @@ from tvnet.experiment.metrics import counters
 from tvnet.experiment.prepare import Prepared, prepare
 from tvnet.experiment.processes import workers
 from tvnet.experiment.training import device_of, logits_of
+from tvnet.model.method import Method
 from tvnet.model.pretrained import fill, read_tensors
-from tvnet.model.tvnet import TVNet
 from tvnet.retrieval.build import CONTROLS
 from tvnet.settings import Settings
 
 
 def load_run(
     settings: Settings, row: str, seed: int, data_dir: Path, out_dir: Path
-) -> tuple[TVNet, Prepared]:
+) -> tuple[Method, Prepared]:
     """The trained model of one run of the ablation and what it reads, in eval mode.
 
     Raises FileNotFoundError when that run has not been made.

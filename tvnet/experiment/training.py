@@ -15,7 +15,8 @@ from tvnet.experiment import distributed
 from tvnet.experiment.features import CachedFeatures, LiveFeatures, Maps
 from tvnet.experiment.order import batches
 from tvnet.experiment.progress import Progress
-from tvnet.model.tvnet import TVNet
+from tvnet.model.method import Method
+from tvnet.model.registry import build
 from tvnet.settings import Settings, TrainingSettings
 
 
@@ -80,7 +81,7 @@ def blindfold(batch: Batch, V_in: Maps, blind: str) -> tuple[Maps, Tensor, Tenso
     return V_in, words, lengths
 
 
-def logits_of(model: TVNet, features: CachedFeatures | LiveFeatures, batch: Batch) -> Tensor:
+def logits_of(model: Method, features: CachedFeatures | LiveFeatures, batch: Batch) -> Tensor:
     """Mask logits (B, 1, S, S) of a batch in float32, computed in the settings' precision (D37)."""
     settings = model.settings.training
     low = settings.precision == "bfloat16"
@@ -101,7 +102,7 @@ def train(
     device: str = "cpu",
     report: Callable[[int, float], None] = lambda step, loss: None,
     progress: Progress | None = None,
-) -> TVNet:
+) -> Method:
     """One run: the model after the last step (D30), in eval mode.
 
     `start` holds weights to begin with, GloVe's rows or a Baseline's (D40); parts it lacks start
@@ -113,7 +114,7 @@ def train(
     """
     torch.manual_seed(seed)
     budget = settings.training
-    model = TVNet(settings, len(dataset.vocabulary))
+    model = build(settings, len(dataset.vocabulary))
     model.load_state_dict(start or {}, strict=False)
     model.to(device, memory_format=torch.channels_last).train()
     backbone = features.backbone.to(device)

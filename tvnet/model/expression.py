@@ -3,7 +3,7 @@
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from tvnet.model.blocks import linear, wide
 from tvnet.settings import ModelSettings
@@ -33,16 +33,33 @@ class Expression(nn.Module):
         self.weigh = linear(d_s, 1) if settings.gate_text == "words" else None
 
     def forward(self, words: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        states, s = self.read(words, lengths)
+        if self.weigh is None:
+            return s, s
+        h, pad = unpacked(states, lengths)
+        weights = wide(self.weigh(h)[..., 0]).masked_fill(pad, float("-inf")).softmax(1)
+        return s, F.normalize(torch.einsum("bt,btd->bd", weights, h), dim=-1)
+
+    def read(self, words: Tensor, lengths: Tensor) -> tuple[PackedSequence, Tensor]:
+        """The LSTM's states, packed, and s."""
         embedded = self.embedding(words)  # (B, T, d_words)
         packed = pack_padded_sequence(
             embedded, lengths.cpu(), batch_first=True, enforce_sorted=False
         )
         with torch.autocast(words.device.type, enabled=False):  # little work: kept in float32
             states, (last, _) = self.lstm(packed)
-        s = F.normalize(last[-1], dim=-1)  # (B, d_s)
-        if self.weigh is None:
-            return s, s
-        states = F.normalize(pad_packed_sequence(states, batch_first=True)[0], dim=-1)
-        pad = torch.arange(states.shape[1], device=words.device) >= lengths[:, None]
-        weights = wide(self.weigh(states)[..., 0]).masked_fill(pad, float("-inf")).softmax(1)
-        return s, F.normalize(torch.einsum("bt,btd->bd", weights, states), dim=-1)
+        return states, F.normalize(last[-1], dim=-1)
+
+
+class WordStates(Expression):
+    """Words (B, T) and their lengths (B) -> h (B, T, d_s), each word's state, of length 1 or, for
+    a pad, 0; and which words are pads (B, T)."""
+
+    def forward(self, words: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        return unpacked(self.read(words, lengths)[0], lengths)
+
+
+def unpacked(states: PackedSequence, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    """States of length 1 (B, T, d_s), zero at the pads, and which words are pads (B, T)."""
+    h = F.normalize(pad_packed_sequence(states, batch_first=True)[0], dim=-1)
+    return h, torch.arange(h.shape[1], device=h.device) >= lengths[:, None]

@@ -24,15 +24,17 @@ class Bilinear(nn.Module):
     """M_raw = (W4 s) * (W5 Conv([V'; O])) for one level (Eq. 3, first line).
 
     V' (B, d_l, h, w), s (B, d_s), O (1, 8, h, w) -> M_raw (B, d_m, h, w). With a rank above one
-    (D8) that many such products are summed; with `tanh` they are MUTAN's.
+    (D8) that many such products are summed; with `tanh` they are MUTAN's. Without `lateral`, W5
+    reads [V'; O] itself, as in CMPC.
     """
 
-    def __init__(self, d_l: int, model: ModelSettings):
+    def __init__(self, d_l: int, model: ModelSettings, lateral: bool = True):
         super().__init__()
         d_s, d_m = model.d_s, model.d_m
-        self.lateral = conv(d_l + 8, d_m, model.lateral_kernel)  # D10
+        self.lateral = conv(d_l + 8, d_m, model.lateral_kernel) if lateral else nn.Identity()  # D10
+        d_x = d_m if lateral else d_l + 8
         self.W4 = nn.ModuleList(linear(d_s, d_m) for _ in range(model.rank))
-        self.W5 = nn.ModuleList(conv(d_m, d_m) for _ in range(model.rank))
+        self.W5 = nn.ModuleList(conv(d_x, d_m) for _ in range(model.rank))
         self.squash = nn.Tanh() if model.tanh else nn.Identity()
         self.unit = l2c if model.unit_length else nn.Identity()  # D7
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from tvnet.model.backbone import DeepLab
-from tvnet.model.tvnet import TVNet
+from tvnet.model.registry import build
 from tvnet.settings import PROFILES, Settings, settings
 
 WORDS = 12112  # the vocabulary that prior code shares among UNC, UNC+ and G-Ref
@@ -66,14 +66,14 @@ def costs(profile: Settings, words: int = WORDS) -> dict[str, Cost]:
     """{part: Cost}: the siamese backbone, then TV-Net's parts in the order of Fig. 2."""
     size, n_words = profile.data.size, profile.data.max_words
     backbone = DeepLab(profile.backbone).freeze(profile.backbone.train_from)
-    model = TVNet(profile, words)
+    model = build(profile, words)
     parts = {"backbone": backbone} | {n: p for n, p in model.named_children() if p is not None}
     watch = Watch(parts)
     hooks = torch.autograd.graph.saved_tensors_hooks(watch.keep, lambda tensor: tensor)
     with watch.counter, hooks:
         both = backbone(torch.zeros(2, 3, size, size, dtype=torch.uint8))
         V_in = {name: V[:1] for name, V in both.items()}
-        V_sim = {name: V[1:] for name, V in both.items()} if model.enrichment else None
+        V_sim = {name: V[1:] for name, V in both.items()} if profile.model.enrichment else None
         model(V_in, V_sim, torch.ones(1, n_words).long(), torch.tensor([n_words]))
         watch.enter("")
     # torch does not count its own LSTM: four gates, each of [word; state].

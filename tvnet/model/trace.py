@@ -14,8 +14,23 @@ from tvnet.settings import Settings
 LEVELS = (3, 4, 5)  # res3, res4, res5: the low-resolution set LR
 
 
+class Symbols:
+    """A dataclass of tensors, or of tensors by level; None and {} where a pass made nothing."""
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Name -> shape of every tensor that this pass made; levelled names read "A[3]"."""
+        found = {}
+        for symbol in fields(self):
+            value = getattr(self, symbol.name)
+            if isinstance(value, dict):
+                found |= {f"{symbol.name}[{k}]": tuple(v.shape) for k, v in sorted(value.items())}
+            elif value is not None:
+                found[symbol.name] = tuple(value.shape)
+        return found
+
+
 @dataclass
-class Trace:
+class Trace(Symbols):
     """The symbols of section 3. Fields with a level hold {3: tensor, 4: tensor, 5: tensor}.
 
     A prime is written `_prime`: V_prime is V_l' of Eq. 2, M_fine_prime is M^fine' of Eq. 5.
@@ -40,17 +55,6 @@ class Trace:
     M_fine_prime: Tensor | None = None
     score: Tensor | None = None  # the head's map before the last upsampling
     logits: Tensor | None = None
-
-    def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Name -> shape of every tensor that this pass made; levelled names read "A[3]"."""
-        found = {}
-        for symbol in fields(self):
-            value = getattr(self, symbol.name)
-            if isinstance(value, dict):
-                found |= {f"{symbol.name}[{k}]": tuple(v.shape) for k, v in sorted(value.items())}
-            elif value is not None:
-                found[symbol.name] = tuple(value.shape)
-        return found
 
 
 def expected_shapes(settings: Settings, batch: int, size: int) -> dict[str, tuple[int, ...]]:

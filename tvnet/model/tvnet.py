@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
 from tvnet.model.amf import AMF, Cct
@@ -12,13 +11,12 @@ from tvnet.model.enrichment import RES
 from tvnet.model.expression import Expression
 from tvnet.model.fusion import Bilinear, Exchange, coordinates
 from tvnet.model.head import Head
+from tvnet.model.method import Maps, Method
 from tvnet.model.trace import LEVELS, Trace
 from tvnet.settings import Settings
 
-Maps = dict[str, Tensor]  # {"V2": (B, d_2, S/4, S/4), "V3", "V4", "V5": (B, d_l, S/8, S/8)}
 
-
-class TVNet(nn.Module):
+class TVNet(Method):
     """Backbone maps of two images and an expression -> mask logits.
 
     The backbone is frozen (D26) and stands apart, so that its maps can be computed once and kept:
@@ -26,8 +24,7 @@ class TVNet(nn.Module):
     """
 
     def __init__(self, settings: Settings, vocabulary_size: int):
-        super().__init__()
-        self.settings = settings
+        super().__init__(settings)
         model = settings.model
         widths = {n: settings.backbone.channels[f"V{n}"] for n in LEVELS}
         d_2 = settings.backbone.channels["V2"]
@@ -87,8 +84,3 @@ class TVNet(nn.Module):
             trace.M_raw, trace.M_raw_prime, trace.M_fine = M_raw, M, M_fine
             trace.M_fine_prime, trace.score, trace.logits = M_fine_prime, score, logits
         return logits
-
-    @torch.no_grad()
-    def count_parameters(self) -> int:
-        """Trainable numbers, the backbone not among them."""
-        return sum(p.numel() for p in self.parameters() if p.requires_grad)

@@ -1,0 +1,25 @@
+"""What training, evaluation and checkpoints ask of every method of Table 1."""
+
+import torch
+from torch import Tensor, nn
+
+from tvnet.settings import Settings
+
+Maps = dict[str, Tensor]  # {"V2": (B, d_2, S/4, S/4), "V3", "V4", "V5": (B, d_l, S/8, S/8)}
+
+
+class Method(nn.Module):
+    """Maps of the frozen backbone and an expression -> mask logits (B, 1, S, S).
+
+    A subclass is made from `Settings` and the vocabulary's size, and is called as TVNet is:
+    `model(V_in, V_sim, words, lengths, valid, size, trace)`.
+    """
+
+    def __init__(self, settings: Settings):
+        super().__init__()
+        self.settings = settings
+
+    @torch.no_grad()
+    def count_parameters(self) -> int:
+        """Trainable numbers, the backbone not among them."""
+        return sum(p.numel() for p in self.parameters() if p.requires_grad)
