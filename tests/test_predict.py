@@ -1,6 +1,8 @@
 """One picture, one expression: against the evaluator, with every neighbour, and with bad input."""
 
 import json
+import re
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -112,6 +114,9 @@ def test_every_neighbour_is_what_it_says(predictor, photo, tiny_root):
     assert (by_id.neighbour, by_id.neighbour_id) == ("pool", candidate)
     assert (by_path.neighbour, by_path.neighbour_id) == ("picture", None)
     assert (by_id.probability == by_path.probability).all()
+    by_seen = predictor(seen, "red square", by_path.similar)
+    assert (by_seen.neighbour, by_seen.similar) == ("picture", by_path.similar)
+    assert (by_seen.probability == by_path.probability).all()
     assert not np.allclose(by_id.probability, found["none"].probability)
     assert not np.allclose(found["self"].probability, found["none"].probability)
 
@@ -123,9 +128,18 @@ def test_a_picture_of_the_pool_never_retrieves_itself(predictor):
         found = predictor(picture, f"the red one of picture {k}")
         assert 1 not in {c.image_id for c in found.candidates}
         assert len(found.candidates) == 3
-        assert predictor(picture, f"some words {k}", "random").neighbour_id != 1
+    online, draws = predictor.sight.online, [f"words {k}" for k in range(30)]
+    own, foreign = online.glance(picture), online.glance(Image.new("RGB", (9, 9), "red"))
+    assert {online.random(words, own) for words in draws} == {2, 3, 4, 5, 6}
+    assert {online.random(words, foreign) for words in draws} == {1, 2, 3, 4, 5, 6}
     other = predictor(open_image(predictor.sight.data, QUERY), "the red one of picture 1")
     assert other.candidates[0].image_id == 1
+
+
+def test_typed_punctuation_changes_nothing(predictor, photo):
+    plain, typed = (predictor(photo, text) for text in ("the red square", " The RED, square!"))
+    assert plain.candidates == typed.candidates
+    assert (plain.probability == typed.probability).all()
 
 
 def test_leaving_words_out_is_the_same_as_not_saying_them(predictor, photo):
@@ -204,8 +218,6 @@ def run(capsys, *arguments):
 def test_a_wrong_command_ends_in_one_sentence(
     change, sentence, models, tiny_root, photo, tmp_path, capsys, monkeypatch
 ):
-    import re
-
     monkeypatch.chdir(tmp_path)
     given = {"image": photo, "expression": "red", "out": "mask.png", "neighbour": "retrieved"}
     given |= {"model": models["Baseline+RES+AMF"], "pool": tiny_root} | change
@@ -215,9 +227,15 @@ def test_a_wrong_command_ends_in_one_sentence(
     assert not list(tmp_path.iterdir())
 
 
-def test_a_damaged_model_is_refused_in_one_sentence(models, tiny_root, photo, tmp_path, capsys):
-    import shutil
+def test_a_mask_that_cannot_be_written_leaves_nothing(models, tiny_root, photo, tmp_path, capsys):
+    (tmp_path / "mask.png").mkdir()
+    options = ["--model", models["Baseline"], "--pool", tiny_root, "--out", tmp_path / "mask.png"]
+    code, said = run(capsys, photo, "red", *options)
+    assert code == 2 and "mask.png" in said
+    assert [p.name for p in tmp_path.iterdir()] == ["mask.png"]
 
+
+def test_a_damaged_model_is_refused_in_one_sentence(models, tiny_root, photo, tmp_path, capsys):
     folder = shutil.copytree(models["Baseline"], tmp_path / "model")
     for name, damage, sentence in (
         ("model.safetensors", lambda b: b[: len(b) // 2], "is no whole safetensors file"),
@@ -236,8 +254,6 @@ def test_a_damaged_model_is_refused_in_one_sentence(models, tiny_root, photo, tm
 
 
 def test_settings_of_an_older_version_are_filled_with_defaults(models, tiny_root, photo, tmp_path):
-    import shutil
-
     folder = shutil.copytree(models["Baseline+RES+AMF"], tmp_path / "model")
     stored = json.loads((folder / "settings.json").read_text())
     del stored["model"]["tanh"], stored["retrieval"]["ties"]
