@@ -5,7 +5,7 @@ WORLD := data/miniref/index/gref.json
 SMALL_WORLD := data/miniref-smoke/index/gref.json
 
 .PHONY: help setup table1 test test-faults lint bench notebooks rendered html slides architecture \
-  normalise miniref-sheet publish backbone
+  normalise miniref-sheet publish backbone shipped
 
 help:  ## what there is
 	@grep -E '^[a-z0-9-]+:.*##' Makefile | awk -F ':.*## ' '{printf "make %-14s %s\n", $$1, $$2}'
@@ -73,6 +73,11 @@ miniref-sheet: setup $(WORLD)  ## the README's picture of MiniRef
 
 publish: setup  ## put the figures of the last `make table1` into the README
 	$(BIN)/python notebooks/publish.py --out out
+
+shipped: setup $(WORLD)  ## train the shipped models again and cut the shipped pool: about 20 minutes
+	$(BIN)/python -m tvnet.experiment.ship --data data/miniref
+	$(BIN)/python -m data_setup excerpt --source data/miniref --root tvnet/pool --pictures 125 \
+	  --also tvnet/weights/miniref/examples.json
 
 backbone: setup $(WORLD)  ## train the shipped backbone again: about 20 minutes
 	$(BIN)/python -m tvnet.experiment.pretrain --data data/miniref

@@ -1,0 +1,110 @@
+"""The models and the pool that ship: whole, small, of use, and made by the commands they name."""
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import tvnet.predict
+from tvnet.data import refer
+from tvnet.examples import examples
+from tvnet.experiment.ablation import ROWS, row_settings
+from tvnet.experiment.metrics import figures
+from tvnet.experiment.ship import EXAMPLES, MODELS, shipped_settings
+from tvnet.predict import POOL, load
+from tvnet.retrieval.retrieve import pool_of
+from tvnet.settings import as_dict
+
+REPORT, CHOSEN = (json.loads((MODELS / f"{n}.json").read_text()) for n in ("shipped", "examples"))
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def size_of(folder):
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+@pytest.fixture(scope="module")
+def predictors():
+    first = load()
+    return {row: load(row, sight=first.sight) for row in ROWS}
+
+
+def test_every_file_is_the_one_that_the_report_names():
+    assert list(REPORT["rows"]) == list(ROWS) and size_of(MODELS) < 12e6
+    for row, about in REPORT["rows"].items():
+        files = {path.name: path for path in (MODELS / row.lower()).iterdir()}
+        assert about["sha256"].keys() == files.keys()
+        for name, digest in about["sha256"].items():
+            assert hashlib.sha256(files[name].read_bytes()).hexdigest() == digest
+        stored = json.loads(files["settings.json"].read_text())
+        now = as_dict(row_settings(shipped_settings(), row))
+        for part, values in stored.items():  # a younger setting may be missing there
+            assert values == (
+                {key: now[part][key] for key in values} if isinstance(values, dict) else now[part]
+            )
+        assert not about["provenance"]["commit"].endswith("+")
+
+
+def test_an_altered_file_is_refused(tmp_path, monkeypatch):
+    shutil.copytree(MODELS, tmp_path / "models")
+    path = tmp_path / "models" / "baseline" / "model.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    monkeypatch.setattr(tvnet.predict, "MODELS", tmp_path / "models")
+    with pytest.raises(ValueError, match="model.safetensors have sha256 .* damaged or another"):
+        load("Baseline")
+
+
+def test_the_pool_is_small_and_holds_no_picture_that_is_evaluated_on():
+    assert size_of(POOL) < 4e6
+    made = json.loads((POOL / "excerpt.json").read_text())["command"]
+    assert made in (ROOT / "Makefile").read_text()
+    splits, shown = {}, {line["image_id"] for line in CHOSEN["sentences"]}
+    for name in ("unc", "unc+", "gref"):
+        data = refer.read(POOL, name)
+        assert not data.missing_pictures()
+        assert len({s.image_id for s in pool_of(data, "train")}) > 100
+        for referent in data.referents:
+            splits.setdefault(referent.image_id, set()).add(referent.split)
+    assert {image_id for image_id, found in splits.items() if found != {"train"}} == shown
+
+
+def test_the_examples_are_val_and_say_what_the_models_can(predictors):
+    found = examples()
+    kinds = [example.kind for example in found]
+    assert kinds == ["worst"] * EXAMPLES + ["spread"] * EXAMPLES
+    assert len({example.path for example in found}) == len(found)
+    iou = {}
+    for row, predictor in predictors.items():
+        masks = [predictor(example.path, example.expression).mask for example in found]
+        pairs = [(mask, example.truth) for mask, example in zip(masks, found, strict=True)]
+        iou[row] = np.array([(m & t).sum() / (m | t).sum() for m, t in pairs])
+        assert iou[row][EXAMPLES:].mean() > 0.3  # an untrained network's is below 0.1
+    assert iou["Baseline+RES+AMF"][:EXAMPLES].mean() < 0.2
+    stored = [example.iou for example in found[EXAMPLES:]]
+    # The candidates come from fewer pictures than when the examples were chosen.
+    assert abs(np.mean(stored) - iou["Baseline+RES+AMF"][EXAMPLES:].mean()) < 0.15
+
+
+def test_the_reported_figures_are_those_of_a_trained_model():
+    for about in REPORT["rows"].values():
+        assert about["metrics"].keys() == {"val", "testA", "testB"}
+        assert all(figures(count)["overall_iou"] > 20 for count in about["metrics"].values())
+
+
+def test_the_words_of_places_are_known(predictors):
+    example = examples()[0]
+    for predictor in predictors.values():
+        assert not predictor(example.path, "left dog").unknown_words
+        assert predictor(example.path, "left bear").unknown_words == ("bear",)
+
+
+def test_predict_needs_nothing_but_a_picture_and_an_expression():
+    example = examples()[-1]
+    found = tvnet.predict(example.path, example.expression)
+    assert found.mask.shape == example.truth.shape and len(found.candidates) == 20
+    assert tvnet.predict(example.path, "left dog", model="Baseline").neighbour == "none"
