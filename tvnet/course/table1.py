@@ -47,20 +47,68 @@ def cell(values: list[float]) -> str:
     return f"{values[0]:.1f}" if len(values) == 1 else "{:.1f} ± {:.1f}".format(*spread(values))
 
 
-def markdown(results: list[dict], evaluator: str = "clean", with_paper: bool = True) -> str:
-    """The table as Markdown: ours as mean +- sd over seeds, the paper's row under each."""
+def markdown(
+    results: list[dict],
+    evaluator: str = "clean",
+    with_paper: bool = True,
+    costs: dict[str, dict] | None = None,
+) -> str:
+    """The table as Markdown: ours as mean +- sd over seeds, the paper's row under each.
+
+    With `costs` (costs.row_costs) three columns follow: what the row takes without the backbone.
+    """
     paper = paper_table()
     head = ["size", "row", "from", "seeds", *HEADINGS.values()]
+    head += ["M parameters", "GFLOP", "step"] if costs else []
     lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
     for size in SIZES:
         ours = by_seed(results, size, evaluator)
         for row in ours:
             seeds = ours[row].values()
             cells = [cell([seed[column] for seed in seeds]) for column in COLUMNS]
+            cells += cost_cells(costs, row) if costs else []
             lines.append(f"| {size} | {row} | ours | {len(seeds)} | {' | '.join(cells)} |")
             if with_paper and row in paper[size]:
-                cells = " | ".join(f"{value:.2f}" for value in paper[size][row])
-                lines.append(f"| {size} | {row} | paper | 1 | {cells} |")
+                cells = [f"{value:.2f}" for value in paper[size][row]]
+                cells += ["", "", ""] if costs else []
+                lines.append(f"| {size} | {row} | paper | 1 | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def cost_cells(costs: dict[str, dict], row: str) -> list[str]:
+    """A row's parameters, arithmetic, and the time of its step over the Baseline's."""
+    if row not in costs:  # a control is a Baseline
+        return ["", "", ""]
+    found, step = costs[row], costs[row]["step"] / costs["Baseline"]["step"]
+    return [f"{found['parameters'] / 1e6:.2f}", f"{found['GFLOP']:.2f}", f"x {step:.2f}"]
+
+
+def table3_markdown(tests: list[dict], evaluator: str = "clean") -> str:
+    """Overall IoU of small referents (Table 3), a row a method, a column a split."""
+    splits = list(dict.fromkeys(run["split"] for run in tests))
+    lines = ["| row | " + " | ".join(splits) + " |", "|" + " --- |" * (1 + len(splits))]
+    found = {
+        split: by_seed([run for run in tests if run["split"] == split], "small", evaluator)
+        for split in splits
+    }
+    for row in dict.fromkeys(run["row"] for run in tests):
+        columns = (found[split][row].values() for split in splits)
+        cells = [cell([seed["overall_iou"] for seed in seeds]) for seeds in columns]
+        lines.append(f"| {row} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def refined_markdown(results: list[dict], refined: list[dict], evaluator: str = "clean") -> str:
+    """Each refined run beside the same run as it was: DenseCRF's own gain."""
+    head = ["size", "row", "seed", *HEADINGS.values()]
+    lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
+    for size in SIZES:
+        before, after = by_seed(results, size, evaluator), by_seed(refined, size, evaluator)
+        for row, seeds in after.items():
+            for seed, table in seeds.items():
+                plain = before[row.removesuffix("+DCRF")][seed]
+                cells = [f"{table[c]:.1f} ({table[c] - plain[c]:+.1f})" for c in COLUMNS]
+                lines.append(f"| {size} | {row} | {seed} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
@@ -139,10 +187,13 @@ def in_words(found: list[Direction]) -> str:
     return "\n\n".join(sentences)
 
 
-def summary(results: list[dict]) -> dict:
-    """What is worth keeping of an ablation: integer counters, settings, seconds, provenance."""
+def summary(results: list[dict], **more: object) -> dict:
+    """What is worth keeping of an ablation: integer counters, settings, seconds, provenance.
+
+    `more`, by name: what it costs, refined rows, other splits.
+    """
     kept = ("row", "seed", "parameters", "seconds", "metrics")
-    first = results[0]
+    first = next((result for result in results if result["row"] == "Baseline"), results[0])
     return {
         "profile": first["settings"]["profile"],
         "dataset": first["settings"]["data"]["dataset"],
@@ -152,6 +203,7 @@ def summary(results: list[dict]) -> dict:
         "backbone": first["backbone"],
         "unknown words": first["unknown words"],
         "runs": [{name: result[name] for name in kept} for result in results],
+        **more,
         "provenance": first["provenance"],
     }
 

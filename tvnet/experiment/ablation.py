@@ -15,7 +15,7 @@ from tqdm import tqdm
 from tvnet.experiment import distributed
 from tvnet.experiment.checkpoint import save, save_tensors
 from tvnet.experiment.evaluation import evaluate
-from tvnet.experiment.metrics import BINS, counters
+from tvnet.experiment.metrics import by_size
 from tvnet.experiment.prepare import Prepared, prepare
 from tvnet.experiment.processes import workers
 from tvnet.experiment.progress import Progress
@@ -146,10 +146,7 @@ def measure(
         "parameters": model.count_parameters(),
         "loss": [round(x, 2) for x in progress.losses()],
         "seconds": {name: round(value, 1) for name, value in seconds.items()},
-        "metrics": {
-            evaluator: {size_bin: counters(rows.within(size_bin)) for size_bin in BINS}
-            for evaluator, rows in found.items()
-        },
+        "metrics": by_size(found),
         "provenance": provenance(device),
     }
     save(folder, model, ready.vocabulary, ready.features.backbone)

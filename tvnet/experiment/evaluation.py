@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch import Tensor
 
-from tvnet.data.dataset import ReferDataset, collate
+from tvnet.data.dataset import Batch, ReferDataset, collate
 from tvnet.data.images import Placement, crop_and_resize, placement, resize_and_crop
 from tvnet.experiment import distributed
 from tvnet.experiment.features import CachedFeatures, LiveFeatures
@@ -37,9 +39,11 @@ def evaluate(
     features: CachedFeatures | LiveFeatures,
     batch_size: int = 16,
     device: str = "cpu",
+    refine: Callable[[Batch, Tensor], Tensor] | None = None,
 ) -> dict[str, PerSentence]:
     """{"clean": PerSentence, "parity": PerSentence} at the images' original sizes (D34).
 
+    With `refine`, say crf.DenseCRF, the logits that it makes of a batch's are evaluated instead.
     Raises ValueError naming the referent when a true mask is empty: IoU would not be defined.
     """
     model.to(device).eval()
@@ -51,6 +55,7 @@ def evaluate(
         some = mine[start : start + batch_size]
         batch = collate([dataset[i] for i in some]).to(device)
         logits = logits_of(model, features, batch)
+        logits = refine(batch, logits) if refine else logits
         for k, i in enumerate(some):
             sample = dataset.samples[i]
             picture = dataset.data.pictures[sample.image_id]

@@ -48,6 +48,14 @@ def counters(found: PerSentence) -> dict:
     }
 
 
+def by_size(found: dict[str, PerSentence]) -> dict[str, dict[str, dict]]:
+    """{evaluator: {size bin: counters}}, as results keep them."""
+    return {
+        evaluator: {size_bin: counters(rows.within(size_bin)) for size_bin in BINS}
+        for evaluator, rows in found.items()
+    }
+
+
 def figures(count: dict) -> dict[str, float]:
     """Percentages from the counters; NaN where a bin holds no sentence."""
     n = count["n"] or float("nan")

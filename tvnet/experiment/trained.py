@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from tvnet.data.images import open_picture, placement
 from tvnet.experiment.ablation import row_settings, run_folder
 from tvnet.experiment.checkpoint import load
 from tvnet.experiment.evaluation import clean, evaluate
-from tvnet.experiment.metrics import counters
+from tvnet.experiment.metrics import by_size, counters
 from tvnet.experiment.prepare import Prepared, prepare
 from tvnet.experiment.processes import workers
 from tvnet.experiment.training import device_of, logits_of
@@ -73,6 +74,48 @@ def _swapped(
     ready = prepare(chosen, data_dir, out_dir)
     dataset = ready.dataset(chosen, settings.data.eval_split)
     return counters(evaluate(model, dataset, ready.features, device=device)["clean"])
+
+
+def measure_again(
+    settings: Settings,
+    runs: Iterable[tuple[str, int]],
+    data_dir: Path,
+    out_dir: Path,
+    device: str = "cpu",
+    split: str | None = None,
+    crf: bool = False,
+) -> list[dict]:
+    """Trained runs (row, seed) on another split, or refined by DenseCRF: row, seed, split, metrics.
+
+    A refined run has a row of its own, "row+DCRF", so that the two are never mixed.
+    """
+    device, split = str(device_of(device)), split or settings.data.eval_split
+    with workers(None if device == "cpu" else 1) as pool:
+        waiting = [
+            pool.submit(_measured, settings, *run, data_dir, out_dir, device, split, crf)
+            for run in runs
+        ]
+        return [done.result() for done in waiting]
+
+
+def _measured(
+    settings: Settings,
+    row: str,
+    seed: int,
+    data_dir: Path,
+    out_dir: Path,
+    device: str,
+    split: str,
+    crf: bool,
+) -> dict:
+    from tvnet.experiment.crf import DenseCRF  # needs scipy, which training does not
+
+    model, ready = load_run(settings, row, seed, data_dir, out_dir)
+    refine = DenseCRF(ready.data) if crf else None
+    dataset = ready.dataset(model.settings, split)
+    found = evaluate(model, dataset, ready.features, device=device, refine=refine)
+    name = f"{row}+DCRF" if crf else row
+    return {"row": name, "seed": seed, "split": split, "metrics": by_size(found)}
 
 
 @torch.no_grad()
