@@ -4,7 +4,7 @@ BIN := .venv/bin
 WORLD := data/miniref/index/gref.json
 SMALL_WORLD := data/miniref-smoke/index/gref.json
 
-.PHONY: help setup table1 test test-faults lint bench notebooks rendered html slides architecture \
+.PHONY: help setup table1 test test-faults lint bench notebooks rendered html slides student architecture \
   normalise miniref-sheet publish backbone shipped
 
 help:  ## what there is
@@ -57,6 +57,9 @@ html: setup $(WORLD)  ## the executed notebooks as pages for offline reading, in
 
 slides: setup $(WORLD) .venv/reveal  ## the executed notebooks as slides for offline use, in out/slides
 	$(BIN)/python notebooks/render.py slides $(NOTEBOOK)
+
+student: setup  ## copies for a class, without answers, in out/student
+	$(BIN)/python notebooks/student.py
 
 .venv/reveal: | .venv/installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --target $@ sphinx-revealjs

@@ -75,6 +75,33 @@ def test_the_twin_is_fresh_small_and_told(path):
     assert not re.search(r"Traceback|/home/|/root/|/work/|/tmp/", text)
 
 
+@each_notebook
+def test_exercises_say_what_they_cost_and_fold_their_answers(path):
+    told = nbformat.read(path, 4).cells
+    for k, cell in enumerate(told):
+        if "# <- replace" in cell.source:
+            task, answer = told[k - 1].source, told[k + 1].source
+            for part in ("difficulty", "importance", "minutes)", "*Hint:*", "*Common error:*"):
+                assert part in task.rsplit("**", 1)[-1], f"{part} is missing: {cell.source}"
+            assert answer.startswith("<details><summary>Solution</summary>")
+
+
+def test_the_instructors_paths_add_up():
+    """Every session names its notebooks with their minutes, and keeps to the time it has."""
+    notes = (NOTEBOOKS / "INSTRUCTORS.md").read_text("utf-8")
+    reading = {}
+    for path in PATHS:
+        minutes = re.search(r"Reads in (\d+) min", cells(path, "markdown")[0])[1]
+        reading[path.stem[:2]] = int(minutes)
+        assert f"### {path.stem[:2]} " in notes, f"{path.stem} has no notes"
+    sessions = re.findall(r"^## .*?\((\d+) minutes\)\n(.*?)(?=^## |\Z)", notes, re.M | re.S)
+    assert [int(length) for length, _ in sessions] == [60, 90, 90, 90]
+    for length, text in sessions:
+        steps = re.findall(r"^\| (\d\d) .*\| (\d+) \|$", text, re.M)
+        assert sum(int(minutes) for _, minutes in steps) <= int(length)
+        assert all(int(minutes) <= reading[number] + 20 for number, minutes in steps)
+
+
 def test_the_architecture_files_are_what_the_code_draws():
     for number in architecture.BOXES:
         file = NOTEBOOKS / "figures" / f"architecture-{number}.svg"

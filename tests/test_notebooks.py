@@ -8,6 +8,8 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
+from tvnet.course import checks
+
 NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
 
 
@@ -19,6 +21,7 @@ def load(name):
 
 
 run, normalise, publish = load("run"), load("normalise"), load("publish")
+student = load("student")
 
 PARAMETERS = 'PROFILE: str = "smoke"\nSEED: int = 0\nDATA_DIR: str = "d"\nOUT_DIR: str = "o"'
 DONE = (
@@ -124,3 +127,19 @@ def test_the_readme_shows_the_published_table():
     summary = json.loads(publish.RESULTS.read_text())
     readme = publish.README.read_text()
     assert readme == publish.with_block(readme, publish.readme_block(summary))
+
+
+def test_student_copies_hold_no_answer_and_say_what_is_left_to_do(tmp_path, capsys):
+    assert student.main(["--out", str(tmp_path)]) == 0
+    stubs = 0
+    for path in sorted(NOTEBOOKS.glob("*.ipynb")):
+        notebook = nbformat.read(tmp_path / path.name, 4)
+        nbformat.validate(notebook)
+        text = "".join(cell.source for cell in notebook.cells)
+        assert "<details>" not in text and "reference." not in text
+        for cell in notebook.cells:
+            if "raise NotImplementedError" in cell.source:
+                stubs += 1
+                exec(cell.source, {"checks": checks})
+                assert capsys.readouterr().out.splitlines()[-1] == "o not attempted yet"
+    assert stubs == len(checks.__all__) >= 14

@@ -1,0 +1,53 @@
+"""Copies of the notebooks for a class: the marked lines are blanked, folded answers are gone.
+
+    python notebooks/student.py [--out out/student]
+
+The copies are made from the notebooks each time and are not committed, so they cannot go stale.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from pathlib import Path
+
+import nbformat
+from nbformat import NotebookNode
+
+HERE = Path(__file__).resolve().parent
+MARKED = re.compile(r"^( +)return reference\..*# <- replace.*$", re.M)
+BLANK = r"\1raise NotImplementedError  # <- your lines"
+FOLDED = re.compile(r"\s*<details>.*?</details>", re.S)
+
+
+def blanked(notebook: NotebookNode) -> NotebookNode:
+    """The notebook as a student gets it."""
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.source = MARKED.sub(BLANK, cell.source)
+        else:
+            cell.source = FOLDED.sub("", cell.source)
+    return notebook
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument(
+        "--out", type=Path, default=HERE.parent / "out" / "student"
+    )
+    out = parser.parse_args(arguments).out
+    out.mkdir(parents=True, exist_ok=True)
+    paths = sorted(HERE.glob("*.ipynb"))
+    for path in paths:
+        nbformat.write(blanked(nbformat.read(path, 4)), out / path.name)
+    figures = out / "figures"
+    if (
+        not figures.exists()
+    ):  # the pictures in the text are found beside the copies too
+        figures.symlink_to(HERE / "figures", target_is_directory=True)
+    print(f"{len(paths)} notebooks without answers are in {out}.")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
