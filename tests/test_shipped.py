@@ -108,3 +108,15 @@ def test_predict_needs_nothing_but_a_picture_and_an_expression():
     found = tvnet.predict(example.path, example.expression)
     assert found.mask.shape == example.truth.shape and len(found.candidates) == 20
     assert tvnet.predict(example.path, "left dog", model="Baseline").neighbour == "none"
+
+
+def test_a_new_expression_costs_a_few_forward_passes(monkeypatch):
+    """Shares of one forward pass, so that a slow machine changes nothing: measured 2 and 13."""
+    monkeypatch.syspath_prepend(str(ROOT / "tests" / "benchmarks"))
+    import bench_predict
+
+    seconds = bench_predict.measure(rounds=5)
+    one = seconds["one forward pass"]
+    print({name: round(value / one, 1) for name, value in seconds.items()})
+    assert seconds[bench_predict.WARM] < 6 * one
+    assert seconds[bench_predict.COLD] < 40 * one

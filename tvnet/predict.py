@@ -25,9 +25,9 @@ from tvnet.data.words import UNK, Vocabulary, plain, tokenise
 from tvnet.experiment.ablation import ROWS
 from tvnet.experiment.checkpoint import load as load_checkpoint
 from tvnet.experiment.ship import BEST, MODELS
+from tvnet.model.method import Method
 from tvnet.model.pretrained import check_hash, fill, load_backbone, read_tensors
 from tvnet.model.trace import Trace
-from tvnet.model.tvnet import TVNet
 from tvnet.retrieval.build import WEIGHTS
 from tvnet.retrieval.online import Candidate
 from tvnet.retrieval.sight import Seen, Sight
@@ -46,12 +46,12 @@ class Prediction:
     words: tuple[str, ...]  # that were read, at most T
     unknown_words: tuple[str, ...]  # those among them that training never showed
     left_out: int  # words after the first T
-    candidates: tuple[Candidate, ...]  # of stage 1, best text first; () for a Baseline
+    candidates: tuple[Candidate, ...]  # of stage 1, best text first; () without RES
     neighbour: str  # one of NEIGHBOURS, "pool" or "picture"
     neighbour_id: int | None  # its image id, where it is one of the pool's
     seen: Seen  # the picture itself
     similar: Seen | None  # the picture that enriched
-    trace: Trace
+    trace: Trace  # a rival fills the symbols that it shares
 
     @property
     def remarks(self) -> list[str]:
@@ -62,7 +62,7 @@ class Prediction:
             told.append(f"Only the first {len(self.words)} of {count} words are read.")
         if unknown := self.unknown_words:
             more = f" and {len(unknown) - 8} more" if len(unknown) > 8 else ""
-            listed = ", ".join(f"'{word.strip()}'" for word in unknown[:8])
+            listed = ", ".join(f"'{word.strip():.30}'" for word in unknown[:8])
             told.append(f"The model does not know {listed}{more}: it never saw them in training.")
             if len(unknown) == len(set(self.words)):
                 told.append("It knows no word here, so the mask follows from the picture alone.")
@@ -84,7 +84,7 @@ class WithoutWord:
 class Predictor:
     """A trained model with its words and its sight; `predictor(image, expression)`."""
 
-    def __init__(self, model: TVNet, vocabulary: Vocabulary, sight: Sight):
+    def __init__(self, model: Method, vocabulary: Vocabulary, sight: Sight):
         self.model, self.vocabulary, self.sight = model, vocabulary, sight
         self.see = sight.see
 
@@ -99,13 +99,13 @@ class Predictor:
         neighbour enriches: "retrieved" by the two stages; "none", V' = V_in (Eq. 2 without its
         second term, as no network was trained); "random", drawn from the pool by the expression;
         "self", the picture itself; an image id of the pool; or another picture, its file given as
-        a Path. A Baseline has no use for any. Raises FileNotFoundError or ValueError.
+        a Path. A model without RES has no use for any. Raises FileNotFoundError or ValueError.
         """
         words = self._words(expression)
         seen = image if isinstance(image, Seen) else self.see(image)
         candidates: tuple[Candidate, ...] = ()
         kind, image_id, similar = "none", None, None
-        if self.model.enrichment is not None:
+        if self.model.settings.model.enrichment:
             candidates = self.sight.retrieve(seen, expression)
             kind, image_id, similar = self._neighbour(neighbour, seen, expression, candidates)
         trace = Trace()

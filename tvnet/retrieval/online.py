@@ -59,8 +59,9 @@ class Online:
     def glance(self, picture: Image.Image) -> Glance:
         """A picture as stage 2 sees it. Raises ValueError where it gives no direction."""
         row = self.image.look([picture])[0]
-        digest = hashlib.sha256(f"{picture.size}".encode() + picture.tobytes()).digest()
-        return Glance(row, digest)
+        digest = hashlib.sha256(picture.tobytes())
+        digest.update(f"{picture.size}".encode())
+        return Glance(row, digest.digest())
 
     def _glances(self, image_ids: np.ndarray) -> list[Glance]:
         for image_id in image_ids.tolist():
