@@ -141,6 +141,68 @@ def test_every_flipped_bit_is_found(tmp_path):
     assert progress.restore(module, optimiser) == 1
 
 
+LOOKING = replace(SHORT, training=replace(SHORT.training, look_every=2, reported="best"))
+
+
+def looking(scores, seen):
+    """A look that tells the given scores in turn and keeps the weights it was shown."""
+
+    def look(model):
+        seen.append(weights(model))
+        return scores[len(seen) - 1]
+
+    return look
+
+
+@pytest.mark.parametrize("reported, best", [("best", 1), ("last", 2)])
+def test_the_best_look_or_the_last_step_is_reported(ready, tmp_path, reported, best):
+    chosen = replace(LOOKING, training=replace(LOOKING.training, reported=reported))
+    dataset, seen = ready.dataset(chosen, "train"), []
+    with record(tmp_path, chosen).writing() as progress:
+        model = train(chosen, dataset, ready.features, 0, progress=progress,
+                      look=looking([30.0, 50.0, 50.0], seen))  # fmt: skip
+    assert progress.looks() == {2: 30.0, 4: 50.0, 6: 50.0}
+    assert same(weights(model), seen[best])
+    names = sorted(path.name for path in progress.snapshots.folder.iterdir())
+    assert names == ["00000004", "00000006", "best-00000004"]
+
+
+def test_a_cut_between_looks_changes_neither_them_nor_the_best(ready, tmp_path):
+    dataset, seen, again = ready.dataset(LOOKING, "train"), [], []
+    with record(tmp_path / "whole", LOOKING).writing() as progress:
+        whole = train(LOOKING, dataset, ready.features, 0, progress=progress,
+                      look=looking([9.0, 8.0, 7.0], seen))  # fmt: skip
+    assert same(weights(whole), seen[0]) and len(seen) == 3
+    with record(tmp_path / "cut", LOOKING).writing() as progress, pytest.raises(Cut):
+        train(LOOKING, dataset, ready.features, 0, progress=progress, report=cut_at(3),
+              look=looking([9.0], again))  # fmt: skip
+    with record(tmp_path / "cut", LOOKING).writing() as progress:
+        model = train(LOOKING, dataset, ready.features, 0, progress=progress,
+                      look=looking([9.0, 8.0, 7.0], again))  # fmt: skip
+        assert progress.looks() == {2: 9.0, 4: 8.0, 6: 7.0}
+    assert same(weights(model), weights(whole))
+
+
+def test_a_best_state_that_is_damaged_is_not_reported(tmp_path):
+    module = torch.nn.Linear(3, 2)
+    optimiser = torch.optim.Adam(module.parameters())
+    progress = record(tmp_path)
+    progress.look(2, 50.0, module, optimiser)
+    progress.look(4, 40.0, module, optimiser)
+    progress.restore_best(module)
+    (path,) = progress.snapshots.folder.glob("best-00000002/model.safetensors")
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(ValueError, match="The best state in .* is gone or damaged: delete"):
+        progress.restore_best(module)
+
+
+def test_what_is_reported_is_one_of_two():
+    with pytest.raises(ValueError, match="reported is 'first': choose one of 'last', 'best'"):
+        replace(SHORT.training, reported="first")
+    with pytest.raises(ValueError, match="reported is 'best' without a look: set look_every"):
+        replace(SHORT.training, reported="best")
+
+
 def test_other_settings_or_data_are_refused_with_their_keys(ready, tmp_path):
     with record(tmp_path).writing() as progress:
         train(SHORT, ready.dataset(SHORT, "train"), ready.features, 0, progress=progress)

@@ -147,6 +147,18 @@ class TrainingSettings:
     precision: str = "float32"  # D37: "float32" | "bfloat16" autocast
     snapshot_every: int = 2000  # steps between two states from which a stopped run goes on
     cache_features: bool = False  # keep the frozen backbone's maps on disk, or recompute them
+    look_every: int = 0  # D30: steps between two evaluations while it trains; 0: none
+    reported: str = "last"  # D30: "last" | "best": the last step's model, or the best look's
+
+    def __post_init__(self):
+        if self.reported not in ("last", "best"):
+            raise ValueError(f"reported is {self.reported!r}: choose one of 'last', 'best'.")
+        if self.reported == "best" and not self.look_every:
+            raise ValueError("reported is 'best' without a look: set look_every above 0.")
+
+    def is_look(self, steps: int, last: int) -> bool:
+        """Whether a run that ends with step `last` is evaluated after so many steps."""
+        return self.look_every > 0 and (steps % self.look_every == 0 or steps == last)
 
 
 @dataclass(frozen=True)

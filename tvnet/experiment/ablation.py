@@ -15,7 +15,7 @@ from tqdm import tqdm
 from tvnet.experiment import distributed
 from tvnet.experiment.checkpoint import save, save_tensors
 from tvnet.experiment.evaluation import evaluate
-from tvnet.experiment.metrics import by_size
+from tvnet.experiment.metrics import by_size, counters, figures
 from tvnet.experiment.prepare import Prepared, prepare
 from tvnet.experiment.processes import workers
 from tvnet.experiment.progress import Progress
@@ -111,12 +111,24 @@ def run(
     with recorded(folder, chosen, seed, ready).writing() as progress:
         dataset = ready.dataset(chosen, chosen.data.train_split)
         model = train(
-            chosen, dataset, ready.features, seed, start, first, device=device, progress=progress
-        )
+            chosen, dataset, ready.features, seed, start, first, device=device, progress=progress,
+            look=look(chosen, ready, device),
+        )  # fmt: skip
         measure(folder, row, seed, model, ready, progress, device)
         progress.clear()
     distributed.wait()
     return folder
+
+
+def look(chosen: Settings, ready: Prepared, device: str) -> Callable[[Method], float]:
+    """What a model in training is judged by: overall IoU on the evaluated split, in percent."""
+    held_out = ready.dataset(chosen, chosen.data.eval_split)
+
+    def overall_iou(model: Method) -> float:
+        found = evaluate(model, held_out, ready.features, device=device)["clean"]
+        return figures(counters(found))["overall_iou"]
+
+    return overall_iou
 
 
 def measure(

@@ -1,7 +1,8 @@
 """What lets a run be stopped at any moment: its manifest, its log, and one writer at a time.
 
-A run's folder holds run.json (what it is and how it stands), log.jsonl (one line a step) and
-snapshots/.
+A run's folder holds run.json (what it is and how it stands), log.jsonl (one line a step),
+looks.jsonl (one line an evaluation in between), snapshots/ and, after a step that failed,
+failed.json.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file
 from torch import nn
 
 from tvnet.experiment.results import provenance, write_json
@@ -79,21 +81,28 @@ class Progress:
         """One line. Its time doubles as a sign of life."""
         if self.writes:
             seconds = round(time.perf_counter() - self.began, 2)
-            with open(self.folder / "log.jsonl", "a") as lines:
-                lines.write(json.dumps({"step": step, "loss": loss, "seconds": seconds}) + "\n")
+            self._append("log.jsonl", {"step": step, "loss": loss, "seconds": seconds})
 
     def losses(self) -> list[float]:
         """The loss of every step so far."""
-        return [line["loss"] for line in self._lines()]
+        return [line["loss"] for line in self._lines("log.jsonl")]
+
+    def looks(self) -> dict[int, float]:
+        """What each look so far found, by the number of steps before it."""
+        return {line["step"]: line["score"] for line in self._lines("looks.jsonl")}
 
     def seconds(self) -> float:
         """How long the steps so far took, pauses between two starts left out."""
-        times = [0.0] + [line["seconds"] for line in self._lines()]
+        times = [0.0] + [line["seconds"] for line in self._lines("log.jsonl")]
         return sum(later - t if later >= t else later for t, later in pairwise(times))
 
-    def _lines(self) -> list[dict]:
+    def _append(self, name: str, line: dict) -> None:
+        with open(self.folder / name, "a") as lines:
+            lines.write(json.dumps(line) + "\n")
+
+    def _lines(self, name: str) -> list[dict]:
         """What was logged, without a half-written last line."""
-        path, found = self.folder / "log.jsonl", []
+        path, found = self.folder / name, []
         for line in path.read_text().splitlines() if path.is_file() else []:
             try:
                 found.append(json.loads(line))
@@ -108,15 +117,41 @@ class Progress:
         """
         step = self.snapshots.restore(module, optimiser)
         if self.writes:
-            kept = [line for line in self._lines() if line["step"] < (step or 0)]
-            lines = "".join(json.dumps(line) + "\n" for line in kept)
-            (self.folder / "log.jsonl").write_text(lines)
+            for name, first in (("log.jsonl", step or 0), ("looks.jsonl", (step or 0) + 1)):
+                kept = [line for line in self._lines(name) if line["step"] < first]
+                (self.folder / name).write_text("".join(json.dumps(k) + "\n" for k in kept))
         return step
 
     def save(self, step: int, module: nn.Module, optimiser: torch.optim.Optimizer) -> None:
         """A snapshot after `step` steps."""
         if self.writes:
             self.snapshots.save(step, module, optimiser)
+
+    def look(
+        self, step: int, score: float, module: nn.Module, optimiser: torch.optim.Optimizer
+    ) -> None:
+        """Log what a look after `step` steps found, and keep the state if it is the best so far."""
+        if self.writes:
+            self._append("looks.jsonl", {"step": step, "score": score})
+            self.snapshots.keep_best(step, score, module, optimiser)
+
+    def restore_best(self, module: nn.Module) -> None:
+        """Fill it from the best look's snapshot. Raises ValueError without a whole one."""
+        best = self.snapshots.best()
+        if best is None:
+            raise ValueError(
+                f"The best state in {self.snapshots.folder} is gone or damaged: delete "
+                f"{self.folder} and run again."
+            )
+        module.load_state_dict(load_file(best[0] / "model.safetensors"))
+
+    def failed(
+        self, step: int, told: dict, module: nn.Module, optimiser: torch.optim.Optimizer
+    ) -> None:
+        """Keep the state before a step that failed, and in failed.json what it was made from."""
+        if self.writes:
+            self.save(step, module, optimiser)
+            write_json(self.folder / "failed.json", {"step": step, **told, **self.identity})
 
     def after(self, step: int, module: nn.Module, optimiser: torch.optim.Optimizer) -> None:
         """Called with the number of finished steps: saves when it is time, or when SIGTERM or

@@ -1,7 +1,8 @@
-"""The states of a run from which it can go on: whole or refused, the newest two.
+"""The states of a run from which it can go on: whole or refused, the newest two and the best.
 
 A snapshot is a folder named by its number of finished steps. It is written aside and renamed when
-it is whole; the sha256 of every file in it is listed in it.
+it is whole; the sha256 of every file in it is listed in it. The rename alone is what counts, so
+there is no second file that names the newest.
 """
 
 from __future__ import annotations
@@ -28,19 +29,40 @@ class Snapshots:
 
     def save(self, step: int, module: nn.Module, optimiser: torch.optim.Optimizer) -> None:
         """A snapshot after `step` steps; older ones than the last two go."""
-        final = self.folder / f"{step:08d}"
+        self._write(f"{step:08d}", {"step": step}, module, optimiser)
+        for old in self.newest_first()[KEPT:]:
+            shutil.rmtree(old)
+
+    def keep_best(
+        self, step: int, score: float, module: nn.Module, optimiser: torch.optim.Optimizer
+    ) -> None:
+        """A snapshot beside the others, unless the one kept so far scores as much or more."""
+        old = self.best()
+        if old is None or score > old[1]:
+            self._write(f"best-{step:08d}", {"step": step, "score": score}, module, optimiser)
+            if old:
+                shutil.rmtree(old[0])
+
+    def best(self) -> tuple[Path, float] | None:
+        """The folder and score of the best whole snapshot; None without any."""
+        found = [folder for folder in sorted(self.folder.glob("best-*")) if _whole(folder)]
+        scores = [json.loads((folder / "state.json").read_text())["score"] for folder in found]
+        return max(zip(found, scores, strict=True), key=lambda pair: pair[1], default=None)
+
+    def _write(
+        self, name: str, about: dict, module: nn.Module, optimiser: torch.optim.Optimizer
+    ) -> None:
+        final = self.folder / name
         part = self.folder / f"part-{os.getpid()}"
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir(parents=True)
         save_file(_plain(module.state_dict()), part / "model.safetensors")
         save_file(_plain(_flat(optimiser)), part / "optimiser.safetensors")
-        (part / "state.json").write_text(json.dumps({"step": step, "identity": self.identity}))
+        (part / "state.json").write_text(json.dumps({**about, "identity": self.identity}))
         digests = {path.name: _sha256(path) for path in sorted(part.iterdir())}
         (part / "sha256.json").write_text(json.dumps(digests))
         shutil.rmtree(final, ignore_errors=True)
         os.replace(part, final)
-        for old in self.newest_first()[KEPT:]:
-            shutil.rmtree(old)
 
     def restore(self, module: nn.Module, optimiser: torch.optim.Optimizer) -> int | None:
         """Fill both from the newest whole snapshot; the step to go on with, None without any.

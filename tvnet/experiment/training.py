@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -96,21 +97,43 @@ def train(
     dataset: ReferDataset,
     features: CachedFeatures | LiveFeatures,
     seed: int,
+    *more: Any,
+    report: Callable[[int, float], None] = lambda step, loss: None,
+    **named: Any,
+) -> Method:
+    """One run, whole: all steps of `training_steps`, which explains the other arguments.
+
+    `report(step, loss)` is called after each step. The model to report (D30), in eval mode.
+    """
+    run = training_steps(settings, dataset, features, seed, *more, **named)
+    while True:
+        try:
+            step, loss = next(run)
+        except StopIteration as finished:
+            return finished.value
+        report(step, loss)
+
+
+def training_steps(
+    settings: Settings,
+    dataset: ReferDataset,
+    features: CachedFeatures | LiveFeatures,
+    seed: int,
     start: dict[str, Tensor] | None = None,
     first: int = 0,
     last: int | None = None,
     device: str = "cpu",
-    report: Callable[[int, float], None] = lambda step, loss: None,
     progress: Progress | None = None,
-) -> Method:
-    """One run: the model after the last step (D30), in eval mode.
+    look: Callable[[Method], float] | None = None,
+) -> Generator[tuple[int, float], None, Method]:
+    """The steps of one run, each a (step, loss), and at their end the model, in eval mode.
 
     `start` holds weights to begin with, GloVe's rows or a Baseline's (D40); parts it lacks start
-    fresh. `first` and `last` cut a piece out of the schedule. `report(step, loss)` is called
-    after each step. With `progress`, the run goes on from its newest snapshot and saves new ones.
-    Several processes (distributed.py) share each batch and average their gradients.
-    Raises FloatingPointError when the loss is not finite and MemoryError when a step does not
-    fit; both name the step.
+    fresh. `first` and `last` cut a piece out of the schedule. With `progress`, the run goes on
+    from its newest snapshot and saves new ones; with `look`, the IoU of the held-out split, it
+    also keeps the best state, every `look_every` steps (D30). Several processes (distributed.py)
+    share each batch and average their gradients. Raises FloatingPointError when the loss or its
+    gradient is not finite and MemoryError when a step does not fit; both name the step.
     """
     torch.manual_seed(seed)
     budget = settings.training
@@ -121,10 +144,11 @@ def train(
     optimiser = torch.optim.Adam(parameter_groups(model, backbone, budget), fused=True)
     # What a snapshot holds; a frozen backbone stays as it is.
     learning = nn.ModuleList([model] if backbone.is_frozen else [model, backbone])
+    last = last or budget.steps
     if progress:
         first = progress.restore(learning, optimiser) or first
     stream = batches(dataset, budget.batch, seed, first, budget.grouped, distributed.share())
-    for step in range(first, last or budget.steps):
+    for step in range(first, last):
         for group in optimiser.param_groups:
             group["lr"] = group["rate"] * learning_rate(step, budget)
         batch = next(stream).to(device)
@@ -135,19 +159,42 @@ def train(
         gradients = [p.grad for p in learning.parameters() if p.grad is not None]
         loss = loss.detach()
         distributed.mean([loss, *gradients])
-        if not loss.isfinite():
-            if progress:
-                progress.save(step, learning, optimiser)  # the last good state, to look into
-            raise FloatingPointError(
-                f"The loss is {loss.item()} at step {step} (sentences {batch.sent_id.tolist()}): "
-                "lower the learning rate."
-            )
+        refuse_what_is_not_finite(step, loss, gradients, batch, learning, optimiser, progress)
         optimiser.step()
-        report(step, loss.item())
+        yield step, loss.item()
         if progress:
             progress.log(step, loss.item())
+            if look and budget.is_look(step + 1, last):
+                progress.look(step + 1, look(model), learning, optimiser)
+                model.train()
             progress.after(step + 1, learning, optimiser)
+    if progress and look and budget.reported == "best":
+        distributed.wait()
+        progress.restore_best(learning)
     return model.eval()
+
+
+def refuse_what_is_not_finite(
+    step: int,
+    loss: Tensor,
+    gradients: list[Tensor],
+    batch: Batch,
+    learning: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    progress: Progress | None,
+) -> None:
+    """Stops before a bad step is taken; the last good state and the step's ids stay on disk."""
+    length = torch.nn.utils.get_total_norm(gradients)
+    if (loss + length).isfinite():
+        return
+    sentences = batch.sent_id.tolist()
+    if progress:
+        told = {"loss": str(loss.item()), "gradient": str(length.item()), "sentences": sentences}
+        progress.failed(step, told, learning, optimiser)
+    raise FloatingPointError(
+        f"The loss is {loss.item()}, the length of its gradient {length.item()} at step {step} "
+        f"(sentences {sentences}): lower the learning rate."
+    )
 
 
 @contextmanager
