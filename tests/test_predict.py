@@ -322,3 +322,8 @@ def test_the_smallest_pictures_have_masks(predictor, size):
     assert np.isfinite(found.probability).all()
     enriched = predictor(Image.new("RGB", (64, 64)), "red", Image.new("RGB", size))
     assert np.isfinite(enriched.probability).all()
+
+
+def test_a_picture_of_the_models_own_size_leaves_the_logits_as_they_are(predictor):
+    found = predictor(np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8), "red")
+    assert torch.equal(found.trace.logits[0, 0].sigmoid(), torch.from_numpy(found.probability))
