@@ -81,6 +81,7 @@ def test_bad_files_are_named(tmp_path):
         ("red 🐻", "red 🐻"),
         ("re\u200bd \u202ebear\u202c", "red bear"),  # what has no width and turns the direction
         ("الدب، الأحمر؟", "الدب الأحمر"),
+        ("red \udcff", "red"),  # what a terminal makes of bytes that are no text
         ("?!", ""),
     ],
 )
