@@ -14,7 +14,7 @@ from tvnet.experiment import ablation as grid
 from tvnet.experiment.ablation import CONTROLS, RIVALS, ROWS, ablation, run, run_folder
 from tvnet.experiment.prepare import prepare
 from tvnet.experiment.results import write_json
-from tvnet.experiment.trained import load_run, masks_of, swap_neighbours
+from tvnet.experiment.trained import load_run, masks_of, measure_again, swap_neighbours
 from tvnet.retrieval.build import CONTROLS as RETRIEVED
 from tvnet.retrieval.build import build
 from tvnet.settings import settings
@@ -85,6 +85,12 @@ def test_trained_models_can_be_looked_at_again(made, tiny_root):
     expression, image, masks = lines[0]
     assert image.shape == (48, 64, 3) and list(masks) == ["Baseline", "Baseline+RES", "truth"]
     assert all(mask.shape == (48, 64) for mask in masks.values()) and masks["truth"].any()
+    again = measure_again(TINY, [("CMPC", 1), ("Baseline", 0)], tiny_root, out)
+    before = {(r["row"], r["seed"]): r["metrics"] for r in made[0]}
+    assert [(r["row"], r["split"]) for r in again] == [("CMPC", "val"), ("Baseline", "val")]
+    assert all(r["metrics"] == before[r["row"], r["seed"]] for r in again)
+    (refined,) = measure_again(TINY, [("CMPC", 1)], tiny_root, out, splits=("val",), crf=True)
+    assert refined["row"] == "CMPC+DCRF" and refined["metrics"]["clean"]["all"]["n"] == 8
     with pytest.raises(FileNotFoundError, match="run the ablation with row 'Baseline' and seed 7"):
         load_run(TINY, "Baseline", 7, tiny_root, out)
 
@@ -134,6 +140,18 @@ def test_the_table_shows_means_spreads_and_the_paper():
     rival = table1.markdown([result("CMPC", 0, 40), result("LSTM-CNN", 0, 30)])
     assert "| small | CMPC | paper | 1 | 44.79 |" in rival
     assert "| all | LSTM-CNN | ours | 1 | 30.0 |" in rival and "LSTM-CNN | paper" not in rival
+
+
+def test_costs_stand_beside_the_row_and_refined_rows_apart():
+    costs = {"Baseline": {"parameters": 2e6, "GFLOP": 0.5, "step": 0.2}}
+    costs["CMPC"] = costs["Baseline"] | {"step": 0.5}
+    text = table1.markdown([result("CMPC", 0, 40), result("image-blind", 0, 1)], costs=costs)
+    assert "| 50.0 | 2.00 | 0.500 | x 2.50 |" in text and "| 50.0 |  |  |  |" in text
+    assert "+DCRF" not in text
+    refined = table1.refined_markdown([result("CMPC", 0, 40)], [result("CMPC+DCRF", 0, 43)])
+    assert "| small | CMPC+DCRF | 0 | 43.0 (+3.0) |" in refined
+    splits = [result("CMPC", seed, 40) | {"split": s} for s in ("val", "testA") for seed in (0, 1)]
+    assert table1.table3_markdown(splits).endswith("| CMPC | 50.0 ± 0.0 | 50.0 ± 0.0 |")
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,12 @@ import torch.nn.functional as F
 from tiny_parts import TINY, double, wakened
 from torch.autograd import gradcheck
 
-from tvnet.experiment.ablation import RIVALS, row_settings
+from tvnet.course.rival_figures import comprehend, draw_graph, draw_types
+from tvnet.data import refer
+from tvnet.experiment.ablation import RIVALS, ROWS, row_settings, run
 from tvnet.experiment.checkpoint import load, save
+from tvnet.experiment.costs import row_costs
+from tvnet.experiment.prepare import prepare
 from tvnet.experiment.training import parameter_groups, train
 from tvnet.model.backbone import DeepLab
 from tvnet.model.blocks import l2c
@@ -20,6 +24,7 @@ from tvnet.model.rivals import cmpc, lstm_cnn
 from tvnet.model.rivals.cmpc import CMPCTrace, Perception, RelationGraph, WordParser
 from tvnet.model.rivals.lstm_cnn import LSTMCNNTrace
 from tvnet.model.trace import LEVELS
+from tvnet.retrieval.build import build as build_neighbours
 from tvnet.settings import CHOICES, settings
 
 SMOKE = settings("smoke")
@@ -222,3 +227,31 @@ def test_cmpc_in_bfloat16_is_close():
             low = model(*maps, trace=trace)
     assert low.dtype == trace.types.dtype == trace.to_words[3].dtype == torch.float32
     assert 0 < (low - exact).abs().max() < 0.15 * exact.abs().max()
+
+
+@pytest.mark.slow
+def test_a_trained_cmpc_shows_its_words_and_its_graph(tiny_root, tmp_path):
+    short = replace(SMOKE, training=replace(SMOKE.training, steps=2, batch=2))
+    run(short, "CMPC", 0, tiny_root, tmp_path)
+    seen = comprehend(short, 0, tiny_root, tmp_path)
+    assert seen.words == ["the", "red", "one", "of", "picture", "7"]  # the longest of val
+    assert seen.types.shape == (6, 4) and seen.types.sum() == pytest.approx(6, abs=1e-4)
+    assert len(seen.asked) == 2 and set(seen.asked) <= set(seen.words)
+    for where in (*seen.asked.values(), seen.neighbours):
+        assert where.shape == (12, 12) and where.sum() == pytest.approx(1, abs=1e-4)
+    assert seen.mask.shape == seen.truth.shape == (96, 96) and seen.truth.any()
+    assert [text.get_text() for text in draw_types(seen).axes[0].get_yticklabels()] == seen.words
+    titles = [ax.get_title() for ax in draw_graph(seen).axes if ax.get_title()]
+    assert titles[2:] == ["+ receives from", "CMPC's mask", "truth"]
+
+
+@pytest.mark.slow
+def test_costs_are_counted_and_measured(tiny_root, tmp_path):
+    build_neighbours(SMOKE, refer.read(tiny_root, "unc+"), tmp_path)
+    found = row_costs(SMOKE, tiny_root, tmp_path, steps=5)
+    assert list(found) == [*RIVALS, *ROWS]
+    for row, cost in found.items():
+        words = len(prepare(row_settings(SMOKE, row), tiny_root, tmp_path).vocabulary)
+        assert cost["parameters"] == build(row_settings(SMOKE, row), words).count_parameters()
+    assert 0 < found["LSTM-CNN"]["step"] < found["Baseline+RES+AMF"]["step"]
+    assert found["LSTM-CNN"]["GFLOP"] < found["Baseline"]["GFLOP"] < found["CMPC"]["GFLOP"]

@@ -80,7 +80,7 @@ def cost_cells(costs: dict[str, dict], row: str) -> list[str]:
     if row not in costs:  # a control is a Baseline
         return ["", "", ""]
     found, step = costs[row], costs[row]["step"] / costs["Baseline"]["step"]
-    return [f"{found['parameters'] / 1e6:.2f}", f"{found['GFLOP']:.2f}", f"x {step:.2f}"]
+    return [f"{found['parameters'] / 1e6:.2f}", f"{found['GFLOP']:.3f}", f"x {step:.2f}"]
 
 
 def table3_markdown(tests: list[dict], evaluator: str = "clean") -> str:

@@ -15,20 +15,22 @@ from tvnet.model.summary import costs
 from tvnet.settings import Settings
 
 
-def row_costs(settings: Settings, data_dir: Path, out_dir: Path) -> dict[str, dict]:
+def row_costs(
+    settings: Settings, data_dir: Path, out_dir: Path, steps: int = 20
+) -> dict[str, dict]:
     """{row: {"parameters", "GFLOP" of a forward pass, "step" in seconds}}, without the backbone.
 
-    A step is the median of real training steps, in processor time of one thread, so that other
+    A step is the median of `steps` real training steps, in processor time of one thread, so that other
     work on the machine hardly counts.
     """
     found = {}
     with workers(1) as alone:
         for row in RIVALS | ROWS:
-            found[row] = alone.submit(_costs, settings, row, data_dir, out_dir).result()
+            found[row] = alone.submit(_costs, settings, row, data_dir, out_dir, steps).result()
     return found
 
 
-def _costs(settings: Settings, row: str, data_dir: Path, out_dir: Path, steps: int = 20) -> dict:
+def _costs(settings: Settings, row: str, data_dir: Path, out_dir: Path, steps: int) -> dict:
     chosen = row_settings(settings, row)
     ready = prepare(chosen, data_dir, out_dir)
     bill = costs(chosen, len(ready.vocabulary))

@@ -82,17 +82,19 @@ def measure_again(
     data_dir: Path,
     out_dir: Path,
     device: str = "cpu",
-    split: str | None = None,
+    splits: Iterable[str] = (),
     crf: bool = False,
 ) -> list[dict]:
-    """Trained runs (row, seed) on another split, or refined by DenseCRF: row, seed, split, metrics.
+    """Trained runs (row, seed) on other splits, or refined by DenseCRF: row, seed, split, metrics.
 
-    A refined run has a row of its own, "row+DCRF", so that the two are never mixed.
+    Without `splits`, on the evaluation split. A refined run has a row of its own, "row+DCRF", so
+    that the two are never mixed.
     """
-    device, split = str(device_of(device)), split or settings.data.eval_split
+    device, splits = str(device_of(device)), list(splits) or [settings.data.eval_split]
     with workers(None if device == "cpu" else 1) as pool:
         waiting = [
             pool.submit(_measured, settings, *run, data_dir, out_dir, device, split, crf)
+            for split in splits
             for run in runs
         ]
         return [done.result() for done in waiting]

@@ -1,0 +1,109 @@
+"""What CMPC makes of one expression: the types of its words, and who asks whom in its graph."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from tvnet.course.figures import overlay
+from tvnet.data.dataset import collate
+from tvnet.data.images import open_square
+from tvnet.data.words import tokenise
+from tvnet.experiment.trained import load_run
+from tvnet.model.rivals.cmpc import TYPES, CMPCTrace
+from tvnet.settings import Settings
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass
+class Comprehension:
+    """One expression as a trained CMPC reads it; maps are (h, w), masks (S, S)."""
+
+    words: list[str]
+    types: np.ndarray  # (T, 4)
+    image: np.ndarray  # (S, S, 3) uint8
+    mask: np.ndarray  # (S, S) bool
+    truth: np.ndarray  # (S, S) bool
+    asked: dict[str, np.ndarray]  # word -> where it sends those who ask it, sums to 1
+    cell: tuple[int, int]  # row and column of one cell, where the mask is surest
+    neighbours: np.ndarray  # what that cell receives from: its row of the adjacency
+
+
+@torch.no_grad()
+def comprehend(settings: Settings, seed: int, data_dir: Path, out_dir: Path) -> Comprehension:
+    """The longest expression of the evaluation split, the first of several, at level 5."""
+    model, ready = load_run(settings, "CMPC", seed, data_dir, out_dir)
+    dataset = ready.dataset(model.settings, settings.data.eval_split)
+    lengths = [len(tokenise(sample.text)) for sample in dataset.samples]
+    sample = dataset.samples[longest := int(np.argmax(lengths))]
+    batch, trace = collate([dataset[longest]]), CMPCTrace()
+    V_in, _, _ = ready.features(batch)
+    logits = model(V_in, None, batch.words, batch.lengths, trace=trace)
+
+    words = tokenise(sample.text)[: batch.words.shape[1]]
+    h, w = trace.score.shape[-2:]
+    cell = int(trace.score.flatten().argmax())
+    to_words, to_cells = trace.to_words[5][0], trace.to_cells[5][0]  # (hw, T), (T, hw)
+    relation = trace.types[0, :, TYPES.index("relation")]
+    top = relation.argsort(descending=True)[:2].tolist()
+    return Comprehension(
+        words=words,
+        types=trace.types[0].numpy(),
+        image=open_square(ready.data, sample.image_id, settings.data.size),
+        mask=(logits > 0)[0, 0].numpy(),
+        truth=batch.mask[0, 0].numpy(),
+        asked={words[t]: to_cells[t].reshape(h, w).numpy() for t in sorted(top)},
+        cell=(cell // w, cell % w),
+        neighbours=(to_words[cell] @ to_cells).reshape(h, w).numpy(),
+    )
+
+
+def draw_types(seen: Comprehension) -> Figure:
+    """Words against types, each word's shares written into its row."""
+    import matplotlib.pyplot as plt
+    import seaborn as sns
+
+    figure, ax = plt.subplots(figsize=(5.5, 0.42 * len(seen.words) + 1))
+    sns.heatmap(
+        seen.types, vmin=0, vmax=1, annot=True, fmt=".2f", cmap="cividis", cbar=False, ax=ax,
+        xticklabels=TYPES, yticklabels=seen.words,
+    )  # fmt: skip
+    ax.tick_params(axis="y", rotation=0)
+    ax.set_title("how much of each type each word is", fontsize=10)
+    figure.tight_layout()
+    return figure
+
+
+def draw_graph(seen: Comprehension) -> Figure:
+    """Where the two most relational words point, and one cell's row of the adjacency."""
+    import matplotlib.pyplot as plt
+
+    size = len(seen.image)
+    maps = {f"“{word}” points at": where for word, where in seen.asked.items()}
+    maps["+ receives from"] = seen.neighbours
+    figure, axes = plt.subplots(1, len(maps) + 2, figsize=(2.6 * (len(maps) + 2), 2.7))
+    for ax, (title, where) in zip(axes, maps.items(), strict=False):
+        ax.imshow(seen.image.mean(axis=2), cmap="gray", alpha=0.5)
+        shown = ax.imshow(where * where.size, cmap="magma", alpha=0.75, extent=(0, size, size, 0))
+        scale = figure.colorbar(shown, ax=ax, orientation="horizontal", shrink=0.8, pad=0.04)
+        scale.ax.tick_params(labelsize=7)
+        scale.ax.locator_params(nbins=4)
+        ax.set_title(title, fontsize=9)
+    y, x = ((np.array(seen.cell) + 0.5) * size / len(seen.neighbours)).tolist()
+    figure.suptitle("maps are in multiples of an equal share", fontsize=8, y=0.02, va="bottom")
+    axes[len(maps) - 1].plot(x, y, "+", color="cyan", ms=12, mew=2)
+    for ax, (title, mask) in zip(
+        axes[-2:], {"CMPC's mask": seen.mask, "truth": seen.truth}.items(), strict=True
+    ):
+        ax.imshow(overlay(seen.image, mask))
+        ax.set_title(title, fontsize=9)
+    for ax in axes:
+        ax.axis("off")
+    figure.tight_layout()
+    return figure
