@@ -47,6 +47,7 @@ def test_every_row_and_seed_is_there_once_with_its_counters(made):
         count = result["metrics"]["clean"]["all"]
         assert count["n"] == 8 and len(count["hits"]) == 5
         assert torch.__version__.startswith(result["provenance"]["versions"]["torch"])
+        assert ("trunk" in result["seconds"]) == (result["row"] == "Baseline")
         assert len(result["loss"]) == (2 if result["row"] in CONTROLS | RIVALS else 1)
 
 

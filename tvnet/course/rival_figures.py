@@ -96,7 +96,7 @@ def draw_graph(seen: Comprehension) -> Figure:
         scale.ax.locator_params(nbins=4)
         ax.set_title(title, fontsize=9)
     y, x = ((np.array(seen.cell) + 0.5) * size / len(seen.neighbours)).tolist()
-    figure.suptitle("maps are in multiples of an equal share", fontsize=8, y=0.02, va="bottom")
+    figure.suptitle("maps are in multiples of an equal share", fontsize=9)
     axes[len(maps) - 1].plot(x, y, "+", color="cyan", ms=12, mew=2)
     for ax, (title, mask) in zip(
         axes[-2:], {"CMPC's mask": seen.mask, "truth": seen.truth}.items(), strict=True

@@ -148,6 +148,9 @@ def measure(
     if not distributed.leads():
         return
     seconds = {"train": progress.seconds(), "evaluate": time.perf_counter() - began}
+    if row == TRUNK and chosen.training.trunk_steps:  # what its rows share is counted once
+        trunk = folder.with_name(f"{folder.name}-trunk")
+        seconds["trunk"] = recorded(trunk, chosen, seed, ready).seconds()
     result = {
         "row": row,
         "seed": seed,

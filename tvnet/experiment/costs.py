@@ -20,8 +20,8 @@ def row_costs(
 ) -> dict[str, dict]:
     """{row: {"parameters", "GFLOP" of a forward pass, "step" in seconds}}, without the backbone.
 
-    A step is the median of `steps` real training steps, in processor time of one thread, so that other
-    work on the machine hardly counts.
+    A step is the median of `steps` real training steps, in processor time of one thread, so that
+    other work on the machine hardly counts.
     """
     found = {}
     with workers(1) as alone:
