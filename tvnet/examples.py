@@ -21,6 +21,7 @@ class Example:
     """One sentence about a picture that training never showed."""
 
     expression: str
+    image_id: int  # in the shipped pool, whose val it belongs to
     path: Path  # of the picture
     truth: np.ndarray  # (H, W) bool
     kind: str  # "worst" | "spread"
@@ -36,5 +37,5 @@ def examples() -> list[Example]:
     for line in chosen["sentences"]:
         sample = samples[line["sent_id"]]
         path, truth = data.pictures[sample.image_id].path, data.mask(sample.ann_id)
-        found.append(Example(sample.text, path, truth, line["kind"], line["iou"]))
+        found.append(Example(sample.text, sample.image_id, path, truth, line["kind"], line["iou"]))
     return found
