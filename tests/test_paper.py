@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tvnet.course.paper import load, published
+from tvnet.experiment.ablation import RIVALS
 
 NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
 
@@ -40,6 +41,17 @@ def test_every_claim_points_to_a_section_that_exists():
         (path,) = NOTEBOOKS.glob(f"{number}_*.ipynb")
         if section := re.match(r"section (\d)", place):
             assert f'"## {section[1]} ' in path.read_text()
+
+
+def test_the_eleven_systems_of_table_2_are_described():
+    systems, rows = load("systems"), load("paper_tables")["table2"]["rows"]
+    others = dict.fromkeys(r["method"] for r in rows if r["method"] != "TV-Net")
+    assert [s["method"] for s in systems] == list(others) and len(systems) == 11
+    assert {s["row"] for s in systems} == {*RIVALS, None}
+    for s in systems:
+        assert set(s) == {"method", "year", "does", "expression", "row"}
+        assert s["does"].endswith(".") and ". " not in s["does"]  # one sentence
+        assert "|" not in s["expression"]  # it stands in a table
 
 
 def test_the_published_counters_are_there():
