@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tvnet.course.paper import load, published
+from tvnet.course.table1 import HEADINGS, STEPS, claim_verdict, directions
 from tvnet.experiment.ablation import RIVALS
 
 NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
@@ -36,11 +37,21 @@ def test_sums_of_the_printed_columns():
 
 def test_every_claim_points_to_a_section_that_exists():
     for claim in load("claims"):
-        assert set(claim) == {"claim", "where", "verdict"}
-        number, place = re.match(r"(\d\d), (.+)", claim["where"]).groups()
+        assert set(claim) in ({"claim", "where", "verdict"}, {"claim", "where", "step", "columns"})
+        number, section = re.fullmatch(r"(\d\d), section (\d+)", claim["where"]).groups()
         (path,) = NOTEBOOKS.glob(f"{number}_*.ipynb")
-        if section := re.match(r"section (\d)", place):
-            assert f'"## {section[1]} ' in path.read_text()
+        assert f'"## {section} ' in path.read_text()
+
+
+def test_a_claim_about_table_1_is_judged_by_the_published_counters():
+    runs = published()["runs"]
+    for claim in load("claims"):
+        if "step" in claim:
+            assert tuple(claim["step"]) in STEPS
+            told = claim_verdict(claim, runs)
+            for d in directions(runs, claim["columns"]):
+                if list(d.step) == claim["step"]:
+                    assert f"{HEADINGS[d.column]} of {d.size}: {d.verdict}" in told
 
 
 def test_the_eleven_systems_of_table_2_are_described():

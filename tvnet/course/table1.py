@@ -169,6 +169,17 @@ def directions_markdown(found: list[Direction]) -> str:
     return "\n".join(lines)
 
 
+def claim_verdict(claim: dict, results: list[dict]) -> str:
+    """A claim's verdict in its own words, or counted from the step of Table 1 that it is about."""
+    if "verdict" in claim:
+        return claim["verdict"]
+    found = [d for d in directions(results, claim["columns"]) if list(d.step) == claim["step"]]
+    if not found:
+        return "not measured yet"
+    told = [f"{HEADINGS[d.column]} of {d.size}: {d.verdict}" for d in found]
+    return f"on MiniRef, {len(found[0].ours)} seeds: " + ", ".join(told)
+
+
 def in_words(found: list[Direction]) -> str:
     """Which directions of the paper hold here, as sentences."""
     sentences = []

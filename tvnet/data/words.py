@@ -30,7 +30,11 @@ def plain(text: str) -> str:
     Apostrophes and hyphens stay, and so do emoji, which are words that nobody knows.
     """
     kept = [
-        "" if kind in ("Cf", "Cs") else " " if kind == "Cc" or kind[0] == "P" and c not in "'-" else c
+        ""
+        if kind in ("Cf", "Cs")
+        else " "
+        if kind == "Cc" or kind[0] == "P" and c not in "'-"
+        else c
         for c in text
         for kind in [unicodedata.category(c)]
     ]
