@@ -10,7 +10,7 @@ from torch import Tensor
 
 from tvnet.data.dataset import Batch, ReferDataset, collate
 from tvnet.data.images import Placement, crop_and_resize, placement, resize_and_crop
-from tvnet.experiment import distributed
+from tvnet.experiment import bits, distributed
 from tvnet.experiment.features import CachedFeatures, LiveFeatures
 from tvnet.experiment.metrics import PerSentence
 from tvnet.experiment.training import logits_of
@@ -29,7 +29,7 @@ def parity(logits: Tensor, place: Placement) -> np.ndarray:
     return (resize_and_crop(binary, place) > 0)[0, 0].cpu().numpy()
 
 
-EVALUATORS = {"clean": clean, "parity": parity}
+EVALUATORS = {"clean": bits.clean, "parity": bits.parity}  # the same masks, much faster
 
 
 @torch.no_grad()
@@ -55,12 +55,12 @@ def evaluate(
         some = mine[start : start + batch_size]
         batch = collate([dataset[i] for i in some]).to(device)
         logits = logits_of(model, features, batch)
-        logits = refine(batch, logits) if refine else logits
+        logits = (refine(batch, logits) if refine else logits).cpu().numpy()
         for k, i in enumerate(some):
             sample = dataset.samples[i]
             picture = dataset.data.pictures[sample.image_id]
-            truth = dataset.masks.mask(sample.ann_id)
-            area = int(truth.sum())
+            truth = bits.pack(dataset.masks.mask(sample.ann_id))
+            area = bits.count(truth)
             if not area:
                 raise ValueError(
                     f"The true mask of referent {sample.ref_id} is empty: evaluation needs the "
@@ -68,10 +68,11 @@ def evaluate(
                 )
             place = placement(picture.height, picture.width, logits.shape[-1])
             for name, evaluator in EVALUATORS.items():
-                mask = evaluator(logits[k : k + 1], place)
-                both = int(np.count_nonzero(mask & truth))
-                either = int(np.count_nonzero(mask)) + area - both
-                rows[name].append((sample.sent_id, both, either, area, truth.size))
+                mask = evaluator(logits[k, 0], place)
+                both = bits.count(mask & truth)
+                either = bits.count(mask) + area - both
+                pixels = picture.height * picture.width
+                rows[name].append((sample.sent_id, both, either, area, pixels))
     return {
         name: PerSentence(*np.array(found, dtype=np.int64).reshape(-1, 5).T)
         for name, found in distributed.gather(rows).items()
