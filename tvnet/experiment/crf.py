@@ -1,6 +1,7 @@
 """DenseCRF (Kraehenbuehl and Koltun 2011), as prior work refines its masks; TV-Net has none.
 
-Every pixel pulls every other to its own side, the more the nearer they are in place and colour.
+Every pixel pulls every other to its own side, the more the nearer they are in place and colour
+(D45).
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Every method by the name that the settings give it: TV-Net and the rivals beside it."""
+"""Every method by the name that the settings give it: TV-Net and the rivals beside it.
+
+Nine other systems of Table 2 are described in the course and not built (D46).
+"""
 
 from tvnet.model.method import Method
 from tvnet.model.rivals.cmpc import CMPC
