@@ -90,6 +90,10 @@ def test_refined_rows_are_evaluated_as_all_others(ready):
     plain = evaluate(model, dataset, ready.features)["clean"]
     assert np.array_equal(refined.sent_id, plain.sent_id)
     assert np.array_equal(refined.area, plain.area)
+    everywhere = evaluate(
+        model, dataset, ready.features, refine=lambda _, logits: torch.ones_like(logits)
+    )
+    assert np.array_equal(everywhere["clean"].union, plain.pixels)  # what refine gives is judged
     batch = collate([dataset[i] for i in range(3)])
     logits = torch.randn(3, 1, 96, 96)
     crf = DenseCRF(ready.data)

@@ -16,7 +16,7 @@ from tvnet.experiment.costs import row_costs
 from tvnet.experiment.prepare import prepare
 from tvnet.experiment.training import parameter_groups, train
 from tvnet.model.backbone import DeepLab
-from tvnet.model.blocks import l2c
+from tvnet.model.blocks import l2c, upsample
 from tvnet.model.expression import Expression, WordStates
 from tvnet.model.fusion import coordinates
 from tvnet.model.registry import METHODS, build
@@ -255,3 +255,30 @@ def test_costs_are_counted_and_measured(tiny_root, tmp_path):
         assert cost["parameters"] == build(row_settings(SMOKE, row), words).count_parameters()
     assert 0 < found["LSTM-CNN"]["step"] < found["Baseline+RES+AMF"]["step"]
     assert found["LSTM-CNN"]["GFLOP"] < found["Baseline"]["GFLOP"] < found["CMPC"]["GFLOP"]
+
+
+def test_cmpc_gathers_words_by_type_and_fuses_what_it_found():
+    """From the trace's words, types and maps to q, t, X and the logits, step by step."""
+    model = wakened(build(row_settings(SMOKE, "CMPC"), 30))
+    maps, _, words, lengths = inputs(2, 64)
+    trace = CMPCTrace()
+    maps = {name: V.double() for name, V in maps.items()}
+    logits = model(maps, None, words, lengths, size=64, trace=trace)
+    for b in range(2):
+        q = t = 0
+        for k in range(lengths[b]):
+            entity, attribute, _, unnecessary = trace.types[b, k]
+            q = q + (entity + attribute) * trace.h[b, k]
+            t = t + (1 - unnecessary) * trace.h[b, k]
+        assert torch.allclose(trace.q[b], q / q.norm()) and torch.allclose(trace.t[b], t / t.norm())
+    X = {}
+    for n in LEVELS:
+        tiled = trace.q[:, :, None, None] + torch.zeros(2, 1, 8, 8)
+        parts = [trace.M[n], trace.G[n], tiled, trace.O.repeat(2, 1, 1, 1)]
+        fuse = model.fuse[str(n)]
+        X[n] = torch.relu(F.conv2d(torch.cat(parts, 1), fuse.weight, fuse.bias))
+        assert torch.allclose(trace.X[n], X[n])
+    assert len(model.exchange) == 2
+    X = model.exchange[1](model.exchange[0](X, trace.t), trace.t)
+    M_fine = model.conv_lstm([X[3], X[4], X[5]])
+    assert torch.allclose(upsample(model.head(M_fine), 64), logits)
