@@ -33,9 +33,10 @@ test: lint $(SMALL_WORLD)  ## lint, tests, and every notebook in the smoke profi
 	$(MAKE) notebooks
 
 FAULTS := tests/test_setup_download.py tests/test_setup_archives.py tests/test_setup_pickles.py \
-  tests/test_setup_validate.py tests/test_setup_sets.py tests/faults/counted.py tests/faults/kill_loops.py
+  tests/test_setup_validate.py tests/test_setup_sets.py tests/faults/counted.py tests/faults/kill_loops.py \
+  tests/faults/training_kills.py
 
-test-faults: setup  ## broken servers, hostile files and hundreds of kills: 5 minutes or more
+test-faults: setup  ## broken servers, hostile files, wrong bits, hundreds of kills: 10 minutes or more
 	$(BIN)/python -m pytest $(FAULTS)
 
 lint: setup  ## style of code and notebooks

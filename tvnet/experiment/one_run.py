@@ -23,15 +23,20 @@ from tvnet.retrieval.build import build
 from tvnet.settings import settings
 
 
-def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+def parser(what: str) -> argparse.ArgumentParser:
+    """The options that name a run."""
+    parser = argparse.ArgumentParser(description=what.split("\n")[0])
     parser.add_argument("--data", type=Path, default=Path("data/miniref"))
     parser.add_argument("--out", type=Path, default=Path("out"))
     parser.add_argument("--profile", default="laptop")
     parser.add_argument("--row", default="Baseline+RES+AMF", help=", ".join(EVERY))
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="auto")
-    options = parser.parse_args(arguments)
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = parser(__doc__).parse_args(arguments)
     try:
         profile = settings(options.profile)
         chosen = row_settings(profile, options.row)

@@ -137,13 +137,7 @@ def training_steps(
     """
     torch.manual_seed(seed)
     budget = settings.training
-    model = build(settings, len(dataset.vocabulary))
-    model.load_state_dict(start or {}, strict=False)
-    model.to(device, memory_format=torch.channels_last).train()
-    backbone = features.backbone.to(device)
-    optimiser = torch.optim.Adam(parameter_groups(model, backbone, budget), fused=True)
-    # What a snapshot holds; a frozen backbone stays as it is.
-    learning = nn.ModuleList([model] if backbone.is_frozen else [model, backbone])
+    model, learning, optimiser = learner(settings, dataset, features, start, device)
     last = last or budget.steps
     if progress:
         first = progress.restore(learning, optimiser) or first
@@ -164,14 +158,35 @@ def training_steps(
         yield step, loss.item()
         if progress:
             progress.log(step, loss.item())
-            if look and budget.is_look(step + 1, last):
-                progress.look(step + 1, look(model), learning, optimiser)
-                model.train()
+        if look and budget.is_look(step + 1, last):
+            score = look(model)
+            model.train()
+            if progress:
+                progress.look(step + 1, score, learning, optimiser)
+        if progress:
             progress.after(step + 1, learning, optimiser)
     if progress and look and budget.reported == "best":
         distributed.wait()
         progress.restore_best(learning)
     return model.eval()
+
+
+def learner(
+    settings: Settings,
+    dataset: ReferDataset,
+    features: CachedFeatures | LiveFeatures,
+    start: dict[str, Tensor] | None,
+    device: str,
+) -> tuple[Method, nn.ModuleList, torch.optim.Optimizer]:
+    """A fresh model in train mode, all that a snapshot of it holds, and its optimiser."""
+    model = build(settings, len(dataset.vocabulary))
+    model.load_state_dict(start or {}, strict=False)
+    model.to(device, memory_format=torch.channels_last).train()
+    backbone = features.backbone.to(device)
+    groups = parameter_groups(model, backbone, settings.training)
+    # A frozen backbone stays as it is and needs no place in a snapshot.
+    learning = nn.ModuleList([model] if backbone.is_frozen else [model, backbone])
+    return model, learning, torch.optim.Adam(groups, fused=True)
 
 
 def refuse_what_is_not_finite(

@@ -1,0 +1,92 @@
+"""Training that is killed and steps that fail: the short version of `make test-faults`."""
+
+import inspect
+import json
+import random
+from dataclasses import replace
+
+import pytest
+import torch
+from interrupted import flips, killed_runs
+
+from tvnet.data import refer
+from tvnet.experiment import ablation, replay
+from tvnet.experiment.progress import Progress
+from tvnet.experiment.training import train, training_steps
+from tvnet.retrieval.build import build
+from tvnet.settings import as_dict, settings
+
+SMOKE = settings("smoke")
+SHORT = replace(SMOKE, training=replace(SMOKE.training, steps=24, batch=2, snapshot_every=3))
+
+
+@pytest.mark.slow
+def test_runs_killed_at_random_moments_end_bit_for_bit_the_same(ready, tmp_path):
+    dataset = ready.dataset(SHORT, "train")
+    right, kills = killed_runs(SHORT, dataset, ready.features, tmp_path, random.Random(0), 3)
+    assert right == 3 and kills > 0
+
+
+def test_every_flipped_bit_is_found(tmp_path):
+    """Any bit of any file of a snapshot: 300 at random, the same ones every time."""
+    assert flips(tmp_path, torch.nn.Linear(3, 2), random.Random(0), 300) == 300
+
+
+def failed_run(ready, folder, **changes):
+    """A run whose first step makes the weights absurd, so that its second one fails."""
+    wild = replace(SHORT, training=replace(SHORT.training, learning_rate=1e30, **changes))
+    dataset = ready.dataset(wild, "train")
+    identity = {"settings": as_dict(wild), "seed": 0, "data": ready.data.fingerprint}
+    with Progress(folder, identity).writing() as progress:
+        with pytest.raises(FloatingPointError, match=r"length of its gradient .* at step 1 \(sent"):
+            train(wild, dataset, ready.features, 0, progress=progress)
+    return wild, dataset
+
+
+def test_a_step_that_is_not_finite_can_be_made_again(ready, tmp_path):
+    wild, dataset = failed_run(ready, tmp_path)
+    assert [path.name for path in (tmp_path / "snapshots").iterdir()] == ["00000001"]
+    failed = json.loads((tmp_path / "failed.json").read_text())
+    again = replay.replay(wild, dataset, ready.features, 0, tmp_path)
+    for name in ("step", "loss", "sentences"):
+        assert again[name] == failed[name], name
+    assert again["step"] == 1 and again["where"].startswith("forward enrichment.level.3")
+    other = replace(wild, training=replace(wild.training, batch=1))
+    with pytest.raises(ValueError, match="settings.training.batch is 2 there, 1 here"):
+        replay.replay(other, dataset, ready.features, 0, tmp_path)
+    with pytest.raises(FileNotFoundError, match="no step of that run has failed"):
+        replay.replay(wild, dataset, ready.features, 0, tmp_path / "elsewhere")
+
+
+def test_a_gradient_that_is_not_finite_never_reaches_the_weights(ready, tmp_path, monkeypatch):
+    """The loss itself is finite: without a look at the gradient, the next state would be lost."""
+    monkeypatch.setattr(
+        "tvnet.experiment.training.loss_of",
+        lambda logits, mask: (logits * 0).abs().sqrt().sum() + 1.0,  # an infinite slope at 0
+    )
+    dataset = ready.dataset(SHORT, "train")
+    with Progress(tmp_path, {}).writing() as progress:
+        with pytest.raises(FloatingPointError, match="loss is 1.0, the length of its gradient nan"):
+            train(SHORT, dataset, ready.features, 0, progress=progress)
+    model, _, _ = replay.learner(SHORT, dataset, ready.features, None, "cpu")
+    progress.restore(torch.nn.ModuleList([model]), torch.optim.Adam(model.parameters()))
+    assert all(p.isfinite().all() for p in model.parameters())
+
+
+@pytest.mark.slow
+def test_the_replay_command_finds_the_run(tiny_root, tmp_path, monkeypatch, capsys):
+    out = tmp_path / "out"
+    wild = replace(SHORT, training=replace(SHORT.training, learning_rate=1e30, trunk_steps=0))
+    build(wild, refer.read(tiny_root, "unc+"), out)
+    with pytest.raises(FloatingPointError):
+        ablation.run(wild, "Baseline", 3, tiny_root, out)
+    monkeypatch.setattr(replay, "settings", lambda _: wild)
+    options = ["--data", str(tiny_root), "--out", str(out), "--row", "Baseline", "--seed"]
+    assert replay.main([*options, "3"]) == 0
+    assert "where      forward" in capsys.readouterr().out
+    assert replay.main([*options, "4"]) == 2
+    assert "no step of that run has failed" in capsys.readouterr().err
+
+
+def test_the_loop_can_be_read_in_a_lecture():
+    assert len(inspect.getsource(training_steps).splitlines()) <= 80

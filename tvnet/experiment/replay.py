@@ -1,0 +1,104 @@
+"""Make the step again at which a run stopped because a number was not finite.
+
+    python -m tvnet.experiment.replay --data data/miniref --row Baseline+RES+AMF --seed 0
+
+Takes the options of the run (tvnet.experiment.one_run). Tells the part of the network where the
+first such number appears: in the weights, on the way forward, or on the way back.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from tvnet.data.dataset import ReferDataset
+from tvnet.experiment.ablation import TRUNK, row_settings, run_folder
+from tvnet.experiment.features import CachedFeatures, LiveFeatures
+from tvnet.experiment.one_run import parser
+from tvnet.experiment.order import batches
+from tvnet.experiment.prepare import prepare
+from tvnet.experiment.snapshots import Snapshots
+from tvnet.experiment.training import device_of, learner, logits_of, loss_of
+from tvnet.settings import Settings, as_dict, settings
+
+
+def replay(
+    settings: Settings,
+    dataset: ReferDataset,
+    features: CachedFeatures | LiveFeatures,
+    seed: int,
+    folder: Path,
+    device: str = "cpu",
+) -> dict:
+    """{"step", "sentences", "loss", "where"} of the step in failed.json, made again from its state.
+
+    Raises FileNotFoundError when no step failed there, ValueError when settings, data or the
+    snapshot are not those of the failed step.
+    """
+    path = Path(folder) / "failed.json"
+    if not path.is_file():
+        raise FileNotFoundError(f"There is no {path}: no step of that run has failed.")
+    failed = json.loads(path.read_text())
+    identity = {"settings": as_dict(settings), "seed": seed, "data": dataset.data.fingerprint}
+    model, learning, optimiser = learner(settings, dataset, features, None, device)
+    step = Snapshots(Path(folder) / "snapshots", identity).restore(learning, optimiser)
+    if step != failed["step"]:
+        raise ValueError(f"The state before step {failed['step']} is gone from {folder}.")
+    budget = settings.training
+    batch = next(batches(dataset, budget.batch, seed, step, budget.grouped)).to(device)
+    where = [f"weight {name}" for name, p in model.named_parameters() if not p.isfinite().all()]
+    for name, part in model.named_modules():
+        part.register_forward_hook(_noting(f"forward {name or 'network'}", where))
+    loss = loss_of(logits_of(model, features, batch), batch.mask)
+    loss.backward()
+    where += [
+        f"gradient {name}"
+        for name, p in model.named_parameters()
+        if p.grad is not None and not p.grad.isfinite().all()
+    ]
+    return {
+        "step": step,
+        "sentences": batch.sent_id.tolist(),
+        "loss": str(loss.item()),
+        "where": where[0] if where else "nowhere: it is finite this time",
+    }
+
+
+def _noting(name: str, where: list[str]):
+    def hook(part: nn.Module, given: tuple, result: object) -> None:
+        tensors = result if isinstance(result, tuple | list) else [result]
+        if not all(t.isfinite().all() for t in tensors if isinstance(t, Tensor)):
+            where.append(name)
+
+    return hook
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = parser(__doc__).parse_args(arguments)
+    try:
+        profile = settings(options.profile)
+        chosen = row_settings(profile, options.row)
+        ready = prepare(chosen, options.data, options.out)
+        where = run_folder(profile, options.row, options.seed, options.out, ready.data.fingerprint)
+        trunk = where.with_name(f"{where.name}-trunk")
+        if options.row == TRUNK and (trunk / "failed.json").is_file():
+            where = trunk
+        dataset = ready.dataset(chosen, chosen.data.train_split)
+        device = str(device_of(options.device))
+        torch.set_flush_denormal(True)
+        for name, value in replay(
+            chosen, dataset, ready.features, options.seed, where, device
+        ).items():
+            print(f"{name:10} {value}")
+    except (ValueError, FileNotFoundError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
