@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from tiny_parts import TINY, double, wakened
 from torch.autograd import gradcheck
 
-from tvnet.course.rival_figures import comprehend, draw_graph, draw_types
+from tvnet.course.rival_figures import common_words, comprehend, draw_graph, draw_types
 from tvnet.data import refer
 from tvnet.experiment.ablation import RIVALS, ROWS, row_settings, run
 from tvnet.experiment.checkpoint import load, save
@@ -236,6 +236,9 @@ def test_a_trained_cmpc_shows_its_words_and_its_graph(tiny_root, tmp_path):
     seen = comprehend(short, 0, tiny_root, tmp_path)
     assert seen.words == ["the", "red", "one", "of", "picture", "7"]  # the longest of val
     assert seen.types.shape == (6, 4) and seen.types.sum() == pytest.approx(6, abs=1e-4)
+    shares = common_words(short, 0, tiny_root, tmp_path, count=3)
+    assert list(shares)[0] == "all" and len(shares) == 4
+    assert all(types.sum() == pytest.approx(1, abs=1e-4) for types in shares.values())
     assert len(seen.asked) == 2 and set(seen.asked) <= set(seen.words)
     for where in (*seen.asked.values(), seen.neighbours):
         assert where.shape == (12, 12) and where.sum() == pytest.approx(1, abs=1e-4)

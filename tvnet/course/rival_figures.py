@@ -64,6 +64,24 @@ def comprehend(settings: Settings, seed: int, data_dir: Path, out_dir: Path) -> 
     )
 
 
+@torch.no_grad()
+def common_words(
+    settings: Settings, seed: int, data_dir: Path, out_dir: Path, count: int = 10
+) -> dict[str, np.ndarray]:
+    """{word: (4,) mean types} of the most frequent words of the evaluation split, "all" first."""
+    model, ready = load_run(settings, "CMPC", seed, data_dir, out_dir)
+    dataset = ready.dataset(model.settings, settings.data.eval_split)
+    found: dict[str, list[np.ndarray]] = {}
+    for sample in dataset.samples:
+        ids = torch.tensor([ready.vocabulary.encode(sample.text, settings.data.max_words)])
+        h, pad = model.expression(ids, torch.tensor([ids.shape[1]]))
+        for word, types in zip(tokenise(sample.text), model.parser(h, pad)[0], strict=False):
+            found.setdefault(word, []).append(types.numpy())
+    often = sorted(found, key=lambda word: -len(found[word]))[:count]
+    everything = [types for many in found.values() for types in many]
+    return {"all": np.mean(everything, 0)} | {word: np.mean(found[word], 0) for word in often}
+
+
 def draw_types(seen: Comprehension) -> Figure:
     """Words against types, each word's shares written into its row."""
     import matplotlib.pyplot as plt
