@@ -76,7 +76,8 @@ def test_a_card_shows_the_query_its_candidates_and_the_chosen_one(data, neighbou
     sent_id = int(neighbours.sent_id[5])
     figure = retrieval_card(data, neighbours, sent_id)
     shown = [ax for ax in figure.axes if ax.images]
-    assert [ax.get_title()[:7] for ax in shown] == ["the que", "1: text", "2: text", "3: text"]
+    titles = [ax.get_title().split(":")[0] for ax in shown]
+    assert titles == ["the query", "rank 1", "rank 2", "rank 3"]
     assert [ax.get_frame_on() for ax in shown] == [False, False, False, True]
     text = next(s.text for r in data.referents for s in r.sentences if s.sent_id == sent_id)
     assert text in figure.get_suptitle()

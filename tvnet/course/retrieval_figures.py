@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tvnet.data.images import BLANK, open_square
+from tvnet.data.images import BLANK, mask_target, open_square
 from tvnet.data.neighbours import Neighbours
 from tvnet.data.refer import ReferData
 
@@ -18,7 +18,7 @@ COLUMNS = 7
 
 
 def retrieval_card(data: ReferData, neighbours: Neighbours, sent_id: int) -> Figure:
-    """A query, its candidates in the order of the text, and the chosen one, framed.
+    """A query, its referent outlined, and its candidates by text; the chosen one is framed.
 
     Raises ValueError when the neighbours hold no line for the sentence.
     """
@@ -31,12 +31,13 @@ def retrieval_card(data: ReferData, neighbours: Neighbours, sent_id: int) -> Fig
     )
     candidates = neighbours.candidates[row]
     rows = -(-(1 + len(candidates)) // COLUMNS)
-    figure, axes = plt.subplots(rows, COLUMNS, figsize=(1.6 * COLUMNS, 1.85 * rows), squeeze=False)
+    figure, axes = plt.subplots(rows, COLUMNS, figsize=(1.4 * COLUMNS, 1.65 * rows), squeeze=False)
     for ax in axes.flat:
         ax.set(xticks=[], yticks=[])
         ax.set_frame_on(False)
     first, *others = axes.flat
     first.imshow(open_square(data, referent.image_id, SIDE))
+    first.contour(mask_target(data.mask(referent.ann_id), SIDE), [0.5], colors="white")
     first.set_title("the query", fontsize=8, fontweight="bold")
     for place, (ax, image_id) in enumerate(zip(others, candidates.tolist(), strict=False)):
         if image_id == BLANK:
@@ -44,12 +45,12 @@ def retrieval_card(data: ReferData, neighbours: Neighbours, sent_id: int) -> Fig
         ax.imshow(open_square(data, image_id, SIDE))
         by_text = neighbours.text_similarity[row, place]
         by_image = neighbours.image_similarity[row, place]
-        ax.set_title(f"{place + 1}: text {by_text:.2f}, image {by_image:.2f}", fontsize=7)
+        ax.set_title(f"rank {place + 1}: {by_text:.2f}, {by_image:.2f}", fontsize=8)
         if image_id == similar:
             ax.set_frame_on(True)
             for side in ax.spines.values():
                 side.set(color="C1", linewidth=4)
-    figure.suptitle(f"“{text}”", fontsize=10)
+    figure.suptitle(f"“{text}”, with likeness by text and by image", fontsize=10)
     figure.tight_layout()
     return figure
 
@@ -57,23 +58,29 @@ def retrieval_card(data: ReferData, neighbours: Neighbours, sent_id: int) -> Fig
 def plot_instruments(report: dict) -> Figure:
     """Histograms of both similarities, the chosen one's rank by text, and the effect of k."""
     import matplotlib.pyplot as plt
+    import seaborn as sns
 
-    figure, axes = plt.subplots(1, 4, figsize=(14, 3.2))
-    for ax, name in zip(axes, ("text similarity", "image similarity"), strict=False):
+    sns.set_theme(style="whitegrid", palette="colorblind")
+    figure, axes = plt.subplots(2, 2, figsize=(9, 6))
+    for ax, name in zip(axes[0], ("text similarity", "image similarity"), strict=True):
         for label, histogram in report[name].items():
-            ax.stairs(histogram["counts"], histogram["edges"], label=label)
-        ax.set(title=name, xlabel="cosine", ylabel="sentences", yscale="log")
-        ax.legend(fontsize=7)
-    ranks = report["agreement of the stages"]["text rank of the chosen, counts"]
-    axes[2].bar(range(1, len(ranks) + 1), ranks)
-    axes[2].set(title="where stage 2 chose", xlabel="rank by text", ylabel="sentences")
-    effect = report["effect of k"]
-    ks = [line["k"] for line in effect]
-    axes[3].plot(ks, [line["same category, per cent"] for line in effect], "o-", label="retrieved")
+            counts, edges = np.array(histogram["counts"]), np.array(histogram["edges"])
+            ax.stairs(counts, edges, label=label, linewidth=2)
+        ax.set(title=name, xlabel="cosine", ylabel="sentences", yscale="log", xlim=(-0.05, 1.05))
+        ax.legend(loc="upper left", fontsize=9)
+    axes[0, 1].set(ylabel="images")
+    rank, effect = axes[1]
+    counts = report["agreement of the stages"]["text rank of the chosen, counts"]
+    rank.bar(range(1, len(counts) + 1), counts)
+    rank.set(title="where stage 2 chose", xlabel="rank by text", ylabel="sentences")
+    ks = [line["k"] for line in report["effect of k"]]
+    found = [line["same category, per cent"] for line in report["effect of k"]]
+    effect.plot(ks, found, "o-", label="retrieved")
     shares = report["same category under the controls, per cent"]
-    axes[3].axhline(shares["random"], color="grey", linestyle="--", label="random image")
-    axes[3].set(title="effect of k", xlabel="candidates k", ylabel="same category, per cent")
-    axes[3].set(xscale="log", ylim=(0, 100))
-    axes[3].legend(fontsize=7)
+    effect.axhline(shares["random"], color="grey", linestyle="--", label="random image")
+    effect.set(title="effect of k", xlabel="candidates k", ylabel="same category, per cent")
+    effect.set(xscale="log", ylim=(0, 100), xticks=ks, xticklabels=ks)
+    effect.minorticks_off()
+    effect.legend(fontsize=9)
     figure.tight_layout()
     return figure
