@@ -5,7 +5,7 @@ WORLD := data/miniref/index/gref.json
 SMALL_WORLD := data/miniref-smoke/index/gref.json
 
 .PHONY: help setup table1 test test-faults lint bench notebooks rendered html slides student architecture \
-  normalise miniref-sheet publish backbone shipped
+  normalise miniref-sheet publish backbone shipped app
 
 help:  ## what there is
 	@grep -E '^[a-z0-9-]+:.*##' Makefile | awk -F ':.*## ' '{printf "make %-14s %s\n", $$1, $$2}'
@@ -46,6 +46,10 @@ lint: setup  ## style of code and notebooks
 
 bench: setup $(SMALL_WORLD)  ## measure speed and memory against what is usual and what is possible
 	@set -e; for file in tests/benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python $$file; done
+
+app: setup  ## the explorer in a browser, for this computer only; the link with its token is printed
+	JUPYTER_PATH=notebooks/templates $(BIN)/python -m voila notebooks/10_explorer.ipynb \
+	  --template=offline_app --Voila.ip=127.0.0.1 --token
 
 notebooks: setup $(SMALL_WORLD)  ## run every notebook in the smoke profile
 	$(BIN)/python notebooks/run.py -p PROFILE smoke -p DATA_DIR data/miniref-smoke -p OUT_DIR out/smoke

@@ -35,6 +35,7 @@ import run as runner  # noqa: E402
 RENDERED, OUT = HERE / "rendered", HERE.parent / "out"
 TEMPLATES = HERE / "templates"
 REVEAL = HERE.parent / ".venv" / "reveal"  # where `make slides` puts reveal.js
+WIDGET = "application/vnd.jupyter.widget-view+json"
 HIDDEN = {"colab", "injected-parameters"}
 FIGURE = re.compile(r"# Figure: (.*)")
 MATH = re.compile(
@@ -84,6 +85,8 @@ def readable(notebook: NotebookNode) -> NotebookNode:
         for output in cell.outputs:
             if "text" in output:
                 output.text = output.text.replace(f"{HERE.parent}/", "")
+            # Of a widget only its still picture can be read.
+            output.get("data", {}).pop(WIDGET, None)
             if "image/png" in output.get("data", {}):
                 output.data["image/png"] = smaller(output.data["image/png"])
                 output.metadata["image/png"] = {"alt": told[1] if told else ""}

@@ -1,0 +1,70 @@
+"""The explorer with the shipped models: redraws, and new expressions, as a reader would wait.
+
+    python tests/benchmarks/bench_explorer.py
+
+Wall-clock medians, all threads that torch takes. A redraw changes the layer or the opacity and
+runs no model; a new expression runs the four rows, and the last one once more for each word left
+out. Limits: 40 ms and 1 s on two cores.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from statistics import median
+
+import torch
+
+import tvnet
+from tvnet.course.explorer import Explorer
+from tvnet.course.layers import LAYERS
+
+REDRAW, EXPRESSION = 0.040, 1.0  # seconds
+
+
+def seconds(act: Callable[[object], object], values: Iterable[object]) -> float:
+    """Median over the values."""
+    taken = []
+    for value in values:
+        began = time.perf_counter()
+        act(value)
+        taken.append(time.perf_counter() - began)
+    return median(taken)
+
+
+def measure(explorer: Explorer) -> dict[str, float]:
+    """Median seconds of one forward pass, of a redraw in each layer, and of a new expression."""
+    model = list(explorer.predictors.values())[-1]
+    found = explorer.view.prediction
+    forward = lambda _: model._masks(found.seen, found.similar, [list(found.words)])  # noqa: E731
+    seconds(forward, range(3))
+    measured = {"forward pass": seconds(forward, range(15))}
+    for layer in LAYERS:
+        explorer.layer.value = layer
+        steps = [(1 + k % 9) / 10 for k in range(15)]
+        redraw = lambda opacity: setattr(explorer.opacity, "value", opacity)  # noqa: E731
+        measured[f"redraw {layer}"] = seconds(redraw, steps)
+    explorer.layer.value = "mask"
+    texts = sorted({sentence.text for r in model.sight.data.referents for sentence in r.sentences})
+    asked = texts[:: len(texts) // 20][:20]
+    type_in = lambda text: setattr(explorer.expression, "value", text)  # noqa: E731
+    measured["new expression"] = seconds(type_in, asked)
+    return measured
+
+
+def main() -> None:
+    measured = measure(tvnet.Explorer())
+    forward = measured["forward pass"]
+    print(f"{torch.get_num_threads()} threads; one forward pass {1000 * forward:.1f} ms")
+    for name, value in measured.items():
+        if name != "forward pass":
+            limit = EXPRESSION if name == "new expression" else REDRAW
+            kept = "kept" if value <= limit else "NOT kept"
+            print(
+                f"{name:30}{1000 * value:8.1f} ms, {value / forward:6.1f} forward passes; "
+                f"limit {1000 * limit:.0f} ms, {kept}"
+            )
+
+
+if __name__ == "__main__":
+    main()

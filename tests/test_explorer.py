@@ -1,0 +1,292 @@
+"""The explorer without a kernel: what each layer's pixels say, what a reader can do, bad input."""
+
+import ast
+import base64
+import io
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import ipywidgets
+import numpy as np
+import pytest
+from PIL import Image
+from tiny_rows import tiny_rows
+
+import tvnet
+from tvnet.course import explorer as module
+from tvnet.course import view
+from tvnet.course.layers import LAYERS
+from tvnet.course.upload import uploaded
+from tvnet.predict import NEIGHBOURS
+
+COURSE = Path(view.__file__).parent
+TEXT = "red square"
+
+
+@pytest.fixture(scope="module")
+def predictors(tiny_root, tmp_path_factory):
+    return tiny_rows(tiny_root, tmp_path_factory.mktemp("models"))
+
+
+@pytest.fixture
+def explorer(predictors):
+    return tvnet.Explorer(predictors=predictors)
+
+
+@pytest.fixture
+def passes(predictors):
+    """A list that grows with every forward pass of any model, backbone included."""
+    counted, models = [], [p.model for p in predictors.values()]
+    models.append(predictors["Baseline"].sight.backbone)
+    hooks = [m.register_forward_hook(lambda *of: counted.append(1)) for m in models]
+    yield counted
+    for hook in hooks:
+        hook.remove()
+
+
+def shown(explorer):
+    """The first panel as the browser gets it."""
+    return np.asarray(Image.open(io.BytesIO(explorer.panels.children[0].children[0].value)))
+
+
+def said(explorer):
+    return explorer.status.value
+
+
+# -- what a reader does
+
+
+def test_layers_opacity_and_cells_run_no_model(explorer, passes):
+    for layer in LAYERS:
+        before = shown(explorer)
+        explorer.layer.value = layer
+        for name, value in (("opacity", 0.3), ("opacity", 0.9), ("level", 5), ("level", 3)):
+            getattr(explorer, name).value = value
+        explorer.row.value, explorer.column.value = 4, 4
+        assert said(explorer).count(layer.replace("'", "&#x27;")) and before.size
+    assert not passes
+
+
+def test_a_view_that_was_seen_runs_no_model_again(explorer, passes):
+    explorer.expression.value = "the blue one"
+    first, ran = shown(explorer), len(passes)
+    explorer.neighbour.value = "none"
+    assert len(passes) > ran > 0
+    ran = len(passes)
+    explorer.neighbour.value = "retrieved"
+    assert len(passes) == ran and (shown(explorer) == first).all()
+
+
+def test_a_candidate_enriches_when_its_button_is_pressed(explorer, predictors):
+    card = explorer.strip.cards[2]
+    assert "tv-chosen" not in card.box._dom_classes
+    card.button.click()
+    found = explorer.view.prediction
+    assert (found.neighbour, found.neighbour_id) == ("pool", card.key)
+    model = predictors["Baseline+RES+AMF"]
+    direct = model(found.seen, explorer.view.expression, card.key)
+    assert (direct.probability == found.probability).all()
+    assert explorer.neighbour.value is None
+    chosen = [c.key for c in explorer.strip.cards if "tv-chosen" in c.box._dom_classes]
+    assert chosen == [card.key] and f"picture {card.key}" in said(explorer)
+    for kind in NEIGHBOURS:
+        explorer.neighbour.value = kind
+        assert explorer.view.prediction.neighbour == kind
+    explorer.strip.cards[1].button.click()
+    explorer.expression.value = "blue square"  # other candidates: the two stages choose again
+    assert explorer.neighbour.value == "retrieved"
+
+
+def test_picking_a_picture_or_a_sentence_asks_for_it(explorer):
+    place = next(i for i in range(len(explorer.examples)) if i != explorer.picture.value)
+    explorer.picture.value = place
+    assert explorer.expression.value == explorer.examples[place].text == explorer.view.expression
+    texts = [value for _, value in explorer.sentences.options if value]
+    assert set(texts) == set(explorer.view.query.truths)
+    explorer.sentences.value = texts[-1]
+    assert explorer.view.expression == texts[-1] and "IoU" in said(explorer)
+    explorer.expression.value = "squares of nobody"
+    assert "IoU" not in said(explorer) and explorer.sentences.value == ""
+
+
+def test_the_explorer_begins_where_it_is_told(predictors):
+    picture = Image.new("RGB", (900, 300), "red")
+    begun = tvnet.Explorer(picture, "red square", predictors)
+    assert begun.view.expression == "red square" and begun.view.query.name == "your picture"
+    assert begun.view.query.seen.picture.size == (640, 213)
+    with pytest.raises(FileNotFoundError, match="There is no picture at gone.jpg"):
+        tvnet.Explorer("gone.jpg", predictors=predictors)
+
+
+def test_failures_are_opened_with_one_press(explorer, monkeypatch):
+    worst = [replace(e, kind="worst") for e in explorer.examples]
+    monkeypatch.setattr(explorer, "examples", worst)
+    explorer.gallery.box.selected_index = 0
+    assert len(explorer.gallery.cards) == len(worst)
+    explorer.gallery.cards[1].button.click()
+    assert explorer.layer.value == "error" and explorer.view.expression == worst[1].text
+    assert "tv-fine" in said(explorer)
+
+
+def test_without_a_kernel_a_still_picture_stands(explorer):
+    bundle = explorer._repr_mimebundle_(include=None, exclude=None)
+    still = Image.open(io.BytesIO(base64.b64decode(bundle["image/png"])))
+    assert still.width > 800 and explorer.view.expression in bundle["text/plain"]
+    assert bundle["application/vnd.jupyter.widget-view+json"]["model_id"] == explorer.model_id
+    assert explorer._ipython_display_ is None
+
+
+# -- what goes wrong
+
+
+def png_file(size):
+    file = io.BytesIO()
+    Image.new("1", size).save(file, "PNG")
+    return file.getvalue()
+
+
+def hand_over(explorer, name, content):
+    """As ipywidgets 7 or 8 does."""
+    if ipywidgets.__version__.startswith("7"):
+        explorer.upload.value = {name: {"content": content, "metadata": {"name": name}}}
+    else:
+        about = {"name": name, "type": "", "size": len(content), "content": memoryview(content)}
+        about["last_modified"] = datetime.now(UTC)
+        explorer.upload.value = (about,)
+
+
+@pytest.mark.parametrize(
+    "text, sentence",
+    [
+        ("", "holds no word: say what to look for"),
+        ("  …  ", "holds no word"),
+        ("dog " * 1000, "Only the first 20 of 1000 words are read."),
+        ("🐶", "does not know &#x27;🐶&#x27;"),
+        ("הכלב השמאלי", "does not know &#x27;הכלב&#x27;"),
+        ("red wuffwuff", "does not know &#x27;wuffwuff&#x27;"),
+        ("<script>red</script>", "&lt;script&gt;"),
+        ("\x00\x07", "holds no word"),
+    ],
+)
+def test_odd_text_ends_as_a_sentence(explorer, text, sentence):
+    explorer.expression.value = text
+    assert sentence in said(explorer) and "should not have" not in said(explorer)
+    assert "<script>" not in said(explorer) and len(said(explorer)) < 1000
+    assert all("<script>" not in c.words.value for c in explorer.strip.cards)
+    explorer.expression.value = TEXT  # and goes on
+    assert f"“{TEXT}”" in said(explorer) and "tv-fine" in said(explorer)
+
+
+@pytest.mark.parametrize(
+    "name, content, sentence",
+    [
+        ("notes.jpg", b"I am a text.", "picture 'notes.jpg' is not one that can be read"),
+        (
+            "huge.png",
+            png_file((20_000, 20_000)),
+            "'huge.png' are more than the 50 million that",
+        ),
+        ("cut.png", png_file((50, 50))[:45], "'cut.png'"),
+        ("empty.png", b"", "'empty.png'"),
+    ],
+    ids=["text", "huge", "cut", "empty"],
+)
+def test_a_file_that_is_no_picture_ends_as_a_sentence(explorer, name, content, sentence):
+    before = shown(explorer)
+    hand_over(explorer, name, content)
+    assert sentence in said(explorer).replace("&#x27;", "'") and "tv-wrong" in said(explorer)
+    assert "should not have" not in said(explorer) and "/tmp" not in said(explorer)
+    assert (shown(explorer) == before).all()
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3000, 2), (40, 900)])
+def test_a_picture_of_any_shape_is_answered(explorer, size):
+    hand_over(explorer, "own.png", png_file(size))
+    assert "tv-fine" in said(explorer), said(explorer)
+    assert explorer.picture.options[-1][0] == "yours · own.png"
+    for layer in LAYERS:
+        explorer.layer.value = layer
+        assert said(explorer).startswith('<div role="status" class="tv-fine">'), said(explorer)
+    explorer.picture.value = 0
+    explorer.picture.value = len(explorer.examples)  # and back to it
+    assert explorer.view.query.name == "own.png"
+
+
+def test_both_forms_of_an_upload_are_read():
+    class Control:
+        value = {"a.png": {"content": png_file((3, 2)), "metadata": {}}}
+
+    assert uploaded(Control())[0].size == (3, 2)
+    Control.value = ({"name": "b.png", "content": memoryview(png_file((5, 2)))},)
+    picture, name = uploaded(Control())
+    assert picture.size == (5, 2) and name == "b.png"
+    Control.value = ()
+    with pytest.raises(ValueError, match="No file has come: choose a picture again."):
+        uploaded(Control())
+
+
+def test_no_exception_disappears(explorer, monkeypatch):
+    def raising(*given, **named):
+        raise KeyError("planted")
+
+    monkeypatch.setattr(module, "draw", raising)
+    monkeypatch.setattr(explorer, "_look", raising)
+    acts = {
+        "layer": "truth", "opacity": 0.1, "level": 3, "row": explorer.row.value - 1,
+        "column": 1, "expression": "new", "neighbour": "self",
+        "picture": 1 - explorer.picture.value,
+    }  # fmt: skip
+    for name, value in acts.items():
+        explorer.say("fine")
+        getattr(explorer, name).value = value
+        told = said(explorer)
+        assert "This should not have happened: KeyError" in told and "tv-wrong" in told, name
+    explorer.say("fine")
+    explorer.strip.cards[0].button.click()
+    assert "KeyError" in said(explorer)
+    explorer.say("fine")
+    hand_over(explorer, "own.png", png_file((3, 3)))
+    assert "KeyError" in said(explorer)
+
+
+# -- for everybody, everywhere
+
+
+def everything(widget):
+    yield widget
+    for child in getattr(widget, "children", ()):
+        yield from everything(child)
+
+
+def test_every_control_has_a_name(explorer):
+    controls = [w for w in everything(explorer) if hasattr(w, "description")]
+    controls = [w for w in controls if not isinstance(w, ipywidgets.HTML)]
+    assert len(controls) > 10 and all(w.description for w in controls)
+    silent = ipywidgets.FloatSlider, ipywidgets.IntSlider  # their handles have no name
+    assert not any(isinstance(w, silent) for w in controls)
+
+
+# Names of ipywidgets 7.7.5 that the explorer uses, looked up there.
+BOTH = {"layout", "style", "description", "value"}
+CORE = {
+    "VBox": set(), "HBox": set(), "Box": {"layout"}, "HTML": {"value"}, "Image": {"format"},
+    "Dropdown": BOTH | {"options"}, "Text": BOTH | {"placeholder", "continuous_update"},
+    "ToggleButtons": BOTH | {"options", "tooltips"}, "Button": BOTH | {"tooltip"},
+    "FileUpload": BOTH | {"accept", "multiple"}, "Accordion": {"selected_index"},
+    "Layout": {"width", "flex_flow", "display"}, "BoundedIntText": BOTH | {"min", "max", "step"},
+    "BoundedFloatText": BOTH | {"min", "max", "step"}, "Widget": set(), "DOMWidget": set(),
+}  # fmt: skip
+
+
+def test_only_the_core_of_ipywidgets_7_is_used():
+    used = set()
+    for name in ("explorer", "page", "cards", "upload"):
+        for node in ast.walk(ast.parse((COURSE / f"{name}.py").read_text())):
+            if isinstance(node, ast.Attribute) and getattr(node.value, "id", "") == "widgets":
+                used.add(node.attr)
+            of_widgets = isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+            if of_widgets and getattr(node.func.value, "id", "") == "widgets":
+                known = {keyword.arg for keyword in node.keywords}
+                assert known <= CORE[node.func.attr], (node.func.attr, known)
+    assert used <= CORE.keys()

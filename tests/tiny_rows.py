@@ -1,0 +1,21 @@
+"""The rows of Table 1 with random weights on the tiny root; their predictors share one sight."""
+
+from test_predict import SMALL, wakened_model
+
+from tvnet.data import refer
+from tvnet.data.words import Vocabulary
+from tvnet.experiment.ablation import ROWS, row_settings
+from tvnet.experiment.checkpoint import save
+from tvnet.predict import load
+
+
+def tiny_rows(root, folder):
+    """{row: Predictor}; checkpoints are written to `folder`."""
+    vocabulary = Vocabulary.build(s.text for s in refer.read(root, "unc+").samples("train"))
+    sight, made = None, {}
+    for row in ROWS:
+        chosen = row_settings(SMALL, row)
+        save(folder / row, wakened_model(chosen, len(vocabulary)), vocabulary, None)
+        made[row] = load(folder / row, root, sight=sight)
+        sight = made[row].sight
+    return made

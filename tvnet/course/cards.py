@@ -1,0 +1,115 @@
+"""Cards of the explorer: a thumbnail, a button, a few words; the strip and the gallery of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache, partial
+from html import escape
+
+import ipywidgets as widgets
+import numpy as np
+from PIL import Image
+
+from tvnet.course.canvas import png
+from tvnet.course.layers import draw, short
+from tvnet.course.view import View
+from tvnet.data.images import open_image
+from tvnet.data.refer import ReferData
+from tvnet.retrieval.online import Candidate
+
+THUMBNAIL = 192  # pixels of a longer side; shown at half of it, for sharp screens
+
+
+class Card:
+    """A thumbnail with a button and a few words under it."""
+
+    def __init__(self, pressed: Callable[[int], None]):
+        self.key = 0
+        self.image = widgets.Image(format="png")
+        self.button = widgets.Button()
+        self.words = widgets.HTML()
+        self.button.on_click(lambda button: pressed(self.key))
+        self.box = widgets.VBox([self.image, self.button, self.words])
+        self.box.add_class("tv-card")
+
+    def show(self, key: int, image: bytes, label: str, about: str, words: str) -> None:
+        """about: the whole of it in one sentence; words: HTML."""
+        self.key, self.image.value, self.words.value = key, image, words
+        self.button.description, self.button.tooltip = label, about
+
+
+class Strip:
+    """The candidates of stage 1, the most similar text first."""
+
+    def __init__(self, data: ReferData, pressed: Callable[[int], None]):
+        self.pressed = pressed
+        self.thumbnail = lru_cache(maxsize=512)(partial(thumbnail, data))
+        self.cards: list[Card] = []
+        self.title = widgets.HTML()
+        self.row = widgets.Box(layout=widgets.Layout(flex_flow="row wrap"))
+        self.row.add_class("tv-strip")
+        self.box = widgets.VBox([self.title, self.row])
+        self._shown: tuple[Candidate, ...] | None = None
+
+    def show(self, view: View) -> None:
+        found = view.prediction
+        if found.candidates != self._shown:
+            self._fill(found.candidates)
+            self._shown = found.candidates
+        for card in self.cards:
+            chosen = found.similar is not None and card.key == found.neighbour_id
+            (card.box.add_class if chosen else card.box.remove_class)("tv-chosen")
+
+    def _fill(self, candidates: tuple[Candidate, ...]) -> None:
+        while len(self.cards) < len(candidates):
+            self.cards.append(Card(self.pressed))
+        for card, c in zip(self.cards, candidates, strict=False):
+            text, image = f"{c.text_similarity:.2f}", f"{c.image_similarity:.2f}"
+            card.show(
+                c.image_id,
+                self.thumbnail(c.image_id),
+                f"no. {c.final_rank}",
+                f"Enrich by picture {c.image_id}, “{short(c.expression)}”: text {text}, rank "
+                f"{c.text_rank}; image {image}, rank {c.image_rank}; final rank {c.final_rank}",
+                f'<span class="tv-text">{escape(short(c.expression))}</span>'
+                f"text {text} · {c.text_rank}<br>image {image} · {c.image_rank}",
+            )
+        self.row.children = [card.box for card in self.cards[: len(candidates)]]
+        self.title.value = (
+            f"<b>{len(candidates)} candidates</b>, the most similar text first: similarity · rank; "
+            "the number on a button is the final rank. Press it to enrich by that picture."
+            if candidates
+            else "This model retrieves nothing."
+        )
+
+
+class Gallery:
+    """Where the model fails, in the manner of Fig. 8; filled when it is first opened."""
+
+    def __init__(self, pressed: Callable[[int], None]):
+        self.pressed = pressed
+        self.cards: list[Card] = []
+        self.row = widgets.Box(layout=widgets.Layout(flex_flow="row wrap"))
+        self.box = widgets.Accordion([self.row], selected_index=None)
+        self.box.set_title(0, "Where it fails, in the manner of Fig. 8")
+        self.box.add_class("tv-gallery")
+
+    def add(self, place: int, view: View) -> None:
+        """place: what the button hands on."""
+        card = Card(self.pressed)
+        panel = draw(view, "error")[0]
+        small = Image.fromarray(panel.pixels)
+        small.thumbnail((THUMBNAIL, THUMBNAIL))
+        iou = view.iou(view.prediction.mask)
+        about = f"Look at “{view.expression}”, IoU {iou:.2f}"
+        words = f'<span class="tv-text">{escape(view.expression)}</span>IoU {iou:.2f}'
+        card.show(place, png(np.asarray(small)), "look", about, words)
+        self.cards.append(card)
+        self.row.children = [*self.row.children, card.box]
+
+
+def thumbnail(data: ReferData, image_id: int) -> bytes:
+    """A picture of a data set as a small PNG."""
+    picture = open_image(data, image_id)
+    picture.thumbnail((THUMBNAIL, THUMBNAIL))
+    return png(np.asarray(picture))

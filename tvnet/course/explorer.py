@@ -1,0 +1,238 @@
+"""`tvnet.Explorer()`: type an expression, choose who enriches, look inside.
+
+A thin shell: `view.look` decides what is shown and `layers.draw` how. It keeps to the core of
+ipywidgets 7.7, so that it runs in every notebook; whatever goes wrong ends as a sentence in the
+status line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache, partial, wraps
+
+from tvnet.course.canvas import cells_of, most_probable_cell
+from tvnet.course.cards import Gallery, Strip
+from tvnet.course.layers import WITH_LEVEL, draw, neighbour_name, short
+from tvnet.course.page import Page
+from tvnet.course.upload import uploaded
+from tvnet.course.view import (
+    Example,
+    Predictors,
+    Query,
+    View,
+    known_query,
+    look,
+    own_query,
+    shipped,
+    shipped_examples,
+    spread,
+)
+from tvnet.data.photo import Photo
+from tvnet.predict import NEIGHBOURS
+
+KINDS = {"spread": "example", "worst": "failure"}
+KEPT = 16  # views that are kept, so that going back to one runs no model
+
+
+def _told(method: Callable) -> Callable:
+    """Run a callback, and let whatever it raises end as a sentence in the status line.
+
+    Jupyter would drop the exception. What the callback changes itself calls no other one.
+    """
+
+    @wraps(method)
+    def run(self: Explorer, *change: object) -> None:
+        if self._busy:
+            return
+        self._busy = True
+        try:
+            method(self, *change)
+        except (ValueError, OSError) as error:
+            self.say(str(error), wrong=True)
+        except Exception as error:
+            kind = type(error).__name__
+            self.say(f"This should not have happened: {kind}: {error}. Try another.", wrong=True)
+        finally:
+            self._busy = False
+
+    return run
+
+
+class Explorer(Page):
+    """Any picture, any expression, any neighbour, and every layer between.
+
+    image and expression: to begin with, else an example's. predictors: row -> Predictor, side by
+    side, the last one looked into; by default the rows that ship. Raises ValueError or
+    FileNotFoundError where there is nothing to begin with.
+    """
+
+    def __init__(
+        self,
+        image: Photo | None = None,
+        expression: str | None = None,
+        predictors: Predictors | None = None,
+    ):
+        self.predictors = predictors or shipped()
+        chosen = list(self.predictors.values())[-1]
+        data = chosen.sight.data
+        self.examples = (
+            spread(data, chosen.model.settings.data.eval_split)
+            if predictors
+            else shipped_examples(data)
+        )
+        self._look = lru_cache(KEPT)(partial(look, self.predictors))
+        self._query_of = lru_cache(KEPT)(partial(known_query, self.predictors))
+        self._own: list[Query] = []
+        self._neighbour: str | int = "retrieved"
+        self._busy = True  # until everything stands
+        self.view: View | None = None
+        self.strip = Strip(data, self._use_candidate)
+        self.gallery = Gallery(self._open_failure)
+        failures = any(e.kind == "worst" for e in self.examples)
+        super().__init__([self.strip.box, *([self.gallery.box] if failures else [])])
+        self._list_pictures()
+        self._open([e.kind for e in self.examples].count("spread") // 2)  # no lucky, no sad one
+        if image is not None:
+            self._add(own_query(self.predictors, image))
+        if expression is not None:
+            self.expression.value = expression
+        self._show()
+        self._busy = False
+        self._listen()
+
+    def _listen(self) -> None:
+        for control, callback in (
+            (self.picture, self._choose_picture),
+            (self.upload, self._read_upload),
+            (self.expression, self._type),
+            (self.sentences, self._pick),
+            (self.neighbour, self._choose_neighbour),
+            (self.layer, self._redraw),
+            (self.opacity, self._redraw),
+            (self.level, self._redraw),
+            (self.row, self._redraw),
+            (self.column, self._redraw),
+        ):
+            control.observe(callback, names="value")
+        self.gallery.box.observe(self._open_gallery, names="selected_index")
+
+    # -- what a reader does
+
+    @_told
+    def _choose_picture(self, change: object) -> None:
+        self._open(self.picture.value)
+        self._show()
+
+    @_told
+    def _read_upload(self, change: object) -> None:
+        image, name = uploaded(self.upload)
+        self._add(own_query(self.predictors, image, name))
+        self._show()
+
+    @_told
+    def _type(self, change: object) -> None:
+        if isinstance(self._neighbour, int):  # a candidate of the expression before
+            self._enrich_by("retrieved")
+        self._show()
+
+    @_told
+    def _pick(self, change: object) -> None:
+        if self.sentences.value:
+            self.expression.value = self.sentences.value
+            if isinstance(self._neighbour, int):
+                self._enrich_by("retrieved")
+            self._show()
+
+    @_told
+    def _choose_neighbour(self, change: object) -> None:
+        self._enrich_by(self.neighbour.value)
+        self._show()
+
+    @_told
+    def _use_candidate(self, image_id: int) -> None:
+        self._enrich_by(image_id)
+        self._show()
+
+    @_told
+    def _redraw(self, change: object) -> None:
+        self._draw()
+
+    @_told
+    def _open_gallery(self, change: object) -> None:
+        if self.gallery.box.selected_index is None or self.gallery.cards:
+            return
+        for place, example in enumerate(self.examples):
+            if example.kind == "worst":
+                view = self._look(self._query_of(example.image_id), example.text, "retrieved")
+                self.gallery.add(place, view)
+
+    @_told
+    def _open_failure(self, place: int) -> None:
+        self.layer.value = "error"
+        self._open(place)
+        self._show()
+
+    # -- what follows from it
+
+    def _list_pictures(self) -> None:
+        labels = [f"{KINDS[e.kind]} · {e.text}" for e in self.examples]
+        labels += [f"yours · {short(query.name)}" for query in self._own]
+        self.picture.options = [(label, i) for i, label in enumerate(labels)]
+
+    def _open(self, place: int) -> None:
+        """Make an example or a picture of one's own the query."""
+        known = place < len(self.examples)
+        example: Example | None = self.examples[place] if known else None
+        self._query = (
+            self._query_of(example.image_id) if known else self._own[place - len(self.examples)]
+        )
+        self.picture.value = place
+        self.sentences.options = [
+            ("a sentence of this picture", ""),
+            *((short(text), text) for text in self._query.truths),
+        ]
+        if example is not None:
+            self.expression.value = example.text
+        self._enrich_by("retrieved")
+
+    def _add(self, query: Query) -> None:
+        self._own.append(query)
+        self._list_pictures()
+        self._open(len(self.examples) + len(self._own) - 1)
+
+    def _enrich_by(self, neighbour: str | int) -> None:
+        self._neighbour = neighbour
+        self.neighbour.value = neighbour if neighbour in NEIGHBOURS else None
+
+    def _show(self) -> None:
+        """Run the models, unless this view is known, and show it."""
+        self.view = view = self._look(self._query, self.expression.value, self._neighbour)
+        picked = view.expression if view.expression in view.query.truths else ""
+        self.sentences.value = picked
+        self.strip.show(view)
+        for slider, cells, cell in zip(
+            (self.row, self.column), cells_of(view), most_probable_cell(view), strict=True
+        ):
+            slider.min = 0
+            slider.max = cells.stop - 1
+            slider.min, slider.value = cells.start, cell
+        self._draw()
+
+    def _draw(self) -> None:
+        """Draw the layer; what it shows has been computed already."""
+        view, layer = self.view, self.layer.value
+        with_cell = layer.startswith("attention")
+        self.level.layout.display = "" if layer in WITH_LEVEL else "none"
+        self.cell.layout.display = "" if with_cell else "none"
+        cell = (self.row.value, self.column.value)
+        drawn = draw(view, layer, self.opacity.value, self.level.value, cell)
+        self.hang(drawn)
+        iou = view.iou(view.prediction.mask)
+        told = f"“{short(view.expression)}”, {neighbour_name(view)}."
+        told += "" if iou is None else f" IoU {iou:.2f}."
+        self.say(" ".join([f"{layer}: {told}", *view.prediction.remarks]))
+
+    def _repr_mimebundle_(self, **kwargs: object) -> dict[str, object]:
+        return self.bundle(f"“{short(self.view.expression)}”")
+
+    _ipython_display_ = None  # ipywidgets 7 has it, and it would win over the bundle

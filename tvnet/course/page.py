@@ -1,0 +1,134 @@
+"""The explorer's page: its controls by name, its panels, its status line. It knows no model.
+
+Within the core of ipywidgets 7.7, so that it stands in every notebook.
+"""
+
+from __future__ import annotations
+
+import base64
+from html import escape
+
+import ipywidgets as widgets
+
+from tvnet.course.canvas import NARROW, Panel, png
+from tvnet.course.layers import LAYERS
+from tvnet.course.still import still
+from tvnet.model.trace import LEVELS
+from tvnet.predict import NEIGHBOURS
+
+STYLE = """<style>
+.tv-explorer { max-width: 1060px; font-size: 13px; }
+.tv-explorer .widget-toggle-buttons { display: flex; }
+.tv-explorer .widget-toggle-buttons .widget-label { text-align: right; margin-right: 8px; }
+.tv-explorer .tv-fine, .tv-explorer .tv-wrong { line-height: 1.45; padding: 6px 12px;
+  border-left: 4px solid #0072b2; background: rgba(0, 114, 178, .07); }
+.tv-explorer .tv-wrong { border-color: #d55e00; background: rgba(213, 94, 0, .12); }
+.tv-explorer .tv-panel { margin: 4px 14px 4px 0; }
+.tv-explorer .tv-panel img { border-radius: 4px; object-fit: contain; }
+.tv-explorer .tv-panel .widget-html-content { line-height: 1.35; }
+.tv-explorer .tv-card { width: 100px; margin: 2px 3px; padding: 2px; align-items: center;
+  border: 2px solid transparent; border-radius: 6px; overflow: hidden; }
+.tv-explorer .tv-chosen { border-color: #e63c1e; background: rgba(230, 60, 30, .08); }
+.tv-explorer .tv-card img { height: 72px; width: 96px; object-fit: contain; margin: 0; }
+.tv-explorer .tv-card button { width: 92px; height: 22px; line-height: 22px; font-size: 11px; }
+.tv-explorer .tv-card .widget-html-content { font-size: 10.5px; line-height: 1.25; width: 94px; }
+.tv-explorer .tv-text { display: block; white-space: nowrap; overflow: hidden;
+  text-overflow: ellipsis; font-weight: 600; }
+</style>"""
+
+
+def _number(kind: type, name: str, **values: float) -> widgets.Widget:
+    """A number and no slider: readers of screens would not hear the name of a slider's handle."""
+    style = {"description_width": "84px"}
+    return kind(description=name, style=style, layout=widgets.Layout(width="170px"), **values)
+
+
+class Page(widgets.VBox):
+    """Every control under its name, the panels, and what stands `below` them."""
+
+    def __init__(self, below: list[widgets.Widget]):
+        self._make_controls()
+        self.cell = widgets.HBox([self.row, self.column])
+        super().__init__(
+            [
+                widgets.HTML(STYLE),
+                widgets.HBox([self.picture, self.upload]),
+                widgets.HBox([self.expression, self.sentences]),
+                self.neighbour,
+                self.layer,
+                widgets.HBox([self.opacity, self.level]),
+                self.cell,
+                self.status,
+                self.panels,
+                *below,
+            ]
+        )
+        self.add_class("tv-explorer")
+
+    def _make_controls(self) -> None:
+        wide, label = widgets.Layout(width="100%"), {"description_width": "84px"}
+        self.picture = widgets.Dropdown(description="picture", layout=wide, style=label)
+        self.upload = widgets.FileUpload(
+            accept="image/*", multiple=False, description="your own picture",
+            layout=widgets.Layout(width="230px"),
+        )  # fmt: skip
+        self.expression = widgets.Text(
+            description="expression", continuous_update=False, layout=wide, style=label,
+            placeholder="what to look for, as in: left dog",
+        )  # fmt: skip
+        self.sentences = widgets.Dropdown(description="or pick", layout=wide, style=label)
+        self.neighbour = widgets.ToggleButtons(
+            description="enriched by", options=NEIGHBOURS, style=label | {"button_width": "auto"},
+            tooltips=[
+                "the picture that the two stages choose", "no picture: V' = V_in",
+                "a picture of the pool, drawn by the expression", "the query itself",
+            ],
+        )  # fmt: skip
+        self.layer = widgets.ToggleButtons(
+            description="layer", options=list(LAYERS), style=label | {"button_width": "auto"}
+        )
+        self.opacity = _number(widgets.BoundedFloatText, "opacity", value=0.6, max=1, step=0.1)
+        self.level = widgets.ToggleButtons(
+            description="level", options=LEVELS, value=4, style=label | {"button_width": "48px"}
+        )
+        self.row = _number(widgets.BoundedIntText, "cell row")
+        self.column = _number(widgets.BoundedIntText, "cell column")
+        self.status = widgets.HTML()
+        self.panels = widgets.Box(layout=widgets.Layout(flex_flow="row wrap"))
+        for name in ("picture", "upload", "expression", "sentences", "neighbour", "layer",
+                     "opacity", "level", "row", "column", "status", "panels"):  # fmt: skip
+            control = getattr(self, name)
+            control.add_class(f"tv-{name}")
+            if control.has_trait("tooltip") and control.has_trait("description"):
+                control.tooltip = control.description  # ipywidgets 8 would show "null"
+
+    def hang(self, drawn: list[Panel]) -> None:
+        """Show these panels, and no others."""
+        boxes = list(self.panels.children)
+        while len(boxes) < len(drawn):
+            box = widgets.VBox([widgets.Image(format="png"), widgets.HTML()])
+            box.add_class("tv-panel")
+            boxes.append(box)
+        for box, panel in zip(boxes, drawn, strict=False):
+            image, caption = box.children
+            image.value = png(panel.pixels)
+            image.layout.width = f"{panel.pixels.shape[1]}px"
+            caption.layout.width = f"{max(panel.pixels.shape[1], NARROW)}px"
+            caption.value = escape(panel.caption)
+        self.panels.children = boxes[: len(drawn)]
+        self._drawn = drawn
+
+    def say(self, sentence: str, wrong: bool = False) -> None:
+        """Put a sentence into the status line."""
+        kind = "tv-wrong" if wrong else "tv-fine"
+        self.status.value = f'<div role="status" class="{kind}">{escape(sentence)}</div>'
+
+    def bundle(self, title: str) -> dict[str, object]:
+        """The live widget, and a still picture for readers without a kernel."""
+        return {
+            "text/plain": f"Explorer of {title}",
+            "image/png": base64.b64encode(png(still(title, self._drawn))).decode(),
+            "application/vnd.jupyter.widget-view+json": {
+                "version_major": 2, "version_minor": 0, "model_id": self.model_id,
+            },
+        }  # fmt: skip

@@ -1,0 +1,152 @@
+"""What an explorer shows: everything that one picture, expression and neighbour lead to.
+
+`look(predictors, query, expression, neighbour)` runs the models once and gives a `View`; what a
+layer shows is in it, so that drawing one never runs a model.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from tvnet.data.images import crop_and_resize, open_image
+from tvnet.data.photo import Photo, read_photo
+from tvnet.data.refer import ReferData
+from tvnet.data.words import plain
+from tvnet.experiment.ablation import ROWS
+from tvnet.experiment.ship import BEST, MODELS
+from tvnet.model.amf import AMF
+from tvnet.model.blocks import upsample, wide
+from tvnet.predict import Prediction, Predictor, WithoutWord, load
+from tvnet.retrieval.sight import Seen
+
+LARGEST = 640  # pixels of a longer side; larger pictures of one's own are made smaller first
+EXAMPLES = 6  # of a data set that comes without a list of examples
+
+Predictors = Mapping[str, Predictor]  # the rows side by side; the last one is looked into
+
+
+@dataclass(frozen=True)
+class Example:
+    """A sentence of a data set that is worth a look."""
+
+    image_id: int
+    text: str
+    kind: str  # "worst" | "spread"
+
+
+@dataclass(frozen=True, eq=False)
+class Query:
+    """A picture to ask about, and the sentences whose true mask is known."""
+
+    name: str
+    seen: Seen
+    truths: Mapping[str, np.ndarray]  # sentence -> (H, W) bool
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """One query, expression and neighbour, seen by all rows."""
+
+    query: Query
+    expression: str
+    settings: object  # of the row that is looked into
+    prediction: Prediction  # of that row
+    rows: Mapping[str, np.ndarray]  # row -> mask (H, W) bool
+    words: list[WithoutWord]
+    closed: np.ndarray | None  # (H, W) bool, the mask with A2 = 0; None without AMF
+
+    @property
+    def truth(self) -> np.ndarray | None:
+        """(H, W) bool, or None where no true mask is known for this expression."""
+        return self.query.truths.get(plain(self.expression))
+
+    def iou(self, mask: np.ndarray) -> float | None:
+        """Against the truth; 1 where both are empty, None where it is not known."""
+        if self.truth is None:
+            return None
+        union = np.count_nonzero(mask | self.truth)
+        return np.count_nonzero(mask & self.truth) / union if union else 1.0
+
+
+def look(
+    predictors: Predictors, query: Query, expression: str, neighbour: str | int = "retrieved"
+) -> View:
+    """Run every row on it. neighbour: as `Predictor` takes it. Raises ValueError."""
+    name, chosen = list(predictors.items())[-1]
+    found = chosen(query.seen, expression, neighbour)
+    same = "none" if found.similar is None else found.similar
+    rows = {
+        row: p(query.seen, expression, same).mask for row, p in predictors.items() if row != name
+    }
+    return View(
+        query=query,
+        expression=expression,
+        settings=chosen.model.settings,
+        prediction=found,
+        rows=rows | {name: found.mask},
+        words=chosen.without_each_word(found),
+        closed=_gate_closed(chosen, found),
+    )
+
+
+@torch.no_grad()
+def _gate_closed(predictor: Predictor, found: Prediction) -> np.ndarray | None:
+    """The mask with A2 = 0: what Eq. 5 makes of Upsample(M_fine) alone."""
+    model, trace = predictor.model, found.trace
+    if not isinstance(model.high_resolution, AMF):
+        return None
+    nothing = torch.zeros_like(trace.V2_prime)
+    M_fine_prime = model.high_resolution.merge(torch.cat([trace.U, nothing], dim=1))
+    grid = model.settings.model.upsampling
+    logits = upsample(wide(model.head(M_fine_prime)), model.settings.data.size, grid)
+    return (crop_and_resize(logits, found.seen.place)[0, 0] > 0).numpy()
+
+
+def shipped() -> dict[str, Predictor]:
+    """The rows of Table 1 that ship, trained on MiniRef; they look at a picture once for all."""
+    best = load(BEST)
+    return {row: best if row == BEST else load(row, sight=best.sight) for row in ROWS}
+
+
+def shipped_examples(data: ReferData) -> list[Example]:
+    """The sentences that the training of the shipped model has chosen, failures last."""
+    chosen = json.loads((MODELS / "examples.json").read_text("utf-8"))["sentences"]
+    text = {s.sent_id: s.text for r in data.referents for s in r.sentences}
+    chosen.sort(key=lambda sentence: sentence["kind"])  # stable: "spread" before "worst"
+    return [Example(s["image_id"], text[s["sent_id"]], s["kind"]) for s in chosen]
+
+
+def spread(data: ReferData, split: str, count: int = EXAMPLES) -> list[Example]:
+    """Sentences evenly over a split, each picture once."""
+    of_image = {s.image_id: s.text for s in reversed(data.samples(split))}
+    images = sorted(of_image)
+    some = images[:: max(1, len(images) // count)][:count]
+    return [Example(image_id, of_image[image_id], "spread") for image_id in some]
+
+
+def known_query(predictors: Predictors, image_id: int) -> Query:
+    """A picture of the predictors' data set, with its sentences."""
+    sight = list(predictors.values())[-1].sight
+    data = sight.data
+    truths = {
+        plain(sentence.text): data.mask(referent.ann_id)
+        for referent in data.referents
+        if referent.image_id == image_id
+        for sentence in referent.sentences
+    }
+    return Query(f"picture {image_id}", sight.see(open_image(data, image_id)), truths)
+
+
+def own_query(predictors: Predictors, image: Photo, name: str = "your picture") -> Query:
+    """A reader's own picture, at most LARGEST pixels high and wide. Raises as `read_photo`."""
+    picture = read_photo(image)
+    picture.thumbnail((LARGEST, LARGEST), Image.Resampling.BILINEAR)
+    name = Path(image).name if isinstance(image, str | Path) else name
+    return Query(name, list(predictors.values())[-1].sight.see(picture), {})
