@@ -2,15 +2,20 @@
 
 import json
 import os
+import signal
 import socket
+import subprocess
+import sys
+import time
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 import torch
 import torch.multiprocessing as mp
 
 from tvnet.data import refer
-from tvnet.experiment import distributed
+from tvnet.experiment import distributed, training
 from tvnet.experiment.ablation import run
 from tvnet.experiment.prepare import prepare
 from tvnet.experiment.progress import Progress
@@ -23,6 +28,7 @@ SIX = replace(
     data=replace(SMOKE.data, size=64),
     training=replace(SMOKE.training, steps=20, trunk_steps=0, batch=6, learning_rate=1e-3),
 )
+OFTEN = replace(SIX, training=replace(SIX.training, snapshot_every=2))
 
 
 def free_port():
@@ -31,13 +37,22 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def one_of(rank, world, port, root, out):
+def one_of(rank, world, port, root, out, chosen=SIX):
     address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     os.environ |= address | {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(world)}
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
     with distributed.join(torch.device("cpu")):
-        run(SIX, "Baseline+RES+AMF", 0, root, out)
+        run(chosen, "Baseline+RES+AMF", 0, root, out)
+
+
+def one_of_two_that_saves(rank, port, root, out):
+    """Snapshots often, and steps slow enough for a test to kill one in the middle."""
+    monkey = pytest.MonkeyPatch()
+    calm = training.loss_of
+    monkey.setattr(training, "loss_of", lambda *a: time.sleep(0.2) or calm(*a))
+    monkey.setattr(distributed, "TIMEOUT", timedelta(seconds=30))
+    one_of(rank, 2, port, root, out, OFTEN)
 
 
 def result_of(world, root, out):
@@ -62,6 +77,54 @@ def test_any_number_of_processes_tells_the_same(one_alone, tiny_root, tmp_path, 
     several, shared_losses = result_of(world, tiny_root, tmp_path / str(world))
     assert len(losses) == 20 and shared_losses == pytest.approx(losses, rel=1e-6)
     assert several["metrics"] == alone["metrics"]
+
+
+@pytest.mark.slow
+def test_a_killed_process_ends_both_and_the_next_start_goes_on(one_alone, tiny_root, tmp_path):
+    build(OFTEN, refer.read(tiny_root, "unc+"), tmp_path)
+    prepare(OFTEN, tiny_root, tmp_path)
+    spawn, port = mp.get_context("spawn"), free_port()
+    both = [
+        spawn.Process(target=one_of_two_that_saves, args=(rank, port, tiny_root, tmp_path))
+        for rank in (0, 1)
+    ]
+    for process in both:
+        process.start()
+    end = time.monotonic() + 90
+    while len(list(tmp_path.glob("runs/*/snapshots/0*"))) < 2 and time.monotonic() < end:
+        time.sleep(0.05)
+    both[1].kill()
+    for process in both:
+        process.join(60)
+    assert both[1].exitcode == -signal.SIGKILL and both[0].exitcode not in (0, None)
+    (log,) = tmp_path.glob("runs/*/log.jsonl")
+    done = len(log.read_text().splitlines())
+    assert 4 <= done < 20, "it was killed too late to tell anything"
+    mp.spawn(one_of, (2, free_port(), tiny_root, tmp_path, OFTEN), nprocs=2)
+    folder = run(OFTEN, "Baseline+RES+AMF", 0, tiny_root, tmp_path)
+    result = json.loads((folder / "result.json").read_text())
+    assert Progress(folder, {}).losses() == pytest.approx(one_alone[1], rel=1e-6)
+    assert result["metrics"] == one_alone[0]["metrics"]
+
+
+@pytest.mark.slow
+def test_a_notebook_cell_can_start_two_processes(tiny_root, tmp_path):
+    """accelerate's launcher forks, so the cell is played by a python of its own."""
+    pytest.importorskip("accelerate", reason="optional: pip install accelerate")
+    cell = f"""
+import torch
+from accelerate import notebook_launcher
+from tvnet.experiment import one_run
+torch.set_num_threads(1)
+options = ["--data", {str(tiny_root)!r}, "--out", {str(tmp_path)!r}, "--profile", "smoke",
+           "--row", "Baseline", "--device", "cpu"]
+notebook_launcher(one_run.main, (options,), num_processes=2)
+"""
+    subprocess.run([sys.executable, "-c", cell], check=True, cwd=tmp_path)
+    folder = run(SMOKE, "Baseline", 0, tiny_root, tmp_path)  # finished, so only read
+    two = json.loads((folder / "result.json").read_text())
+    alone = run(SMOKE, "Baseline", 0, tiny_root, tmp_path / "alone")
+    assert two["metrics"] == json.loads((alone / "result.json").read_text())["metrics"]
 
 
 def test_gathered_rows_stand_in_the_order_of_one_alone(monkeypatch):
