@@ -1,0 +1,88 @@
+"""What a reader sees of a run: lines where nobody looks on, a plot in a notebook."""
+
+import builtins
+import re
+import sys
+from dataclasses import replace
+from types import ModuleType, SimpleNamespace
+
+import matplotlib.pyplot as plt
+import pytest
+
+from tvnet.course.watch import PLAIN, Watch
+from tvnet.experiment.training import train
+from tvnet.settings import settings
+
+SMOKE = settings("smoke")
+SHORT = replace(SMOKE, training=replace(SMOKE.training, steps=4, batch=2, look_every=2))
+
+
+def test_lines_tell_step_loss_iou_and_the_time_that_is_left(ready, monkeypatch, capsys):
+    monkeypatch.setenv(PLAIN, "1")
+    watch, scores = Watch(SHORT.training.steps, pause=0), iter((12.5, 31.0))
+    train(SHORT, ready.dataset(SHORT, "train"), ready.features, 0, report=watch,
+          look=watch.looking(lambda model: next(scores)))  # fmt: skip
+    lines = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(r"step 1/4  loss \d+  \d+ s left", lines[0])
+    assert re.fullmatch(r"step 3/4  loss \d+  IoU 12\.5 after 2  \d+ s left", lines[2])
+    assert re.fullmatch(r"step 4/4  loss \d+  IoU 31\.0 after 4  0 s left", lines[-1])
+
+
+def test_a_quiet_watch_still_tells_the_end(monkeypatch, capsys):
+    monkeypatch.setenv(PLAIN, "1")
+    watch = Watch(3, pause=1000)
+    for step in range(3):
+        watch(step, 7.0)
+    assert capsys.readouterr().out == "step 3/3  loss 7  0 s left\n"
+
+
+def test_what_is_left_is_counted_from_where_a_run_went_on(monkeypatch):
+    clock = SimpleNamespace(now=100.0, monotonic=lambda: clock.now)
+    monkeypatch.setattr("tvnet.course.watch.time", clock)
+    watch = Watch(2000, pause=1e9)
+    for step in (1000, 1001):  # the first thousand were made yesterday
+        clock.now += 8
+        watch(step, 1.0)
+    assert watch.line().endswith("2 h 13 min left")  # 998 steps of 8 s
+
+
+def test_a_notebook_redraws_one_plot(monkeypatch):
+    shown = []
+    place = SimpleNamespace(update=shown.append)
+    display = SimpleNamespace(display=lambda figure, display_id: shown.append(figure) or place)
+    monkeypatch.setitem(sys.modules, "ipykernel", ModuleType("ipykernel"))
+    monkeypatch.setitem(sys.modules, "IPython.display", display)
+    monkeypatch.delenv(PLAIN, raising=False)
+    watch = Watch(12, pause=0)
+    for step in range(12):
+        watch(step, 100.0 - step)
+    watch.looking(lambda model: 40.0)(None)
+    assert len(shown) == 13 and not plt.get_fignums()
+    loss, iou = shown[-1].axes
+    assert [len(curve.get_xdata()) for curve in loss.lines] == [12, 3]
+    assert iou.lines[0].get_ydata().tolist() == [40.0]
+
+
+def test_tensorboard_gets_both_curves_or_is_named(monkeypatch, tmp_path):
+    told = []
+    board = ModuleType("torch.utils.tensorboard")
+    board.SummaryWriter = lambda folder: SimpleNamespace(
+        add_scalar=lambda *curve: told.append(curve), flush=lambda: None
+    )
+    monkeypatch.setenv(PLAIN, "1")
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", board)
+    watch = Watch(9, pause=1000, tensorboard=tmp_path)
+    watch(4, 2.0)
+    watch.looking(lambda model: 3.0)(None)
+    assert told == [("loss", 2.0, 5), ("IoU", 3.0, 5)]
+    monkeypatch.delitem(sys.modules, "torch.utils.tensorboard")
+    take = builtins.__import__
+
+    def without(name, *more):
+        if name.startswith(("tensorboard", "torch.utils.tensorboard")):
+            raise ImportError(name)
+        return take(name, *more)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    with pytest.raises(ModuleNotFoundError, match="TensorBoard is not installed: `pip install ten"):
+        Watch(9, tensorboard=tmp_path)

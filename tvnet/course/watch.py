@@ -1,0 +1,119 @@
+"""Watch a run while it trains: a plot that redraws itself, or one plain line now and then."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from torch import nn
+
+PLAIN = "TVNET_PLAIN"  # set where nobody looks on: lines instead of a plot
+
+
+class Watch:
+    """Give it to `train` as `report`, and `looking(judge)` as `look`.
+
+    In a notebook it draws loss and IoU; elsewhere, and where TVNET_PLAIN is set, it prints a line.
+    Every `pause` seconds at most, and after the last of `steps`. With `tensorboard`, a folder,
+    both curves go there as well; raises ModuleNotFoundError when that is not installed.
+    """
+
+    def __init__(self, steps: int, pause: float = 5.0, tensorboard: Path | None = None):
+        self.steps, self.pause = steps, pause
+        self.losses: dict[int, float] = {}  # by the number of finished steps
+        self.scores: dict[int, float] = {}
+        self.began = self.shown = time.monotonic()
+        self.live = "ipykernel" in sys.modules and not os.environ.get(PLAIN)
+        self.board = _board(tensorboard) if tensorboard else None
+        self.place: Any = None  # where in the notebook the plot stands
+
+    def __call__(self, step: int, loss: float) -> None:
+        """One step is done."""
+        self._note("loss", self.losses, step + 1, loss)
+        if step + 1 == self.steps or time.monotonic() - self.shown >= self.pause:
+            self.show()
+
+    def looking(self, judge: Callable[[nn.Module], float]) -> Callable[[nn.Module], float]:
+        """The same judge, watched."""
+
+        def look(model: nn.Module) -> float:
+            score = judge(model)
+            self._note("IoU", self.scores, max(self.losses), score)
+            if max(self.losses) == self.steps:
+                self.show()
+            return score
+
+        return look
+
+    def line(self) -> str:
+        """Where the run stands, in a line."""
+        first, last = min(self.losses), max(self.losses)
+        took = time.monotonic() - self.began
+        left = took / (last - first + 1) * (self.steps - last)
+        iou = "".join(f"  IoU {score:.1f} after {n}" for n, score in [*self.scores.items()][-1:])
+        return f"step {last}/{self.steps}  loss {self.losses[last]:.0f}{iou}  {_time(left)} left"
+
+    def show(self) -> None:
+        """Draw or print it now."""
+        self.shown = time.monotonic()
+        if not self.live:
+            print(self.line(), flush=True)
+            return
+        import matplotlib.pyplot as plt
+        from IPython.display import display
+
+        figure = self.plot()
+        if self.place is None:
+            self.place = display(figure, display_id=True)
+        else:
+            self.place.update(figure)
+        plt.close(figure)
+
+    def plot(self) -> Figure:
+        """The loss, its mean over ten steps, and the IoU of each look."""
+        import matplotlib.pyplot as plt
+
+        figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3), width_ratios=(2, 1))
+        steps, losses = np.array([*self.losses]), np.array([*self.losses.values()])
+        left.plot(steps, losses, alpha=0.3)
+        if len(losses) >= 10:
+            left.plot(steps[9:], np.convolve(losses, np.ones(10) / 10, mode="valid"))
+        left.set(
+            xlabel="step", ylabel="loss", yscale="log", title=self.line(), xlim=(0, self.steps)
+        )
+        right.plot([*self.scores], [*self.scores.values()], marker="o")
+        right.set(
+            xlabel="step", ylabel="overall IoU, %", xlim=(0, self.steps * 1.05), ylim=(0, None)
+        )
+        figure.tight_layout()
+        return figure
+
+    def _note(self, name: str, curve: dict[int, float], step: int, value: float) -> None:
+        curve[step] = value
+        if self.board:
+            self.board.add_scalar(name, value, step)
+            self.board.flush()
+
+
+def _time(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    return f"{minutes // 60} h {minutes % 60} min" if seconds >= 90 else f"{seconds:.0f} s"
+
+
+def _board(folder: Path):
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise ModuleNotFoundError(
+            "TensorBoard is not installed: `pip install tensorboard`, or leave `tensorboard` out.",
+            name="tensorboard",
+        ) from error
+    return SummaryWriter(folder)
