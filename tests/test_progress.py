@@ -229,6 +229,25 @@ def test_a_half_written_log_line_is_forgotten(tmp_path):
     assert progress.seconds() == 3.5  # a second start counts from zero again
 
 
+def test_a_kill_while_the_log_is_cut_loses_no_line(tmp_path, monkeypatch):
+    module = torch.nn.Linear(2, 1)
+    optimiser = torch.optim.Adam(module.parameters())
+    progress = record(tmp_path)
+    for step in range(3):
+        progress.log(step, 1.0 * step)
+    progress.save(2, module, optimiser)
+
+    def killed(path, text):
+        path.write_bytes(b"")
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Path, "write_text", killed)
+        progress.restore(module, optimiser)
+    assert progress.losses() == [0.0, 1.0, 2.0]
+    assert progress.restore(module, optimiser) == 2 and progress.losses() == [0.0, 1.0]
+
+
 def test_processes_share_a_batch_without_changing_it(ready):
     dataset = ready.dataset(SMOKE, "train")
     alone = [b.sent_id.tolist() for b in islice(batches(dataset, 4, 3), 5)]

@@ -20,7 +20,7 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from tvnet.experiment.results import provenance, write_json
+from tvnet.experiment.results import provenance, write_json, write_whole
 from tvnet.experiment.snapshots import Snapshots
 
 
@@ -119,7 +119,7 @@ class Progress:
         if self.writes:
             for name, first in (("log.jsonl", step or 0), ("looks.jsonl", (step or 0) + 1)):
                 kept = [line for line in self._lines(name) if line["step"] < first]
-                (self.folder / name).write_text("".join(json.dumps(k) + "\n" for k in kept))
+                write_whole(self.folder / name, "".join(json.dumps(k) + "\n" for k in kept))
         return step
 
     def save(self, step: int, module: nn.Module, optimiser: torch.optim.Optimizer) -> None:

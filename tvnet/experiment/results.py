@@ -12,12 +12,17 @@ from pathlib import Path
 import torch
 
 
-def write_json(path: Path, content: dict) -> None:
+def write_whole(path: Path, text: str) -> None:
     """Write aside, then rename: the final name never holds half a file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(f".part{os.getpid()}")
-    part.write_text(json.dumps(content, indent=1) + "\n")
+    part.write_text(text)
     os.replace(part, path)
+
+
+def write_json(path: Path, content: dict) -> None:
+    """The same with plain JSON."""
+    write_whole(path, json.dumps(content, indent=1) + "\n")
 
 
 def commit() -> str:
