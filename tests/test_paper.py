@@ -3,11 +3,13 @@
 import re
 from pathlib import Path
 
+import nbformat
 import pytest
 
 from tvnet.course.paper import load, published
 from tvnet.course.table1 import HEADINGS, STEPS, claim_verdict, directions
 from tvnet.experiment.ablation import RIVALS
+from tvnet.experiment.metrics import figures
 
 NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
 
@@ -35,12 +37,71 @@ def test_sums_of_the_printed_columns():
     assert sum(map(sum, tables["table3"]["rows"].values())) == pytest.approx(828.32, abs=0.005)
 
 
-def test_every_claim_points_to_a_section_that_exists():
+def test_every_claim_points_to_a_section_with_a_cell_that_tests_it():
+    kinds = ({"verdict"}, {"step", "columns"}, {"small"})
     for claim in load("claims"):
-        assert set(claim) in ({"claim", "where", "verdict"}, {"claim", "where", "step", "columns"})
+        assert set(claim) - {"claim", "where"} in kinds
         number, section = re.fullmatch(r"(\d\d), section (\d+)", claim["where"]).groups()
         (path,) = NOTEBOOKS.glob(f"{number}_*.ipynb")
-        assert f'"## {section} ' in path.read_text()
+        cells = nbformat.read(path, 4).cells
+        starts = [k for k, c in enumerate(cells) if c.source.startswith("## ")] + [len(cells)]
+        heads = [k for k in starts[:-1] if cells[k].source.startswith(f"## {section} ")]
+        assert len(heads) == 1, claim["where"]
+        end = starts[starts.index(heads[0]) + 1]
+        assert any(c.cell_type == "code" for c in cells[heads[0] : end]), claim["where"]
+
+
+def test_what_is_said_of_the_papers_tables_follows_from_them():
+    tables = load("paper_tables")
+    one, two, three = (tables[name] for name in ("table1", "table2", "table3"))
+    rows = {(r["method"], r["crf"]): r["values"] for r in two["rows"]}
+    ours = rows.pop(("TV-Net", False))
+    column = {name: [row[k] for row in rows.values() if row[k]] for k, name in enumerate(ours)}
+    assert len(column) == len(ours)  # no two splits share a figure
+    said = {s["says"]: s["but"] for s in load("slips")}
+    verdict = {c["claim"]: c.get("verdict", "") for c in load("claims")}
+
+    unc = [f"{value - ours[6]:.2f}" for value in ours[:3]]
+    assert re.findall(r"\d+\.\d\d", said["UNC is nearly 16 points above G-Ref"]) == [
+        unc[1], unc[0], unc[2],
+    ]  # fmt: skip
+    gains = [f"{ours[6] - rows[m][6]:.2f}" for m in (("STEP", False), ("LSCM", True))]
+    for text in (
+        said["gains of 3.68 and 2.03 on G-Ref"],
+        verdict["Gains of 3.68 and 2.03 on G-Ref"],
+    ):
+        assert f"gives {gains[0]} and {gains[1]}" in text
+    assert {round(3.68 + rows["STEP", False][6], 2), round(2.03 + rows["LSCM", True][6], 2)} == {
+        50.08
+    }
+    base, res, cct, amf = (
+        {size: one[size][f"Baseline{row}"] for size in ("all", "small")}
+        for row in ("", "+RES", "+RES+Cct", "+RES+AMF")
+    )
+    assert f"{base['all'][5]} to {res['all'][5]};" in said["RES brings improvement"]
+    text = said["Cct achieves considerable improvement"]
+    assert f"{res['small'][5]} to {cct['small'][5]}" in text and cct["small"][5] < res["small"][5]
+    p9 = {size: amf[size][4] - cct[size][4] for size in ("all", "small")}
+    text = said["AMF improves all metrics for small referents more than for all"]
+    assert f"{p9['small']:.2f} on small, {p9['all']:.2f} on all" in text
+    twice = verdict["On small referents AMF has twice the Prec@0.9 of Cct"]
+    assert f"{amf['small'][4]} against {cct['small'][4]}" in twice
+    assert amf["small"][4] > 2 * cct["small"][4]
+
+    refined = [[v[k] for (_, crf), v in rows.items() if crf and v[k]] for k in range(8)]
+    ahead = sum(a > max(b) for a, b in zip(ours, refined, strict=True))
+    assert f"{ahead} of 8" in verdict["Without DenseCRF it beats rivals with it on most sets"]
+    best = [a - max(column[a]) for a in ours]
+    assert f"{best[4]:.2f} against {best[6]:.2f}" in verdict["The gain is largest on G-Ref"]
+    small = sum(row[2] > max(row[:2]) for row in three["rows"].values())
+    assert f"{small} of 8" in verdict["On small referents it beats CMPC and LSCM on most sets"]
+    behind = [
+        name.replace("unc", "UNC")
+        for k, name in enumerate(two["columns"])
+        if best[k] > 0 and ours[k] < max(r["values"][k] for r in two["updated"])
+    ]
+    text = verdict["TV-Net surpasses the state of the art on four benchmarks"]
+    assert text.endswith(f"also on {', '.join(behind[:-1])} and {behind[-1]}")
 
 
 def test_a_claim_about_table_1_is_judged_by_the_published_counters():
@@ -52,6 +113,17 @@ def test_a_claim_about_table_1_is_judged_by_the_published_counters():
             for d in directions(runs, claim["columns"]):
                 if list(d.step) == claim["step"]:
                     assert f"{HEADINGS[d.column]} of {d.size}: {d.verdict}" in told
+
+
+def test_a_claim_about_small_referents_is_counted_over_the_papers_rows():
+    claim, runs = {"small": "prec_0.5"}, published()["runs"]
+    runs = [r for r in runs if r["row"] in load("paper_tables")["table1"]["all"]]
+    tables = [r["metrics"]["clean"] for r in runs]
+    lower = sum(figures(t["small"])["prec_0.5"] < figures(t["all"])["prec_0.5"] for t in tables)
+    assert claim_verdict(claim, published()["runs"]).endswith(f"in {lower} of {len(runs)} runs")
+    same = [r | {"metrics": {"clean": dict.fromkeys(("all", "small"), t["all"])}}
+            for r, t in zip(runs, tables, strict=True)]  # fmt: skip
+    assert claim_verdict(claim, same).endswith(f"in 0 of {len(runs)} runs")
 
 
 def test_the_eleven_systems_of_table_2_are_described():
