@@ -1,0 +1,139 @@
+"""Rows of Table 1 in one pass: they take turns at each step and share the frozen backbone's maps.
+
+    python -m tvnet.experiment.together --data data/miniref --seed 0
+
+For a device that computes the maps anew, as a GPU does; maps that are kept on disk cost nothing to
+share. Each row leaves the very folder of a run of its own, so that an ablation finds it finished.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable
+from contextlib import ExitStack
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from tvnet.data.dataset import Batch
+from tvnet.experiment.ablation import (
+    ROWS,
+    look,
+    measure,
+    recorded,
+    row_settings,
+    run_folder,
+    train_trunk,
+)
+from tvnet.experiment.features import CachedFeatures, LiveFeatures, Maps
+from tvnet.experiment.prepare import prepare
+from tvnet.experiment.training import device_of, training_steps
+from tvnet.settings import Settings, settings
+
+
+class Shared:
+    """Features that remember the last batch: rows that come to it later need not compute it."""
+
+    def __init__(self, features: CachedFeatures | LiveFeatures):
+        self.features, self.backbone, self.pixels = features, features.backbone, features.pixels
+        self.key, self.maps = None, None
+
+    def __call__(self, batch: Batch) -> tuple[Maps, Maps | None, Tensor | None]:
+        similar = None if batch.similar_id is None else batch.similar_id.tolist()
+        ids, known = batch.image_id.tolist(), self.key
+        if known is None or known[0] != ids or similar not in (None, known[1]):
+            self.key, self.maps = (ids, similar), self.features(batch)
+        return self.maps if similar is not None else (self.maps[0], None, None)
+
+
+def run_together(
+    settings: Settings,
+    rows: Iterable[str],
+    seed: int,
+    data_dir: Path,
+    out_dir: Path,
+    device: str = "cpu",
+) -> list[Path]:
+    """Train and evaluate rows with one seed; their folders. Finished ones are left alone.
+
+    Raises ValueError when the backbone is trained: its maps are then each row's own.
+    """
+    if settings.backbone.train_from != "none":
+        raise ValueError(
+            f"train_from is {settings.backbone.train_from!r}: rows can share the maps of a frozen "
+            "backbone only, run them one by one."
+        )
+    # A row that reads a retrieved image enters last and so goes first in each turn: the maps that
+    # it asks for hold all that the others need.
+    rows = sorted(rows, key=lambda row: row_settings(settings, row).model.enrichment)
+    folders, runs, shared = [], [], None
+    with ExitStack() as stack:
+        for row in rows:
+            chosen = row_settings(settings, row)
+            ready = prepare(chosen, data_dir, out_dir)
+            folders.append(run_folder(settings, row, seed, out_dir, ready.data.fingerprint))
+            if (folders[-1] / "result.json").is_file():
+                continue
+            shared = shared or Shared(ready.features)
+            start, first = ready.start, chosen.training.trunk_steps
+            if first:
+                start = load_file(train_trunk(settings, seed, data_dir, out_dir, device))
+            progress = stack.enter_context(recorded(folders[-1], chosen, seed, ready).writing())
+            dataset = ready.dataset(chosen, chosen.data.train_split)
+            steps = training_steps(
+                chosen, dataset, shared, seed, start, first, device=device, progress=progress,
+                look=look(chosen, ready, device),
+            )  # fmt: skip
+            runs.append((row, folders[-1], ready, progress, steps))
+        for row, folder, ready, progress, model in take_turns(runs):
+            measure(folder, row, seed, model, ready, progress, device)
+            progress.clear()
+    return folders
+
+
+def take_turns(runs: list[tuple]) -> list[tuple]:
+    """One step of each, again and again; the same tuples with a model in place of the steps.
+
+    A run that is asked to stop takes the others with it, all of them saved.
+    """
+    models: dict[int, object] = {}
+    stopped = None
+    while len(models) < len(runs) and not stopped:
+        # The last to enter its folder is the one that hears a signal: it goes first.
+        for k, (*_, progress, steps) in reversed(list(enumerate(runs))):
+            progress.asked = progress.asked or stopped is not None
+            try:
+                if k not in models:
+                    next(steps)
+            except StopIteration as finished:
+                models[k] = finished.value
+            except SystemExit as stop:
+                stopped = stop
+    if stopped:
+        raise stopped
+    return [(*run[:-1], models[k]) for k, run in enumerate(runs)]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--data", type=Path, default=Path("data/miniref"))
+    parser.add_argument("--out", type=Path, default=Path("out"))
+    parser.add_argument("--profile", default="laptop")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", default="auto")
+    options = parser.parse_args(arguments)
+    torch.set_flush_denormal(True)  # as the ablation's workers do
+    try:
+        where = options.data, options.out, str(device_of(options.device))
+        print(*run_together(settings(options.profile), ROWS, options.seed, *where), sep="\n")
+    except (ValueError, FileNotFoundError, FloatingPointError, MemoryError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
