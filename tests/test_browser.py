@@ -22,6 +22,7 @@ import pytest
 from scipy.ndimage import distance_transform_edt
 
 from tvnet.course import view
+from tvnet.course.canvas import MASK
 
 ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "out" / "browser"
@@ -82,7 +83,7 @@ def plan(tmp_path_factory):
         "label": f"example · {first.text}", "begins": f"“{first.text}”",
         "other": f"example · {other.text}", "otherBegins": f"“{other.text}”",
         "expression": expression, "inside": points(mask & ~mirrored),
-        "outside": points(mirrored & ~mask),
+        "outside": points(mirrored & ~mask), "colour": MASK,
         "picture": str(folder / "mine.png"), "noPicture": str(folder / "no picture.jpg"),
         "shots": bool(os.environ.get("TVNET_SHOTS")),
     }  # fmt: skip

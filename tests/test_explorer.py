@@ -149,7 +149,8 @@ def png_file(size):
 def hand_over(explorer, name, content):
     """As ipywidgets 7 or 8 does."""
     if ipywidgets.__version__.startswith("7"):
-        explorer.upload.value = {name: {"content": content, "metadata": {"name": name}}}
+        files = {name: {"content": content, "metadata": {"name": name}}}
+        explorer.upload.set_trait("value", files)
     else:
         about = {"name": name, "type": "", "size": len(content), "content": memoryview(content)}
         about["last_modified"] = datetime.now(UTC)

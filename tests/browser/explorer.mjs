@@ -12,7 +12,6 @@ import { chromium } from 'playwright-core';
 const [kind, planFile, out] = process.argv.slice(2);
 const plan = JSON.parse(readFileSync(planFile, 'utf8'));
 const PATIENCE = 15_000; // ms for one step
-const RED = [230, 60, 30]; // the mask's colour at full opacity
 const began = Date.now();
 const log = what => console.log(`${kind} ${((Date.now() - began) / 1000).toFixed(1)} s: ${what}`);
 const pause = ms => new Promise(ok => setTimeout(ok, ms));
@@ -136,8 +135,8 @@ async function use(explorer) {
   }, [y, x]);
   const far = (a, b) => Math.max(...a.map((value, i) => Math.abs(value - b[i])));
   const maskLies = async what => {
-    for (const place of plan.inside) assert.ok(far(await pixel(0, place), RED) < 8, `${what}: no mask at ${place}`);
-    for (const place of plan.outside) assert.ok(far(await pixel(0, place), RED) > 8, `${what}: a mask at ${place}`);
+    for (const place of plan.inside) assert.ok(far(await pixel(0, place), plan.colour) < 8, `${what}: no mask at ${place}`);
+    for (const place of plan.outside) assert.ok(far(await pixel(0, place), plan.colour) > 8, `${what}: a mask at ${place}`);
   };
   const changed = async act => {
     const before = await panel(0).getAttribute('src');

@@ -198,7 +198,7 @@ def _boundary(c: Canvas) -> list[Panel]:
     changed = int(np.count_nonzero(c.view.closed ^ c.found.mask))
     return [
         Panel(
-            f"blue: edge with A₂ = 0, before AMF{c.with_iou(c.view.closed)}; red: after AMF"
+            f"blue: edge with A₂ = 0, before AMF{c.with_iou(c.view.closed)}; pink: after AMF"
             f"{c.with_iou(c.found.mask)}",
             pixels,
         ),

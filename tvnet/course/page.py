@@ -28,7 +28,7 @@ STYLE = """<style>
 .tv-explorer .tv-panel .widget-html-content { line-height: 1.35; }
 .tv-explorer .tv-card { width: 100px; margin: 2px 3px; padding: 2px; align-items: center;
   border: 2px solid transparent; border-radius: 6px; overflow: hidden; }
-.tv-explorer .tv-chosen { border-color: #e63c1e; background: rgba(230, 60, 30, .08); }
+.tv-explorer .tv-chosen { border-color: #e6007e; background: rgba(230, 0, 126, .08); }
 .tv-explorer .tv-card img { height: 72px; width: 96px; object-fit: contain; margin: 0; }
 .tv-explorer .tv-card button { width: 92px; height: 22px; line-height: 22px; font-size: 11px; }
 .tv-explorer .tv-card .widget-html-content { font-size: 10.5px; line-height: 1.25; width: 94px; }
