@@ -48,6 +48,7 @@ def test_what_is_left_is_counted_from_where_a_run_went_on(monkeypatch):
 
 def test_a_notebook_redraws_one_plot(monkeypatch):
     shown = []
+    before = plt.get_fignums()  # what other tests left open
     place = SimpleNamespace(update=shown.append)
     display = SimpleNamespace(display=lambda figure, display_id: shown.append(figure) or place)
     monkeypatch.setitem(sys.modules, "ipykernel", ModuleType("ipykernel"))
@@ -57,7 +58,7 @@ def test_a_notebook_redraws_one_plot(monkeypatch):
     for step in range(12):
         watch(step, 100.0 - step)
     watch.looking(lambda model: 40.0)(None)
-    assert len(shown) == 13 and not plt.get_fignums()
+    assert len(shown) == 13 and plt.get_fignums() == before
     loss, iou = shown[-1].axes
     assert [len(curve.get_xdata()) for curve in loss.lines] == [12, 3]
     assert iou.lines[0].get_ydata().tolist() == [40.0]
