@@ -44,7 +44,7 @@ def until_done(settings, dataset, features, folder, dice, longest):
     kills = 0
     while True:
         child = start(settings, dataset, features, folder)
-        end = time.monotonic() + dice.uniform(0, longest * (1 + kills / 20))
+        end = time.monotonic() + dice.uniform(0, longest * (1 + kills / 8))
         while time.monotonic() < end:
             done, status = os.waitpid(child, os.WNOHANG)
             if done:

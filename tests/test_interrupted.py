@@ -23,8 +23,8 @@ SHORT = replace(SMOKE, training=replace(SMOKE.training, steps=24, batch=2, snaps
 @pytest.mark.slow
 def test_runs_killed_at_random_moments_end_bit_for_bit_the_same(ready, tmp_path):
     dataset = ready.dataset(SHORT, "train")
-    right, kills = killed_runs(SHORT, dataset, ready.features, tmp_path, random.Random(0), 3)
-    assert right == 3 and kills > 0
+    right, kills = killed_runs(SHORT, dataset, ready.features, tmp_path, random.Random(0), 2)
+    assert right == 2 and kills > 0
 
 
 def test_every_flipped_bit_is_found(tmp_path):

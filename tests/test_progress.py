@@ -105,6 +105,27 @@ def test_the_manifest_says_how_a_run_stands(tmp_path):
         assert status() == said
 
 
+def test_the_manifest_names_the_gpu_that_computes(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "A GPU")
+    with Progress(tmp_path, {}, device="cuda:0").writing():
+        about = json.loads((tmp_path / "run.json").read_text())
+    assert about["provenance"]["device"] == "A GPU"
+
+
+def test_every_step_leaves_a_sign_of_life(ready, tmp_path):
+    """Who waits for a run can see it go on: a line a step, long before there is a snapshot."""
+    seen = []
+
+    def lines(_, __):
+        path = tmp_path / "log.jsonl"
+        seen.append(len(path.read_text().splitlines()))
+
+    with record(tmp_path, every=0).writing() as progress:
+        train(SHORT, ready.dataset(SHORT, "train"), ready.features, 0, report=lines,
+              progress=progress)  # fmt: skip
+    assert seen == [0, 1, 2, 3, 4, 5]
+
+
 def test_a_damaged_snapshot_is_passed_over_and_said(ready, whole, tmp_path):
     dataset = ready.dataset(SHORT, "train")
     with record(tmp_path).writing() as progress, pytest.raises(Cut):

@@ -74,7 +74,7 @@ def train_trunk(
     path = folder / "model.safetensors"
     if not path.is_file():
         dataset = ready.dataset(chosen, chosen.data.train_split)
-        with recorded(folder, chosen, seed, ready).writing() as progress:
+        with recorded(folder, chosen, seed, ready, device).writing() as progress:
             model = train(
                 chosen, dataset, ready.features, seed, ready.start,
                 last=chosen.training.trunk_steps, device=device, progress=progress,
@@ -86,11 +86,12 @@ def train_trunk(
     return path
 
 
-def recorded(folder: Path, settings: Settings, seed: int, ready: Prepared) -> Progress:
+def recorded(folder: Path, settings: Settings, seed: int, ready: Prepared, device: str) -> Progress:
     """The record of a run, which another seed, setting or data set may not go on with."""
     data = ready.data.fingerprint
     identity = {"settings": as_dict(settings), "seed": seed, "data": data}
-    return Progress(folder, identity, settings.training.snapshot_every, distributed.leads())
+    every = settings.training.snapshot_every
+    return Progress(folder, identity, every, distributed.leads(), device)
 
 
 def run(
@@ -108,7 +109,7 @@ def run(
     start, first = ready.start, chosen.training.trunk_steps
     if first:
         start = load_file(train_trunk(settings, seed, data_dir, out_dir, device))
-    with recorded(folder, chosen, seed, ready).writing() as progress:
+    with recorded(folder, chosen, seed, ready, device).writing() as progress:
         dataset = ready.dataset(chosen, chosen.data.train_split)
         model = train(
             chosen, dataset, ready.features, seed, start, first, device=device, progress=progress,
@@ -150,7 +151,7 @@ def measure(
     seconds = {"train": progress.seconds(), "evaluate": time.perf_counter() - began}
     if row == TRUNK and chosen.training.trunk_steps:  # what its rows share is counted once
         trunk = folder.with_name(f"{folder.name}-trunk")
-        seconds["trunk"] = recorded(trunk, chosen, seed, ready).seconds()
+        seconds["trunk"] = recorded(trunk, chosen, seed, ready, device).seconds()
     result = {
         "row": row,
         "seed": seed,

@@ -30,11 +30,19 @@ class Progress:
     identity: plain JSON of all that the run is a function of; another one is refused.
     every: steps between two snapshots, 0 for none but those that a stop asks for.
     writes: False in all but one of several processes, which then only read.
+    device: where it computes, for the manifest; a run may go on elsewhere.
     """
 
-    def __init__(self, folder: Path, identity: dict, every: int = 0, writes: bool = True):
+    def __init__(
+        self,
+        folder: Path,
+        identity: dict,
+        every: int = 0,
+        writes: bool = True,
+        device: str = "cpu",
+    ):
         self.folder, self.identity, self.every = Path(folder), identity, every
-        self.writes = writes
+        self.writes, self.device = writes, device
         self.snapshots = Snapshots(self.folder / "snapshots", identity)
         self.asked = False
         self.began = time.perf_counter()
@@ -74,7 +82,7 @@ class Progress:
         self.asked = True
 
     def _state(self, status: str) -> None:
-        about = {"status": status, **self.identity, "provenance": provenance()}
+        about = {"status": status, **self.identity, "provenance": provenance(self.device)}
         write_json(self.folder / "run.json", about)
 
     def log(self, step: int, loss: float) -> None:

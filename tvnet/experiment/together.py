@@ -81,7 +81,9 @@ def run_together(
             start, first = ready.start, chosen.training.trunk_steps
             if first:
                 start = load_file(train_trunk(settings, seed, data_dir, out_dir, device))
-            progress = stack.enter_context(recorded(folders[-1], chosen, seed, ready).writing())
+            progress = stack.enter_context(
+                recorded(folders[-1], chosen, seed, ready, device).writing()
+            )
             dataset = ready.dataset(chosen, chosen.data.train_split)
             steps = training_steps(
                 chosen, dataset, shared, seed, start, first, device=device, progress=progress,
