@@ -210,12 +210,12 @@ class Explorer(Page):
         picked = view.expression if view.expression in view.query.truths else ""
         self.sentences.value = picked
         self.strip.show(view)
-        for slider, cells, cell in zip(
+        for box, cells, cell in zip(
             (self.row, self.column), cells_of(view), most_probable_cell(view), strict=True
         ):
-            slider.min = 0
-            slider.max = cells.stop - 1
-            slider.min, slider.value = cells.start, cell
+            box.min = 0  # so that no bound is ever above the other
+            box.max = cells.stop - 1
+            box.min, box.value = cells.start, cell
         self._draw()
 
     def _draw(self) -> None:

@@ -25,6 +25,7 @@ from tvnet.model.amf import AMF
 from tvnet.model.blocks import upsample, wide
 from tvnet.predict import Prediction, Predictor, WithoutWord, load
 from tvnet.retrieval.sight import Seen
+from tvnet.settings import Settings
 
 LARGEST = 640  # pixels of a longer side; larger pictures of one's own are made smaller first
 EXAMPLES = 6  # of a data set that comes without a list of examples
@@ -56,7 +57,7 @@ class View:
 
     query: Query
     expression: str
-    settings: object  # of the row that is looked into
+    settings: Settings  # of the row that is looked into
     prediction: Prediction  # of that row
     rows: Mapping[str, np.ndarray]  # row -> mask (H, W) bool
     words: list[WithoutWord]
