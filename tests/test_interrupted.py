@@ -11,6 +11,7 @@ from interrupted import flips, killed_runs
 
 from tvnet.data import refer
 from tvnet.experiment import ablation, replay
+from tvnet.experiment.metrics import figures
 from tvnet.experiment.progress import Progress
 from tvnet.experiment.training import train, training_steps
 from tvnet.retrieval.build import build
@@ -30,6 +31,30 @@ def test_runs_killed_at_random_moments_end_bit_for_bit_the_same(ready, tmp_path)
 def test_every_flipped_bit_is_found(tmp_path):
     """Any bit of any file of a snapshot: 300 at random, the same ones every time."""
     assert flips(tmp_path, torch.nn.Linear(3, 2), random.Random(0), 300) == 300
+
+
+def test_looks_leave_the_training_as_it_was(ready):
+    """Batch norm learns in train mode only: it would tell a look that leaves the model in eval."""
+    model = replace(SHORT.model, amf_norm="batch")
+    plain = replace(SHORT, model=model, training=replace(SHORT.training, steps=3))
+    looking = replace(plain, training=replace(plain.training, look_every=1))
+    dataset = ready.dataset(plain, "train")
+    without = train(plain, dataset, ready.features, 0)
+    with_looks = train(looking, dataset, ready.features, 0, look=lambda model: bool(model.eval()))
+    one, other = without.state_dict(), with_looks.state_dict()
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+@pytest.mark.slow
+def test_a_run_can_report_its_best_look(tiny_root, tmp_path):
+    budget = replace(SHORT.training, steps=9, trunk_steps=0, look_every=3, reported="best")
+    chosen = replace(SHORT, training=budget)
+    build(chosen, refer.read(tiny_root, "unc+"), tmp_path)
+    folder = ablation.run(chosen, "Baseline", 0, tiny_root, tmp_path)
+    looks = Progress(folder, {}).looks()
+    assert list(looks) == [3, 6, 9]
+    count = json.loads((folder / "result.json").read_text())["metrics"]["clean"]["all"]
+    assert figures(count)["overall_iou"] == max(looks.values())
 
 
 def failed_run(ready, folder, **changes):
