@@ -29,13 +29,13 @@ def readme_block(summary: dict) -> str:
     return (
         f"\nMeasured on MiniRef {summary['dataset']} {summary['split']}, profile "
         f"`{summary['profile']}`, {seeds} seeds, evaluator `clean`, mean ± sd in per cent; "
-        f"{minutes:.0f} core minutes on a CPU, commit {origin['commit']}, torch "
+        f"{minutes:.0f} minutes of runs, two at a time on a shared CPU, commit {origin['commit']}, torch "
         f"{origin['versions']['torch']}; the backbone is {summary['backbone']}. "
         "The paper's own figures and every verdict stand in notebook 09.\n\n"
-        + markdown(summary["runs"], with_paper=False)
+        + markdown(summary["runs"], with_paper=False, costs=summary["costs"])
         + "\n\n"
         "![Ours beside the paper's](notebooks/figures/table1.png)\n\n"
-        "![Random referents of val: image, Baseline, +RES, full model, truth]"
+        "![Random referents of val: image, CMPC, Baseline, +RES, full model, truth]"
         "(notebooks/figures/fig5.png)\n"
     )
 
