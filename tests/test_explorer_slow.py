@@ -35,7 +35,7 @@ def test_it_runs_on_ipywidgets_7(tmp_path):
 def test_a_reader_does_not_wait_long():
     """In forward passes of the same minute, so that a slow machine fails no more than a fast one.
 
-    Measured on two busy cores: a redraw 0.2 to 0.7 passes, a new expression 14 to 41.
+    Measured on two busy cores: a redraw 0.1 to 1.1 passes, a new expression 11 to 41.
     """
     measured = bench_explorer.measure(tvnet.Explorer())
     forward = measured.pop("forward pass")
