@@ -110,7 +110,6 @@ def test_a_killed_process_ends_both_and_the_next_start_goes_on(one_alone, tiny_r
 @pytest.mark.slow
 def test_a_notebook_cell_can_start_two_processes(tiny_root, tmp_path):
     """accelerate's launcher forks, so the cell is played by a python of its own."""
-    pytest.importorskip("accelerate", reason="optional: pip install accelerate")
     cell = f"""
 import torch
 from accelerate import notebook_launcher
