@@ -9,7 +9,7 @@ from pathlib import Path
 import yaml
 
 HERE = Path(__file__).parent
-PUBLISHED = HERE.parents[1] / "notebooks" / "results" / "table1.json"
+PUBLISHED = HERE.parents[1] / "notebooks" / "results"
 
 
 @cache
@@ -18,11 +18,12 @@ def load(name: str) -> dict | list:
     return yaml.safe_load((HERE / f"{name}.yaml").read_text("utf-8"))
 
 
-def published() -> dict:
-    """The counters of our published Table 1; FileNotFoundError outside a checkout."""
-    if not PUBLISHED.is_file():
+def published(name: str = "table1") -> dict:
+    """What we published: Table 1's counters, or "grouped". FileNotFoundError outside a checkout."""
+    path = PUBLISHED / f"{name}.json"
+    if not path.is_file():
         raise FileNotFoundError(
-            f"{PUBLISHED} is missing: run the notebooks from a checkout of the repository, not "
-            "from an installed package."
+            f"{path} is missing: run the notebooks from a checkout of the repository, not from an "
+            "installed package."
         )
-    return json.loads(PUBLISHED.read_text("utf-8"))
+    return json.loads(path.read_text("utf-8"))
