@@ -20,6 +20,7 @@ from html import unescape
 from pathlib import Path
 
 import nbformat
+import run as runner  # the runner stands beside this file, in no package
 from latex2mathml.converter import convert
 from nbconvert import HTMLExporter, MarkdownExporter, SlidesExporter
 from nbformat import NotebookNode
@@ -27,11 +28,6 @@ from PIL import Image
 from traitlets.config import Config
 
 HERE = Path(__file__).resolve().parent
-sys.path.insert(
-    0, str(HERE)
-)  # the runner stands beside this file, in no package
-import run as runner  # noqa: E402
-
 RENDERED, OUT = HERE / "rendered", HERE.parent / "out"
 TEMPLATES = HERE / "templates"
 REVEAL = HERE.parent / ".venv" / "reveal"  # where `make slides` puts reveal.js
@@ -104,10 +100,6 @@ def smaller(png: str) -> str:
 def rendered(path: Path, given: dict[str, str]) -> Path:
     """Write the Markdown twin and its pictures; the twin's first line names its source."""
     notebook = executed(path, given, again=True)
-    alts = [[o.get("metadata", {}).get("image/png", {}).get("alt") for o in c.get("outputs", [])]
-            for c in notebook.cells]  # fmt: skip
-    told = {f"{path.stem}/cell_{i}_{k}.png": alt
-            for i, outputs in enumerate(alts) for k, alt in enumerate(outputs)}  # fmt: skip
     config = Config()
     config.NbConvertBase.display_data_priority = [
         "text/markdown",
@@ -119,9 +111,12 @@ def rendered(path: Path, given: dict[str, str]) -> Path:
         notebook,
         resources={"unique_key": "cell", "output_files_dir": path.stem},
     )
-    text = re.sub(
-        r"!\[png\]\(([^)]+)\)", lambda m: f"![{told[m[1]]}]({m[1]})", text
-    )
+
+    def with_alt(found: re.Match) -> str:
+        told = FIGURE.match(notebook.cells[int(found[2])].source)
+        return f"![{told[1] if told else ''}]({found[1]})"
+
+    text = re.sub(r"!\[png\]\((\S+/cell_(\d+)_\d+\.png)\)", with_alt, text)
     text = text.replace("](figures/", "](../figures/").replace(
         ".ipynb)", ".md)"
     )
