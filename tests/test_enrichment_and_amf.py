@@ -10,9 +10,10 @@ from tiny_parts import TINY, double, wakened
 from torch.autograd import gradcheck
 
 from tvnet.model.amf import AMF, Cct
-from tvnet.model.blocks import upsample
+from tvnet.model.blocks import beside, conv, upsample
 from tvnet.model.enrichment import RES, Enrichment
 from tvnet.model.expression import Expression
+from tvnet.model.head import Head
 from tvnet.model.trace import LEVELS, Trace
 
 
@@ -128,6 +129,33 @@ def test_upsampling_on_the_legacy_grid_by_loops():
         top = x[0, 0, y0, x0] * (1 - q) + x[0, 0, y0, x1] * q
         bottom = x[0, 0, y1, x0] * (1 - q) + x[0, 0, y1, x1] * q
         assert torch.allclose(got[row, column], top * (1 - p) + bottom * p)
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_a_pointwise_convolution_is_a_convolution(layout):
+    layer = conv(5, 7)
+    x = torch.randn(2, 5, 4, 3).to(memory_format=layout)
+    assert torch.allclose(layer(x), F.conv2d(x, layer.weight, layer.bias), atol=1e-6)
+    assert conv(5, 7, bias=False).bias is None
+
+
+@pytest.mark.parametrize("grid", ["legacy", "half_pixel"])
+@pytest.mark.parametrize("kernel", [1, 3])
+def test_the_score_of_an_upsampled_map_is_taken_before_the_upsampling(grid, kernel):
+    head = Head(replace(TINY, upsampling=grid, score_kernel=kernel))
+    head.score.bias.data.fill_(0.3)
+    M = torch.randn(2, TINY.d_m, 5, 5)
+    assert torch.allclose(head(M), head.score(upsample(M, 10, grid)), atol=1e-6)
+
+
+def test_what_stands_beside_a_map_is_repeated_over_it():
+    V = torch.randn(2, 3, 4, 5).to(memory_format=torch.channels_last)
+    s, O = torch.randn(2, 6, 1, 1), torch.randn(1, 8, 4, 5)  # noqa: E741
+    both = beside(V, s, O)
+    assert torch.equal(both[:, :3], V)
+    assert torch.equal(both[:, 3:9], s.expand(2, 6, 4, 5))
+    assert torch.equal(both[1, 9:], O[0])
+    assert both.is_contiguous(memory_format=torch.channels_last)
 
 
 def test_half_pixel_upsampling_shifts_by_half_a_cell():

@@ -233,9 +233,13 @@ def test_no_exception_disappears(explorer, monkeypatch):
 
     monkeypatch.setattr(module, "draw", raising)
     monkeypatch.setattr(explorer, "_look", raising)
+
+    def another(box):
+        return box.min if box.value > box.min else box.max
+
     acts = {
-        "layer": "truth", "opacity": 0.1, "level": 3, "row": explorer.row.value - 1,
-        "column": 1, "expression": "new", "neighbour": "self",
+        "row": another(explorer.row), "column": another(explorer.column),
+        "layer": "truth", "opacity": 0.1, "level": 3, "expression": "new", "neighbour": "self",
         "picture": 1 - explorer.picture.value,
     }  # fmt: skip
     for name, value in acts.items():

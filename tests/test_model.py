@@ -4,8 +4,12 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 
+from tvnet.experiment.ablation import EVERY, row_settings
+from tvnet.experiment.training import loss_of
 from tvnet.model.backbone import DeepLab
+from tvnet.model.registry import build
 from tvnet.model.trace import Trace, expected_shapes
 from tvnet.model.tvnet import TVNet
 from tvnet.settings import CHOICES, ModelSettings, settings
@@ -176,6 +180,23 @@ def test_bfloat16_is_close_and_keeps_norms_and_logits_in_float32():
     assert low.dtype == trace.M_raw[3].dtype == trace.M_fine.dtype == torch.float32
     assert trace.C_LR.dtype == trace.A[3].dtype == torch.bfloat16
     assert 0 < (low - exact).abs().max() < 0.1 * exact.abs().max()
+
+
+@pytest.mark.parametrize("row", EVERY)
+def test_a_step_never_asks_its_device_for_a_value(row):
+    """A GPU would wait for it, and no CUDA graph could be made: tensors without values find it."""
+    chosen = row_settings(SMOKE, row)
+    with FakeTensorMode():
+        model, side = build(chosen, 30), SMOKE.data.size
+        V_in = {
+            name: torch.randn(2, d, side // scale, side // scale)
+            for (name, d), scale in zip(chosen.backbone.channels.items(), (4, 8, 8, 8), strict=True)
+        }
+        words, lengths = torch.zeros(2, 5, dtype=torch.long), torch.ones(2, dtype=torch.long)
+        valid = torch.ones(2, side // 8, side // 8, dtype=torch.bool)
+        logits = model(V_in, V_in, words, lengths, valid)
+        loss_of(logits, torch.ones_like(logits, dtype=torch.bool)).backward()
+    assert logits.shape == (2, 1, side, side)
 
 
 def test_every_parameter_learns():

@@ -5,11 +5,29 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-def conv(d_in: int, d_out: int, kernel: int = 1) -> nn.Conv2d:
+class Pointwise(nn.Conv2d):
+    """A 1x1 convolution, computed as what it is: one linear map at every position.
+
+    (B, d_in, h, w) -> (B, d_out, h, w). With the channels last it is one matrix product without a
+    copy; PyTorch's own convolution of this size takes a slow path on a CPU.
+    """
+
+    def __init__(self, d_in: int, d_out: int, bias: bool = True):
+        super().__init__(d_in, d_out, 1, bias=bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.linear(x.movedim(1, -1), self.weight[..., 0, 0], self.bias).movedim(-1, 1)
+
+
+def conv(d_in: int, d_out: int, kernel: int = 1, bias: bool = True) -> nn.Conv2d:
     """A convolution that keeps the map's size; Glorot-uniform kernel, zero bias."""
-    layer = nn.Conv2d(d_in, d_out, kernel, padding=kernel // 2)
+    if kernel == 1:
+        layer = Pointwise(d_in, d_out, bias)
+    else:
+        layer = nn.Conv2d(d_in, d_out, kernel, padding=kernel // 2, bias=bias)
     nn.init.xavier_uniform_(layer.weight)
-    nn.init.zeros_(layer.bias)
+    if bias:
+        nn.init.zeros_(layer.bias)
     return layer
 
 
@@ -36,25 +54,39 @@ def wide(x: Tensor) -> Tensor:
     return x.float() if x.element_size() == 2 else x
 
 
+def beside(first: Tensor, *others: Tensor) -> Tensor:
+    """[first; others] over the channels: maps of one size, or (1 or B, d, 1 or h, 1 or w) repeated.
+
+    All with the channels last, as the models' maps are: mixed layouts make everything after slow.
+    """
+    whole = (other.expand(len(first), -1, *first.shape[-2:]) for other in others)
+    last = torch.channels_last
+    return torch.cat([first, *(other.contiguous(memory_format=last) for other in whole)], dim=1)
+
+
 def l2c(x: Tensor) -> Tensor:
     """Divide each position's vector by its length over the channels (D7)."""
     return F.normalize(wide(x), dim=1)
 
 
+def interpolation(n: int, size: int, grid: str, like: Tensor) -> Tensor:
+    """(size, n): how much each of n cells gives to each of `size` pixels of one axis."""
+    exact = torch.promote_types(like.dtype, torch.float32)
+    at = torch.arange(size, device=like.device, dtype=exact) * n / size
+    if grid == "half_pixel":
+        at += n / size / 2 - 0.5
+    cells = torch.arange(n, device=like.device)
+    away = (at.clamp(0, n - 1)[:, None] - cells).abs()
+    return (1 - away).clamp(min=0).to(like.dtype)
+
+
 def upsample(x: Tensor, size: int, grid: str = "legacy") -> Tensor:
-    """Bilinear upsampling of (B, C, h, w) to `size` x `size` (D38).
+    """Bilinear upsampling of (B, C, h, w) to `size` x `size`: one matrix for each axis (D38).
 
     "legacy" is TF1's grid, out(y) samples the map at y * h / size: with symmetric padding the
     centre of cell i lies at pixel 8i, where this grid puts it. "half_pixel" is torch's
-    `align_corners=False`, which shifts every mask by half a cell. Repeating the last row and
-    column once makes torch's aligned grid the legacy one.
+    `align_corners=False`, which shifts every mask by half a cell.
     """
-    if grid == "half_pixel":
-        return F.interpolate(x, (size, size), mode="bilinear", align_corners=False)
-    h, w = x.shape[-2:]
-    padded = F.pad(x, (0, 1, 0, 1), mode="replicate")
-    steps_y, steps_x = -(-size // h), -(-size // w)
-    big = F.interpolate(
-        padded, size=(h * steps_y + 1, w * steps_x + 1), mode="bilinear", align_corners=True
-    )
-    return big[..., :size, :size]
+    rows, columns = (interpolation(n, size, grid, x) for n in x.shape[-2:])
+    with torch.autocast(x.device.type, enabled=False):
+        return (rows @ (x @ columns.T)).contiguous(memory_format=torch.channels_last)

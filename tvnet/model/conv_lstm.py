@@ -19,11 +19,11 @@ class ConvLSTM(nn.Module):
         super().__init__()
         d_m = model.d_m
         self.elsewhere = model.peephole_elsewhere
-        self.mix = nn.Conv2d(2 * d_m, 4 * d_m, 1, bias=False)
-        nn.init.xavier_uniform_(self.mix.weight)
+        self.mix = conv(2 * d_m, 4 * d_m, bias=False)
         self.norms = nn.ModuleDict({name: nn.GroupNorm(1, d_m) for name in "jifoc"})
         self.peepholes = nn.ParameterDict(
-            {name: nn.Parameter(torch.zeros(d_m, side, side)) for name in "ifo"}
+            # (d_m, side, side), with the channels last in memory, as the maps they multiply.
+            {name: nn.Parameter(torch.zeros(side, side, d_m).permute(2, 0, 1)) for name in "ifo"}
         )
 
     def peephole(self, name: str, c: Tensor) -> Tensor:

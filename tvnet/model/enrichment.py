@@ -1,8 +1,9 @@
 """Enrichment, the second half of RES: the retrieved image enriches the input image (Fig. 3)."""
 
+import torch
 from torch import Tensor, nn
 
-from tvnet.model.blocks import conv, linear, wide
+from tvnet.model.blocks import conv, linear
 from tvnet.model.trace import LEVELS, Trace
 from tvnet.settings import ModelSettings
 
@@ -47,10 +48,11 @@ class Enrichment(nn.Module):
         Q, K = self.W1(v_in), self.W2(v_sim)  # (B, hw, inner)
         if self.scaled:
             Q = Q / Q.shape[-1] ** 0.5  # D2: without this the softmax starts saturated
-        similarity = Q @ K.transpose(1, 2)  # (B, hw, hw)
+        padding = Q.new_zeros(len(Q), 1, h * w)
         if valid is not None:
-            similarity.masked_fill_(~valid.flatten(1)[:, None], float("-inf"))
-        A = wide(similarity).softmax(dim=-1).to(Q.dtype)  # (B, hw, hw)
+            padding.masked_fill_(~valid.flatten(1)[:, None], float("-inf"))
+        similarity = torch.baddbmm(padding, Q, K.transpose(1, 2))  # Q K^T + padding, (B, hw, hw)
+        A = similarity.softmax(dim=-1).to(Q.dtype)  # (B, hw, hw); in float32 inside (D37)
         v_sim_prime = A @ self.W3(v_sim)  # (B, hw, d_l)
 
         V_sim_prime = v_sim_prime.transpose(1, 2).unflatten(2, (h, w))

@@ -3,7 +3,6 @@
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from tvnet.model.blocks import linear, wide
 from tvnet.settings import ModelSettings
@@ -13,8 +12,8 @@ class Expression(nn.Module):
     """Words (B, T) and their lengths (B) -> s (B, d_s), the last hidden state, of length 1, and
     t (B, d_s), what the exchange is told: s again, or weighted words (D12).
 
-    Words are padded on the right and the pads never enter the LSTM, which leaves the same last
-    state as prior code's left padding with skipped steps.
+    Words are padded on the right, and a state knows nothing of what comes after it: the state at
+    the last word is that of prior code's left padding with skipped steps.
     """
 
     def __init__(self, vocabulary_size: int, settings: ModelSettings):
@@ -33,22 +32,19 @@ class Expression(nn.Module):
         self.weigh = linear(d_s, 1) if settings.gate_text == "words" else None
 
     def forward(self, words: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        states, s = self.read(words, lengths)
+        h, pad = self.read(words, lengths)
+        s = h[torch.arange(len(h), device=h.device), lengths - 1]
         if self.weigh is None:
             return s, s
-        h, pad = unpacked(states, lengths)
         weights = wide(self.weigh(h)[..., 0]).masked_fill(pad, float("-inf")).softmax(1)
         return s, F.normalize(torch.einsum("bt,btd->bd", weights, h), dim=-1)
 
-    def read(self, words: Tensor, lengths: Tensor) -> tuple[PackedSequence, Tensor]:
-        """The LSTM's states, packed, and s."""
-        embedded = self.embedding(words)  # (B, T, d_words)
-        packed = pack_padded_sequence(
-            embedded, lengths.cpu(), batch_first=True, enforce_sorted=False
-        )
+    def read(self, words: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """The LSTM's states h (B, T, d_s), of length 1 or, at a pad, 0; the pads (B, T)."""
         with torch.autocast(words.device.type, enabled=False):  # little work: kept in float32
-            states, (last, _) = self.lstm(packed)
-        return states, F.normalize(last[-1], dim=-1)
+            states, _ = self.lstm(self.embedding(words))
+        pad = torch.arange(words.shape[1], device=words.device) >= lengths[:, None]
+        return F.normalize(states, dim=-1).masked_fill(pad[..., None], 0.0), pad
 
 
 class WordStates(Expression):
@@ -56,10 +52,4 @@ class WordStates(Expression):
     a pad, 0; and which words are pads (B, T)."""
 
     def forward(self, words: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        return unpacked(self.read(words, lengths)[0], lengths)
-
-
-def unpacked(states: PackedSequence, lengths: Tensor) -> tuple[Tensor, Tensor]:
-    """States of length 1 (B, T, d_s), zero at the pads, and which words are pads (B, T)."""
-    h = F.normalize(pad_packed_sequence(states, batch_first=True)[0], dim=-1)
-    return h, torch.arange(h.shape[1], device=h.device) >= lengths[:, None]
+        return self.read(words, lengths)

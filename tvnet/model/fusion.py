@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tvnet.model.blocks import conv, l2c, linear, wide
+from tvnet.model.blocks import beside, conv, l2c, linear, wide
 from tvnet.model.trace import LEVELS
 from tvnet.settings import ModelSettings
 
@@ -15,8 +15,8 @@ def coordinates(h: int, w: int, like: Tensor) -> Tensor:
     left = torch.arange(w, device=like.device) * 2 / w - 1
     top = (torch.arange(h, device=like.device) * 2 / h - 1)[:, None]
     planes = [left, top, left + 2 / w, top + 2 / h, left + 1 / w, top + 1 / h]
-    sizes = [torch.full((), 1 / w), torch.full((), 1 / h)]
-    O = torch.stack([p.to(like.device).expand(h, w) for p in planes + sizes])  # noqa: E741
+    planes += [torch.full((), 1 / n, device=like.device) for n in (w, h)]
+    O = torch.stack([plane.expand(h, w) for plane in planes])  # noqa: E741
     return O[None].to(like.dtype)
 
 
@@ -39,8 +39,7 @@ class Bilinear(nn.Module):
         self.unit = l2c if model.unit_length else nn.Identity()  # D7
 
     def forward(self, V_prime: Tensor, s: Tensor, O: Tensor) -> Tensor:  # noqa: E741
-        O = O.expand(len(V_prime), -1, -1, -1)  # noqa: E741
-        X = self.lateral(torch.cat([self.unit(V_prime), O], dim=1))
+        X = self.lateral(beside(self.unit(V_prime), O))
         M_raw = sum(
             self.squash(W4(s))[:, :, None, None] * self.squash(W5(X))
             for W4, W5 in zip(self.W4, self.W5, strict=True)
@@ -70,8 +69,8 @@ class Gate(nn.Module):
         own = M[self.level]
         # What of the receiving level the sentence speaks of, as one vector g.
         match = (self.key(own) * self.query(t)[:, :, None, None]).sum(1) / own.shape[1] ** 0.5
-        where = wide(match).flatten(1).softmax(dim=-1)  # (B, hw)
-        seen = torch.einsum("bcn,bn->bc", own.flatten(2), where.to(own.dtype))
+        where = wide(match).flatten(1).softmax(dim=-1).view_as(match)  # (B, h, w)
+        seen = (own * where[:, None].to(own.dtype)).sum((2, 3))  # (B, d_m)
         summary = self.summary(torch.cat([seen, t], dim=-1))
         g = F.normalize(wide(summary), dim=-1)  # (B, d_m)
         total = own

@@ -3,7 +3,7 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tvnet.model.blocks import conv, upsample
+from tvnet.model.blocks import conv, upsample, wide
 from tvnet.settings import ModelSettings
 
 
@@ -24,8 +24,20 @@ class Head(nn.Module):
         self.score = conv(d, 1, model.score_kernel)  # D22
 
     def forward(self, M: Tensor) -> Tensor:
-        for k in range(self.doublings):
-            M = upsample(M, 2 * M.shape[-1], self.grid)
-            if k == 0 and self.refine is not None:
-                M = F.relu(self.refine(M))
-        return self.score(M)
+        if self.refine is not None:
+            M = F.relu(self.refine(upsample(M, 2 * M.shape[-1], self.grid)))
+        return score_of_upsampled(self.score, M, self.grid) if self.doublings else self.score(M)
+
+
+def score_of_upsampled(score: nn.Conv2d, M: Tensor, grid: str) -> Tensor:
+    """score(upsample(M)): (B, d, h, w) -> (B, 1, 2h, 2w), without d channels at that size.
+
+    A channel's upsampling does not look at the others, so the kernel's taps may first sum the d
+    channels: nine maps are upsampled, then shifted to their places and added.
+    """
+    side = 2 * M.shape[-1]
+    kernel = score.kernel_size[0]
+    weight = score.weight[0].flip(1, 2).flatten(1).T  # (taps, d)
+    taps = wide(F.linear(M.movedim(1, -1), weight)).movedim(-1, 1)
+    taps = upsample(taps, side, grid).flatten(2)
+    return F.fold(taps, side, kernel, padding=kernel // 2) + score.bias

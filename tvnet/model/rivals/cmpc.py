@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tvnet.model.blocks import conv, l2c, linear, upsample, wide
+from tvnet.model.blocks import beside, conv, l2c, linear, upsample, wide
 from tvnet.model.conv_lstm import conv_lstm
 from tvnet.model.expression import WordStates
 from tvnet.model.fusion import Bilinear, Exchange, coordinates
@@ -163,14 +163,12 @@ class CMPC(Method):
         q = F.normalize(torch.einsum("bt,btd->bd", E + A, h), dim=-1)
         t = F.normalize(torch.einsum("bt,btd->bd", 1 - U, h), dim=-1)
 
-        side = V_in["V3"].shape[-2:]
-        O = coordinates(*side, like=V_in["V3"])  # noqa: E741
-        around = [q[:, :, None, None].expand(-1, -1, *side), O.expand(len(q), -1, -1, -1)]
+        O = coordinates(*V_in["V3"].shape[-2:], like=V_in["V3"])  # noqa: E741
         M, G, X, to_words, to_cells = {}, {}, {}, {}, {}
         for n in LEVELS:
             M[n] = self.perception[str(n)](V_in[f"V{n}"], q, O)
             G[n], to_words[n], to_cells[n] = self.relation[str(n)](M[n], h, R, pad)
-            X[n] = F.relu(self.fuse[str(n)](torch.cat([M[n], G[n], *around], dim=1)))
+            X[n] = F.relu(self.fuse[str(n)](beside(M[n], G[n], q[:, :, None, None], O)))
 
         X_prime = X
         for exchange in self.exchange:
