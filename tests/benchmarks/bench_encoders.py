@@ -104,7 +104,6 @@ def image_encoding(folder: Path, precision: str, count: int = 8) -> None:
 
 
 def main() -> None:
-    torch.set_num_threads(1)
     os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
     precision, small = precision_of("cpu"), (64, 768, 4096)
     factor = peak("bfloat16", small) / peak("float32", small)

@@ -70,7 +70,6 @@ def main() -> None:
     except ModuleNotFoundError:
         print("SKIPPED, nothing was measured: `pip install scikit-image` first.", file=sys.stderr)
         return
-    torch.set_num_threads(1)
     pairs = examples()
     for name, target in (("parity", 40.0), ("clean", 10.0)):
         ways = {

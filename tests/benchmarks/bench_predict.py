@@ -13,8 +13,6 @@ import itertools
 
 from timing import interleaved, say
 
-import torch  # isort: skip
-
 from tvnet.examples import examples
 from tvnet.predict import load
 from tvnet.retrieval.online import Online
@@ -55,7 +53,6 @@ def measure(rounds: int = 25) -> dict[str, float]:
 
 
 def main() -> None:
-    torch.set_num_threads(1)
     seconds = measure()
     one = seconds["one forward pass"]
     for name, value in seconds.items():

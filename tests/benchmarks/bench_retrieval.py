@@ -122,7 +122,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--count", type=int, default=100_000)
     count = parser.parse_args().count
-    torch.set_num_threads(1)
     faiss.omp_set_num_threads(1)
     rates = {name: peak(name, (64, D, 4096)) / 1e9 for name in PRECISIONS}
     print(

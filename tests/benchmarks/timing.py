@@ -1,6 +1,6 @@
 """How every benchmark measures: one process, one thread, CPU time, variants taking turns.
 
-Import this first: it limits the libraries to one thread before they are loaded.
+Import it before numpy and faiss, which read the number of threads when they are loaded.
 """
 
 import os
@@ -10,6 +10,10 @@ from statistics import median
 
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[variable] = "1"
+
+import torch  # noqa: E402
+
+torch.set_num_threads(1)  # also where torch was loaded before
 
 
 def interleaved(variants: dict[str, Callable[[], object]], rounds: int = 3) -> dict[str, float]:
@@ -26,8 +30,6 @@ def interleaved(variants: dict[str, Callable[[], object]], rounds: int = 3) -> d
 
 def peak(precision: str, size: tuple[int, int, int] = (512, 768, 16384)) -> float:
     """Multiplications and additions a second of one large matrix product."""
-    import torch
-
     from tvnet.retrieval.fast import DTYPES, out_dtype, product
 
     queries, d, keys = size
