@@ -10,7 +10,7 @@ import torch
 from interrupted import flips, killed_runs
 
 from tvnet.data import refer
-from tvnet.experiment import ablation, replay
+from tvnet.experiment import ablation, one_run, replay
 from tvnet.experiment.metrics import figures
 from tvnet.experiment.progress import Progress
 from tvnet.experiment.training import train, training_steps
@@ -99,14 +99,12 @@ def test_a_gradient_that_is_not_finite_never_reaches_the_weights(ready, tmp_path
 
 
 @pytest.mark.slow
-def test_the_replay_command_finds_the_run(tiny_root, tmp_path, monkeypatch, capsys):
-    out = tmp_path / "out"
-    wild = replace(SHORT, training=replace(SHORT.training, learning_rate=1e30, trunk_steps=0))
-    build(wild, refer.read(tiny_root, "unc+"), out)
-    with pytest.raises(FloatingPointError):
-        ablation.run(wild, "Baseline", 3, tiny_root, out)
-    monkeypatch.setattr(replay, "settings", lambda _: wild)
-    options = ["--data", str(tiny_root), "--out", str(out), "--row", "Baseline", "--seed"]
+def test_the_replay_command_finds_the_run(tiny_root, tmp_path, capsys):
+    options = ["--profile", "smoke", "--data", str(tiny_root), "--out", str(tmp_path / "out")]
+    options += ["--set", "training.learning_rate=1e30", "training.trunk_steps=0"]
+    options += ["--row", "Baseline", "--seed"]
+    assert one_run.main([*options, "3"]) == 2
+    assert "The loss is" in capsys.readouterr().err
     assert replay.main([*options, "3"]) == 0
     assert "where      forward" in capsys.readouterr().out
     assert replay.main([*options, "4"]) == 2

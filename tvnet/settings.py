@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field, replace
 
 
 @dataclass(frozen=True)
@@ -214,6 +215,34 @@ def settings(profile: str) -> Settings:
     if profile not in PROFILES:
         raise ValueError(f"There is no profile '{profile}': choose one of {', '.join(PROFILES)}.")
     return PROFILES[profile]
+
+
+def changed(settings: Settings, assignments: Iterable[str]) -> Settings:
+    """The settings with assignments such as "training.batch=32" made, as a command line gives them.
+
+    A value is JSON or else a word. Raises ValueError where a name does not exist or a value does
+    not fit.
+    """
+    for assignment in assignments:
+        where, _, text = assignment.partition("=")
+        part, _, name = where.partition(".")
+        known = asdict(settings).get(part)
+        if not text or not isinstance(known, dict) or name not in known:
+            raise ValueError(
+                f"'{assignment}' sets nothing: write part.name=value as in training.batch=32, with "
+                "the names of tvnet/settings.py."
+            )
+        try:
+            value = json.loads(text)
+        except ValueError:
+            value = text
+        wanted = known[name]
+        if isinstance(wanted, tuple | float) and isinstance(value, list | int):
+            value = type(wanted)(value)
+        if wanted is not None and type(value) is not type(wanted):
+            raise ValueError(f"'{assignment}' does not fit: {where} is {wanted!r} by default.")
+        settings = replace(settings, **{part: replace(getattr(settings, part), **{name: value})})
+    return settings
 
 
 def as_dict(part: object) -> dict:

@@ -2,8 +2,10 @@
 
     python -m tvnet.experiment.one_run --data data/miniref --row Baseline+RES+AMF --seed 0
     torchrun --nproc-per-node 2 -m tvnet.experiment.one_run --data data/miniref
+    python -m tvnet.experiment.one_run --set training.batch=16 training.steps=920
 
-The same command again goes on where the run stopped; a finished run is shown.
+The same command again goes on where the run stopped; a finished run is shown. --set changes any
+number of tvnet/settings.py; such a run has its own folder.
 """
 
 from __future__ import annotations
@@ -18,27 +20,36 @@ from tvnet.experiment import distributed
 from tvnet.experiment.ablation import EVERY, row_settings, run
 from tvnet.experiment.metrics import figures
 from tvnet.experiment.prepare import prepare
+from tvnet.experiment.processes import one_thread
 from tvnet.experiment.training import device_of
 from tvnet.retrieval.build import build
-from tvnet.settings import settings
+from tvnet.settings import changed, settings
 
 
 def parser(what: str) -> argparse.ArgumentParser:
-    """The options that name a run."""
+    """The options that name the runs of one seed."""
     parser = argparse.ArgumentParser(description=what.split("\n")[0])
     parser.add_argument("--data", type=Path, default=Path("data/miniref"))
     parser.add_argument("--out", type=Path, default=Path("out"))
     parser.add_argument("--profile", default="laptop")
-    parser.add_argument("--row", default="Baseline+RES+AMF", help=", ".join(EVERY))
+    parser.add_argument("--set", nargs="+", default=[], metavar="part.name=value")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="auto")
     return parser
 
 
+def row_parser(what: str) -> argparse.ArgumentParser:
+    """The options that name one run."""
+    row = parser(what)
+    row.add_argument("--row", default="Baseline+RES+AMF", help=", ".join(EVERY))
+    return row
+
+
 def main(arguments: list[str] | None = None) -> int:
-    options = parser(__doc__).parse_args(arguments)
+    options = row_parser(__doc__).parse_args(arguments)
+    one_thread()  # as an ablation does, so that the same run ends in the same bits
     try:
-        profile = settings(options.profile)
+        profile = changed(settings(options.profile), options.set)
         chosen = row_settings(profile, options.row)
         if chosen.model.enrichment:  # stage one, by all processes together
             build(chosen, refer.read(options.data, chosen.data.dataset), options.out)

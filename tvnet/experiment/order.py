@@ -41,7 +41,10 @@ def batches(
     """
     rank, world = share
     if size % world:
-        raise ValueError(f"A batch of {size} cannot be shared by {world} processes: change one.")
+        raise ValueError(
+            f"A batch of {size} cannot be shared by {world} processes: set training.batch to a "
+            f"multiple of {world}."
+        )
     image_ids = np.array([sample.image_id for sample in dataset.samples])
     per_epoch = max(1, len(dataset) // size)
     epoch, order = -1, np.empty(0)

@@ -12,18 +12,18 @@ import json
 import sys
 from pathlib import Path
 
-import torch
 from torch import Tensor, nn
 
 from tvnet.data.dataset import ReferDataset
 from tvnet.experiment.ablation import TRUNK, row_settings, run_folder
 from tvnet.experiment.features import CachedFeatures, LiveFeatures
-from tvnet.experiment.one_run import parser
+from tvnet.experiment.one_run import row_parser
 from tvnet.experiment.order import batches
 from tvnet.experiment.prepare import prepare
+from tvnet.experiment.processes import one_thread
 from tvnet.experiment.snapshots import Snapshots
 from tvnet.experiment.training import device_of, learner, logits_of, loss_of
-from tvnet.settings import Settings, as_dict, settings
+from tvnet.settings import Settings, as_dict, changed, settings
 
 
 def replay(
@@ -78,9 +78,10 @@ def _noting(name: str, where: list[str]):
 
 
 def main(arguments: list[str] | None = None) -> int:
-    options = parser(__doc__).parse_args(arguments)
+    options = row_parser(__doc__).parse_args(arguments)
+    one_thread()  # as the run did
     try:
-        profile = settings(options.profile)
+        profile = changed(settings(options.profile), options.set)
         chosen = row_settings(profile, options.row)
         ready = prepare(chosen, options.data, options.out)
         where = run_folder(profile, options.row, options.seed, options.out, ready.data.fingerprint)
@@ -89,7 +90,6 @@ def main(arguments: list[str] | None = None) -> int:
             where = trunk
         dataset = ready.dataset(chosen, chosen.data.train_split)
         device = str(device_of(options.device))
-        torch.set_flush_denormal(True)
         for name, value in replay(
             chosen, dataset, ready.features, options.seed, where, device
         ).items():

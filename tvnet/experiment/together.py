@@ -8,13 +8,11 @@ share. Each row leaves the very folder of a run of its own, so that an ablation 
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 
-import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -29,9 +27,11 @@ from tvnet.experiment.ablation import (
     train_trunk,
 )
 from tvnet.experiment.features import CachedFeatures, LiveFeatures, Maps
+from tvnet.experiment.one_run import parser
 from tvnet.experiment.prepare import prepare
+from tvnet.experiment.processes import one_thread
 from tvnet.experiment.training import device_of, training_steps
-from tvnet.settings import Settings, settings
+from tvnet.settings import Settings, changed, settings
 
 
 class Shared:
@@ -120,17 +120,12 @@ def take_turns(runs: list[tuple]) -> list[tuple]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--data", type=Path, default=Path("data/miniref"))
-    parser.add_argument("--out", type=Path, default=Path("out"))
-    parser.add_argument("--profile", default="laptop")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--device", default="auto")
-    options = parser.parse_args(arguments)
-    torch.set_flush_denormal(True)  # as the ablation's workers do
+    options = parser(__doc__).parse_args(arguments)
+    one_thread()  # as an ablation does
     try:
         where = options.data, options.out, str(device_of(options.device))
-        print(*run_together(settings(options.profile), ROWS, options.seed, *where), sep="\n")
+        chosen = changed(settings(options.profile), options.set)
+        print(*run_together(chosen, ROWS, options.seed, *where), sep="\n")
     except (ValueError, FileNotFoundError, FloatingPointError, MemoryError) as error:
         print(error, file=sys.stderr)
         return 2

@@ -1,0 +1,44 @@
+"""Settings changed from a command line: what fits is taken, what does not is named."""
+
+import pytest
+
+from tvnet.settings import ModelSettings, changed, settings
+
+LAPTOP = settings("laptop")
+
+
+def test_an_assignment_changes_its_number_and_nothing_else():
+    new = changed(LAPTOP, ["training.batch=32", "training.precision=bfloat16", "model.d_fine=7"])
+    assert (new.training.batch, new.training.precision, new.model.d_fine) == (32, "bfloat16", 7)
+    old = ["training.batch=8", "training.precision=float32"]
+    assert changed(new, old) == changed(LAPTOP, ["model.d_fine=7"]) != LAPTOP
+    assert changed(LAPTOP, []) == LAPTOP
+
+
+def test_values_get_the_type_of_their_field():
+    new = changed(LAPTOP, ["training.learning_rate=1", "model.level_order=[3,4]"])
+    assert isinstance(new.training.learning_rate, float)
+    assert new.model.level_order == (3, 4)
+    assert changed(LAPTOP, ["model.tanh=true"]).model.tanh is True
+
+
+@pytest.mark.parametrize(
+    "assignment", ["batch=32", "training.batch", "training.bach=32", "profile=paper", "model.=1"]
+)
+def test_a_name_that_does_not_exist_is_told(assignment):
+    with pytest.raises(ValueError, match=f"^'{assignment}' sets nothing: write part.name=value"):
+        changed(LAPTOP, [assignment])
+
+
+@pytest.mark.parametrize(
+    "assignment", ["training.batch=many", "training.batch=1.5", "model.tanh=1"]
+)
+def test_a_value_that_does_not_fit_is_told(assignment):
+    with pytest.raises(ValueError, match=f"^'{assignment}' does not fit: .* by default.$"):
+        changed(LAPTOP, [assignment])
+
+
+def test_a_choice_that_does_not_exist_is_named_as_everywhere():
+    with pytest.raises(ValueError, match="gate is 'none': choose one of 'channel', 'position'."):
+        changed(LAPTOP, ["model.gate=none"])
+    assert LAPTOP.model.gate == ModelSettings().gate
