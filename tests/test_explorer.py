@@ -3,6 +3,8 @@
 import ast
 import base64
 import io
+import threading
+import time
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -225,6 +227,25 @@ def test_both_forms_of_an_upload_are_read():
     Control.value = ()
     with pytest.raises(ValueError, match="No file has come: choose a picture again."):
         uploaded(Control())
+
+
+def test_what_is_done_meanwhile_is_not_lost(explorer, monkeypatch):
+    """JupyterLab hands the events of one page to more than one thread of the kernel."""
+    drawing, drawn = threading.Event(), module.draw
+
+    def slowly(*given):
+        drawing.set()
+        time.sleep(0.2)
+        return drawn(*given)
+
+    monkeypatch.setattr(module, "draw", slowly)
+    fade = threading.Thread(target=setattr, args=(explorer.opacity, "value", 0.1))
+    fade.start()
+    assert drawing.wait(5)
+    explorer.picture.value = place = 1 - explorer.picture.value
+    fade.join()
+    assert explorer.view.query is explorer._query_of(explorer.examples[place].image_id)
+    assert f"“{explorer.examples[place].text}”" in said(explorer)
 
 
 def test_no_exception_disappears(explorer, monkeypatch):

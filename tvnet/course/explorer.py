@@ -7,6 +7,7 @@ status line.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from functools import lru_cache, partial, wraps
 
@@ -37,23 +38,25 @@ KEPT = 16  # views that are kept, so that going back to one runs no model
 def _told(method: Callable) -> Callable:
     """Run a callback, and let whatever it raises end as a sentence in the status line.
 
-    Jupyter would drop the exception. What the callback changes itself calls no other one.
+    Jupyter would drop the exception. What the callback changes itself calls no other one; what a
+    reader does meanwhile waits, since JupyterLab hands events to several threads of the kernel.
     """
 
     @wraps(method)
     def run(self: Explorer, *change: object) -> None:
-        if self._busy:
-            return
-        self._busy = True
-        try:
-            method(self, *change)
-        except (ValueError, OSError) as error:
-            self.say(str(error), wrong=True)
-        except Exception as error:
-            kind = type(error).__name__
-            self.say(f"This should not have happened: {kind}: {error}. Try another.", wrong=True)
-        finally:
-            self._busy = False
+        with self._turn:
+            if self._busy:  # this very callback has changed a control
+                return
+            self._busy = True
+            try:
+                method(self, *change)
+            except (ValueError, OSError) as error:
+                self.say(str(error), wrong=True)
+            except Exception as error:
+                told = f"{type(error).__name__}: {error}"
+                self.say(f"This should not have happened: {told}. Try another.", wrong=True)
+            finally:
+                self._busy = False
 
     return run
 
@@ -84,7 +87,7 @@ class Explorer(Page):
         self._query_of = lru_cache(KEPT)(partial(known_query, self.predictors))
         self._own: list[Query] = []
         self._neighbour: str | int = "retrieved"
-        self._busy = True  # until everything stands
+        self._turn, self._busy = threading.RLock(), True  # until everything stands
         self.view: View | None = None
         self.strip = Strip(data, self._use_candidate)
         self.gallery = Gallery(self._open_failure)
