@@ -4,6 +4,7 @@ import json
 import os
 import signal
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -87,3 +88,18 @@ def test_a_trained_backbone_cannot_be_shared(tmp_path):
     trained = replace(LIVE, backbone=replace(LIVE.backbone, train_from="res3"))
     with pytest.raises(ValueError, match="train_from is 'res3': rows can share the maps of a fro"):
         run_together(trained, ROWS, 0, tmp_path, tmp_path)
+
+
+@pytest.mark.slow
+def test_the_command_makes_what_it_needs_and_takes_changed_settings(tiny_root, tmp_path, capsys):
+    where = ["--profile", "smoke", "--data", str(tiny_root), "--out", str(tmp_path)]
+    small = ["data.size=64", "training.cache_features=false", "training.steps=2"]
+    assert together.main([*where, "--set", *small, "training.trunk_steps=1"]) == 0
+    folders = [Path(line) for line in capsys.readouterr().out.splitlines()]
+    assert [f.name.split("-seed")[0] for f in folders] == [
+        f"smoke-{row.lower()}" for row in ablation.ROWS
+    ]
+    result = json.loads((folders[0] / "result.json").read_text())
+    assert result["settings"]["data"]["size"] == 64
+    assert together.main([*where, "--set", "data.side=64"]) == 2
+    assert "'data.side=64' sets nothing" in capsys.readouterr().err

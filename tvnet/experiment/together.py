@@ -16,6 +16,7 @@ from pathlib import Path
 from safetensors.torch import load_file
 from torch import Tensor
 
+from tvnet.data import refer
 from tvnet.data.dataset import Batch
 from tvnet.experiment.ablation import (
     ROWS,
@@ -31,6 +32,7 @@ from tvnet.experiment.one_run import parser
 from tvnet.experiment.prepare import prepare
 from tvnet.experiment.processes import one_thread
 from tvnet.experiment.training import device_of, training_steps
+from tvnet.retrieval.build import build
 from tvnet.settings import Settings, changed, settings
 
 
@@ -125,6 +127,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         where = options.data, options.out, str(device_of(options.device))
         chosen = changed(settings(options.profile), options.set)
+        build(chosen, refer.read(options.data, chosen.data.dataset), options.out)  # stage one
         print(*run_together(chosen, ROWS, options.seed, *where), sep="\n")
     except (ValueError, FileNotFoundError, FloatingPointError, MemoryError) as error:
         print(error, file=sys.stderr)
