@@ -89,6 +89,12 @@ def test_upsample_puts_cell_i_at_pixel_i_times_factor():
     assert torch.allclose(got, torch.tensor(rows))
 
 
+@pytest.mark.parametrize("size", [97, 100, 104])
+def test_cell_i_lies_at_pixel_8i_at_every_size(size):
+    x = double(1, 2, 13, 13)
+    assert torch.allclose(upsample(x, size)[..., ::8, ::8], x)
+
+
 def test_amf_is_equation_4_and_5():
     block = AMF(6, TINY)
     torch.nn.init.normal_(block.merge.weight)

@@ -1,5 +1,7 @@
 """Settings changed from a command line: what fits is taken, what does not is named."""
 
+import re
+
 import pytest
 
 from tvnet.settings import ModelSettings, changed, settings
@@ -31,10 +33,15 @@ def test_a_name_that_does_not_exist_is_told(assignment):
 
 
 @pytest.mark.parametrize(
-    "assignment", ["training.batch=many", "training.batch=1.5", "model.tanh=1"]
-)
+    "assignment",
+    [
+        "training.batch=many", "training.batch=1.5", "training.batch=null", "model.tanh=1",
+        "training.power=true", "training.power=[1]", "model.level_order=3",
+    ],
+)  # fmt: skip
 def test_a_value_that_does_not_fit_is_told(assignment):
-    with pytest.raises(ValueError, match=f"^'{assignment}' does not fit: .* by default.$"):
+    told = re.escape(f"'{assignment}' does not fit: {assignment.split('=')[0]} is ")
+    with pytest.raises(ValueError, match=f"^{told}.* by default.$"):
         changed(LAPTOP, [assignment])
 
 

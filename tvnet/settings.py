@@ -237,8 +237,10 @@ def changed(settings: Settings, assignments: Iterable[str]) -> Settings:
         except ValueError:
             value = text
         wanted = known[name]
-        if isinstance(wanted, tuple | float) and isinstance(value, list | int):
-            value = type(wanted)(value)
+        if isinstance(wanted, float) and type(value) is int:
+            value = float(value)
+        if isinstance(wanted, tuple) and isinstance(value, list):
+            value = tuple(value)
         if wanted is not None and type(value) is not type(wanted):
             raise ValueError(f"'{assignment}' does not fit: {where} is {wanted!r} by default.")
         settings = replace(settings, **{part: replace(getattr(settings, part), **{name: value})})

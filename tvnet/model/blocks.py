@@ -72,9 +72,8 @@ def l2c(x: Tensor) -> Tensor:
 def interpolation(n: int, size: int, grid: str, like: Tensor) -> Tensor:
     """(size, n): how much each of n cells gives to each of `size` pixels of one axis."""
     exact = torch.promote_types(like.dtype, torch.float32)
-    at = torch.arange(size, device=like.device, dtype=exact) * n / size
-    if grid == "half_pixel":
-        at += n / size / 2 - 0.5
+    pixels = torch.arange(size, device=like.device, dtype=exact)
+    at = (pixels + 0.5) * n / size - 0.5 if grid == "half_pixel" else pixels / -(-size // n)
     cells = torch.arange(n, device=like.device)
     away = (at.clamp(0, n - 1)[:, None] - cells).abs()
     return (1 - away).clamp(min=0).to(like.dtype)
@@ -84,8 +83,8 @@ def upsample(x: Tensor, size: int, grid: str = "legacy") -> Tensor:
     """Bilinear upsampling of (B, C, h, w) to `size` x `size`: one matrix for each axis (D38).
 
     "legacy" is TF1's grid, out(y) samples the map at y * h / size: with symmetric padding the
-    centre of cell i lies at pixel 8i, where this grid puts it. "half_pixel" is torch's
-    `align_corners=False`, which shifts every mask by half a cell.
+    centre of cell i lies at pixel 8i, where this grid puts it, also where `size` is no multiple of
+    8. "half_pixel" is torch's `align_corners=False`, which shifts every mask by half a cell.
     """
     rows, columns = (interpolation(n, size, grid, x) for n in x.shape[-2:])
     with torch.autocast(x.device.type, enabled=False):
