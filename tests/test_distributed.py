@@ -15,7 +15,7 @@ import torch
 import torch.multiprocessing as mp
 
 from tvnet.data import refer
-from tvnet.experiment import distributed, training
+from tvnet.experiment import distributed, one_run, training
 from tvnet.experiment.ablation import run
 from tvnet.experiment.prepare import prepare
 from tvnet.experiment.progress import Progress
@@ -147,3 +147,10 @@ def test_those_that_follow_write_nothing(tmp_path):
         assert follower.restore(module, optimiser) is None
         follower.clear()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_batch_that_cannot_be_shared_is_told_before_anything_is_read(monkeypatch, capsys):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert one_run.main(["--profile", "paper", "--data", "nowhere"]) == 2
+    told = "A batch of 1 cannot be shared by 2 processes: set training.batch to a multiple of 2."
+    assert told in capsys.readouterr().err

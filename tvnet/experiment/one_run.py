@@ -19,6 +19,7 @@ from tvnet.data import refer
 from tvnet.experiment import distributed
 from tvnet.experiment.ablation import EVERY, row_settings, run
 from tvnet.experiment.metrics import figures
+from tvnet.experiment.order import share_equally
 from tvnet.experiment.prepare import prepare
 from tvnet.experiment.processes import one_thread
 from tvnet.experiment.training import device_of
@@ -51,6 +52,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         profile = changed(settings(options.profile), options.set)
         chosen = row_settings(profile, options.row)
+        share_equally(chosen.training.batch, distributed.started())  # before the long work
         if chosen.model.enrichment:  # stage one, by all processes together
             build(chosen, refer.read(options.data, chosen.data.dataset), options.out)
         with distributed.join(device_of(options.device)) as device:

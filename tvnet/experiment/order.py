@@ -25,6 +25,15 @@ def epoch_order(image_ids: np.ndarray, seed: int, epoch: int, grouped: bool = Fa
     return order[np.argsort(rank[order], kind="stable")]
 
 
+def share_equally(size: int, world: int) -> None:
+    """Raises ValueError when `world` processes cannot take as many of `size` sentences each."""
+    if size % world:
+        raise ValueError(
+            f"A batch of {size} cannot be shared by {world} processes: set training.batch to a "
+            f"multiple of {world}."
+        )
+
+
 def batches(
     dataset: ReferDataset,
     size: int,
@@ -40,11 +49,7 @@ def batches(
     ValueError when the batch cannot be shared equally.
     """
     rank, world = share
-    if size % world:
-        raise ValueError(
-            f"A batch of {size} cannot be shared by {world} processes: set training.batch to a "
-            f"multiple of {world}."
-        )
+    share_equally(size, world)
     image_ids = np.array([sample.image_id for sample in dataset.samples])
     per_epoch = max(1, len(dataset) // size)
     epoch, order = -1, np.empty(0)
