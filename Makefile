@@ -25,7 +25,7 @@ $(WORLD): | .venv/installed
 $(SMALL_WORLD): | .venv/installed
 	$(BIN)/python -m data_setup miniref --root data/miniref-smoke --pictures 90
 
-table1: setup $(WORLD)  ## Table 1, measured: about 23 minutes on two cores
+table1: setup $(WORLD)  ## Table 1, measured: about 21 minutes on two cores
 	$(BIN)/python notebooks/run.py 09_ablations -p PROFILE laptop -p DATA_DIR data/miniref
 
 test: lint $(SMALL_WORLD)  ## lint, tests, and every notebook in the smoke profile
