@@ -71,8 +71,9 @@ def checked(found: object) -> dict:
         name = ref[0] if ref else f"entry {number}"
         if not reason and name in seen:
             reason = "stands twice"
-        if not reason and (double := next((s for s, _ in ref[5] if s in sentences_seen), None)):
-            reason = f"its sentence {double} stands twice"
+        twice = [] if reason else [s for s, _ in ref[5] if s in sentences_seen]
+        if twice:
+            reason = f"its sentence {twice[0]} stands twice"
         if reason:
             problems.append([name, reason])
             if len(problems) >= MOST_PROBLEMS:

@@ -157,6 +157,13 @@ REFERENT = st.fixed_dictionaries(
 )
 
 
+def test_a_sentence_of_two_referents_is_told_also_where_its_id_is_0():
+    entry = {"ann_id": 0, "image_id": 0, "category_id": 0, "split": "train"}
+    entry["sentences"] = [{"sent_id": 0, "sent": "dog"}]
+    found = checked([entry | {"ref_id": 1}, entry | {"ref_id": 2}])
+    assert found["problems"] == [[2, "its sentence 0 stands twice"]]
+
+
 @settings(max_examples=100, deadline=None)
 @given(st.lists(REFERENT, max_size=6))
 def test_every_referent_is_kept_or_told(entries):
