@@ -138,6 +138,13 @@ async function use(explorer) {
     for (const place of plan.inside) assert.ok(far(await pixel(0, place), plan.colour) < 8, `${what}: no mask at ${place}`);
     for (const place of plan.outside) assert.ok(far(await pixel(0, place), plan.colour) > 8, `${what}: a mask at ${place}`);
   };
+  const asked = async what => {
+    await box.fill(plan.expression);
+    await box.press('Enter');
+    await says(`“${plan.expression}”`);
+    await fine();
+    await maskLies(what);
+  };
   const changed = async act => {
     const before = await panel(0).getAttribute('src');
     await act();
@@ -156,11 +163,7 @@ async function use(explorer) {
   // a sentence, typed
   await explorer.locator('.tv-picture select').selectOption({ label: plan.label });
   await says(plan.begins);
-  await box.fill(plan.expression);
-  await box.press('Enter');
-  await says(`“${plan.expression}”`);
-  await fine();
-  await maskLies('typed');
+  await asked('typed');
   log('typed: the mask lies where it should');
 
   // a candidate
@@ -206,11 +209,7 @@ async function use(explorer) {
   await says(plan.otherBegins);
   await changed(() => upload(plan.picture));
   await explorer.locator('.tv-picture option').filter({ hasText: 'yours' }).waitFor({ state: 'attached' });
-  await box.fill(plan.expression);
-  await box.press('Enter');
-  await says(`“${plan.expression}”`);
-  await fine();
-  await maskLies('uploaded');
+  await asked('uploaded');
   log('an uploaded picture is answered');
   await page.screenshot({ path: join(out, `${kind}.png`) });
 }

@@ -153,12 +153,8 @@ class Canvas:
 
     def inside(self, map_: np.ndarray) -> np.ndarray:
         """The cells of a map (n, n) that hold picture."""
-        stride = round(self.found.seen.place.size / len(map_))
-        rows, columns = self.found.seen.place.inner
-        return map_[
-            rows.start // stride : -(-rows.stop // stride),
-            columns.start // stride : -(-columns.stop // stride),
-        ]
+        place = self.found.seen.place
+        return map_[place.inner_cells_at(round(place.size / len(map_)))]
 
     def with_iou(self, mask: np.ndarray) -> str:
         iou = self.view.iou(mask)

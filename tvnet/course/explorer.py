@@ -134,17 +134,13 @@ class Explorer(Page):
 
     @_told
     def _type(self, change: object) -> None:
-        if isinstance(self._neighbour, int):  # a candidate of the expression before
-            self._enrich_by("retrieved")
-        self._show()
+        self._ask()
 
     @_told
     def _pick(self, change: object) -> None:
         if self.sentences.value:
             self.expression.value = self.sentences.value
-            if isinstance(self._neighbour, int):
-                self._enrich_by("retrieved")
-            self._show()
+            self._ask()
 
     @_told
     def _choose_neighbour(self, change: object) -> None:
@@ -202,6 +198,12 @@ class Explorer(Page):
         self._own.append(query)
         self._list_pictures()
         self._open(len(self.examples) + len(self._own) - 1)
+
+    def _ask(self) -> None:
+        """Show what the expression finds."""
+        if isinstance(self._neighbour, int):  # a candidate of the expression before
+            self._enrich_by("retrieved")
+        self._show()
 
     def _enrich_by(self, neighbour: str | int) -> None:
         self._neighbour = neighbour

@@ -41,7 +41,11 @@ class Placement:
     @property
     def inner_cells(self) -> tuple[slice, slice]:
         """Rows and columns of a map at 1/8 whose cells hold picture."""
-        return tuple(slice(side.start // 8, -(-side.stop // 8)) for side in self.inner)
+        return self.inner_cells_at(8)
+
+    def inner_cells_at(self, stride: int) -> tuple[slice, slice]:
+        """The same of a map at 1/stride."""
+        return tuple(slice(side.start // stride, -(-side.stop // stride)) for side in self.inner)
 
 
 def placement(height: int, width: int, size: int) -> Placement:

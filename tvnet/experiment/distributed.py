@@ -34,11 +34,6 @@ def join(device: torch.device) -> Iterator[torch.device]:
         distributed.destroy_process_group()
 
 
-def started() -> int:
-    """How many processes torchrun or a notebook has started, also before they have met."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
-
-
 def share() -> tuple[int, int]:
     """(rank, world): (0, 1) for a process alone."""
     if not distributed.is_initialized():

@@ -13,6 +13,8 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
 
 from tvnet.data import refer
@@ -24,6 +26,7 @@ from tvnet.experiment.prepare import prepare
 from tvnet.experiment.processes import one_thread
 from tvnet.experiment.training import device_of
 from tvnet.retrieval.build import build
+from tvnet.retrieval.world import started
 from tvnet.settings import changed, settings
 
 
@@ -46,28 +49,40 @@ def row_parser(what: str) -> argparse.ArgumentParser:
     return row
 
 
-def main(arguments: list[str] | None = None) -> int:
+def command(work: Callable[[list[str] | None], None]) -> Callable[[list[str] | None], int]:
+    """A command of one thread, as an ablation's runs are, so that the same run ends in the same
+    bits: 0 at its end, or 2 and a sentence why it could not go on."""
+
+    @wraps(work)
+    def main(arguments: list[str] | None = None) -> int:
+        one_thread()
+        try:
+            work(arguments)
+        except (ValueError, FileNotFoundError, FloatingPointError, MemoryError) as error:
+            print(error, file=sys.stderr)
+            return 2
+        return 0
+
+    return main
+
+
+@command
+def main(arguments: list[str] | None = None) -> None:
     options = row_parser(__doc__).parse_args(arguments)
-    one_thread()  # as an ablation does, so that the same run ends in the same bits
-    try:
-        profile = changed(settings(options.profile), options.set)
-        chosen = row_settings(profile, options.row)
-        share_equally(chosen.training.batch, distributed.started())  # before the long work
-        if chosen.model.enrichment:  # stage one, by all processes together
-            build(chosen, refer.read(options.data, chosen.data.dataset), options.out)
-        with distributed.join(device_of(options.device)) as device:
-            if distributed.leads():  # the caches, which all of them read, are made by one
-                prepare(chosen, options.data, options.out)
-            distributed.wait()
-            where = options.data, options.out, str(device)
-            folder = run(profile, options.row, options.seed, *where)
-            if distributed.leads():
-                result = json.loads((folder / "result.json").read_text())
-                print(folder, figures(result["metrics"]["clean"]["all"]), sep="\n")
-    except (ValueError, FileNotFoundError, FloatingPointError, MemoryError) as error:
-        print(error, file=sys.stderr)
-        return 2
-    return 0
+    profile = changed(settings(options.profile), options.set)
+    chosen = row_settings(profile, options.row)
+    share_equally(chosen.training.batch, started())  # before the long work
+    if chosen.model.enrichment:  # stage one, by all processes together
+        build(chosen, refer.read(options.data, chosen.data.dataset), options.out)
+    with distributed.join(device_of(options.device)) as device:
+        if distributed.leads():  # the caches, which all of them read, are made by one
+            prepare(chosen, options.data, options.out)
+        distributed.wait()
+        where = options.data, options.out, str(device)
+        folder = run(profile, options.row, options.seed, *where)
+        if distributed.leads():
+            result = json.loads((folder / "result.json").read_text())
+            print(folder, figures(result["metrics"]["clean"]["all"]), sep="\n")
 
 
 if __name__ == "__main__":

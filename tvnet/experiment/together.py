@@ -28,9 +28,8 @@ from tvnet.experiment.ablation import (
     train_trunk,
 )
 from tvnet.experiment.features import CachedFeatures, LiveFeatures, Maps
-from tvnet.experiment.one_run import parser
+from tvnet.experiment.one_run import command, parser
 from tvnet.experiment.prepare import prepare
-from tvnet.experiment.processes import one_thread
 from tvnet.experiment.training import device_of, training_steps
 from tvnet.retrieval.build import build
 from tvnet.settings import Settings, changed, settings
@@ -121,18 +120,13 @@ def take_turns(runs: list[tuple]) -> list[tuple]:
     return [(*run[:-1], models[k]) for k, run in enumerate(runs)]
 
 
-def main(arguments: list[str] | None = None) -> int:
+@command
+def main(arguments: list[str] | None = None) -> None:
     options = parser(__doc__).parse_args(arguments)
-    one_thread()  # as an ablation does
-    try:
-        where = options.data, options.out, str(device_of(options.device))
-        chosen = changed(settings(options.profile), options.set)
-        build(chosen, refer.read(options.data, chosen.data.dataset), options.out)  # stage one
-        print(*run_together(chosen, ROWS, options.seed, *where), sep="\n")
-    except (ValueError, FileNotFoundError, FloatingPointError, MemoryError) as error:
-        print(error, file=sys.stderr)
-        return 2
-    return 0
+    where = options.data, options.out, str(device_of(options.device))
+    chosen = changed(settings(options.profile), options.set)
+    build(chosen, refer.read(options.data, chosen.data.dataset), options.out)  # stage one
+    print(*run_together(chosen, ROWS, options.seed, *where), sep="\n")
 
 
 if __name__ == "__main__":

@@ -16,7 +16,12 @@ class Pointwise(nn.Conv2d):
         super().__init__(d_in, d_out, 1, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.linear(x.movedim(1, -1), self.weight[..., 0, 0], self.bias).movedim(-1, 1)
+        return at_every_position(x, self.weight[..., 0, 0], self.bias)
+
+
+def at_every_position(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """A linear map (d_out, d_in) of the channels: (B, d_in, h, w) -> (B, d_out, h, w)."""
+    return F.linear(x.movedim(1, -1), weight, bias).movedim(-1, 1)
 
 
 def conv(d_in: int, d_out: int, kernel: int = 1, bias: bool = True) -> nn.Conv2d:

@@ -35,6 +35,11 @@ class World:
             ) from error
 
 
+def started() -> int:
+    """How many processes torchrun or a notebook has started, also before they have met."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
 def is_first() -> bool:
     """Whether this process is the one that prints and writes."""
     return os.environ.get("RANK", "0") == "0"
@@ -49,7 +54,7 @@ def own_device(device: str) -> str:
 @contextmanager
 def world() -> Iterator[World]:
     """The world that torchrun made, or a world of one."""
-    size = int(os.environ.get("WORLD_SIZE", "1"))
+    size = started()
     if size == 1:
         yield World()
         return
