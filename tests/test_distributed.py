@@ -126,6 +126,29 @@ notebook_launcher(one_run.main, (options,), num_processes=2)
     assert two["metrics"] == json.loads((alone / "result.json").read_text())["metrics"]
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="threads are read from /proc")
+def test_a_group_ends_with_its_block_and_leaves_no_thread():
+    """One that outlives it aborts its process now and then, when the interpreter ends."""
+    code = f"""
+import os
+from pathlib import Path
+import torch
+from tvnet.experiment import distributed
+os.environ |= {{"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "{free_port()}"}}
+os.environ |= {{"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1"}}
+def threads():
+    return sum("gloo" in name.read_text() for name in Path("/proc/self/task").glob("*/comm"))
+with distributed.join(torch.device("cpu")):
+    torch.optim.Adam([torch.ones(1, requires_grad=True)]).zero_grad()
+    distributed.wait()
+    print(threads())
+print(threads())
+"""
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    inside, after = map(int, ran.stdout.split())
+    assert inside > 0 and after == 0
+
+
 def test_gathered_rows_stand_in_the_order_of_one_alone(monkeypatch):
     parts = [{"a": [0, 3, 6]}, {"a": [1, 4]}, {"a": [2, 5]}]
     monkeypatch.setattr(distributed, "share", lambda: (1, 3))

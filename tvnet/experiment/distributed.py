@@ -14,6 +14,8 @@ from datetime import timedelta
 import torch
 from torch import Tensor, distributed
 
+from tvnet.retrieval.world import group
+
 TIMEOUT = timedelta(minutes=5)  # after which a lost partner ends the run
 
 
@@ -26,12 +28,8 @@ def join(device: torch.device) -> Iterator[torch.device]:
     if device.type == "cuda":
         device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
         torch.cuda.set_device(device)
-    backend = "nccl" if device.type == "cuda" else "gloo"
-    distributed.init_process_group(backend, timeout=TIMEOUT)
-    try:
+    with group("nccl" if device.type == "cuda" else "gloo", TIMEOUT):
         yield device
-    finally:
-        distributed.destroy_process_group()
 
 
 def share() -> tuple[int, int]:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from importlib import import_module
 
 import torch.distributed as dist
 
@@ -59,8 +60,18 @@ def world() -> Iterator[World]:
         yield World()
         return
     # A rank may wait as long as another encodes; torchrun ends all when one of them fails.
-    dist.init_process_group("gloo", timeout=timedelta(days=7))
-    try:
+    with group("gloo", timedelta(days=7)):
         yield World(dist.get_rank(), size)
+
+
+@contextmanager
+def group(backend: str, timeout: timedelta) -> Iterator[None]:
+    """The processes of torchrun as one group, which ends with the block, threads and all."""
+    # Loaded later, as an optimiser does, this module would keep the group as a default argument
+    # of its functions; gloo's threads would then meet the end of the interpreter, and abort it.
+    import_module("torch.distributed.nn")
+    dist.init_process_group(backend, timeout=timeout)
+    try:
+        yield
     finally:
         dist.destroy_process_group()
