@@ -43,6 +43,7 @@ def write_excerpt(source: Path, root: Path, pictures: int, also: list[int]) -> d
             f"{pictures} pictures cannot be taken from {source}: it has {len(train)} that are "
             "train in every set."
         )
+    folders = {index.name: _folder(source, index) for index in indexes}
     chosen = {train[k * len(train) // pictures] for k in range(pictures)} | set(also)
     part = parts.aside(root)
     shutil.rmtree(part, ignore_errors=True)
@@ -51,7 +52,7 @@ def write_excerpt(source: Path, root: Path, pictures: int, also: list[int]) -> d
         cut = _cut(index, chosen)
         cut.write(part)
         counts[cut.name] = len(cut.pictures)
-        folder = next(f for f in index.pictures_in if (source / f).is_dir())
+        folder = folders[index.name]
         for _, name, _, _ in cut.pictures:
             target = part / folder / name
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -62,6 +63,16 @@ def write_excerpt(source: Path, root: Path, pictures: int, also: list[int]) -> d
         shutil.rmtree(root)
     os.replace(part, root)
     return counts
+
+
+def _folder(source: Path, index: Index) -> str:
+    folder = next((place for place in index.pictures_in if (source / place).is_dir()), None)
+    if folder is None:
+        raise ContentError(
+            f"The pictures of {index.name} do not lie in a folder of {source} "
+            f"({', '.join(index.pictures_in)}): unpack them first."
+        )
+    return folder
 
 
 def command(source: Path, root: Path, pictures: int) -> str:

@@ -15,6 +15,7 @@ from data_setup.sources import ContentError
 
 MOST_MEMBERS = 250_000
 RATIO = 1000  # bytes out of one byte in; 1032 is the most that deflate can do, honest JSON does 50
+LONGEST_NAME = 1 << 16  # bytes
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 CHUNK = 1 << 20
 
@@ -85,13 +86,24 @@ def read_member(path: Path, name: str, most: int) -> bytes:
     return bytes(content)
 
 
+class _Header(tarfile.TarInfo):
+    """A tar header. tarfile reads a long name, or any pax record, whole: one may hide gigabytes."""
+
+    @classmethod
+    def frombuf(cls, *about) -> _Header:
+        header = super().frombuf(*about)
+        if not header.isfile() and header.size > LONGEST_NAME:
+            raise ValueError(f"its header has {header.size} bytes")
+        return header
+
+
 def tar_members(path: Path, most: int, total: int) -> Iterator[tuple[str, bytes]]:
     """Every plain file of a tar, one after another: at most `most` bytes each and `total` in all.
 
     Raises ContentError at the first link, device or name that leaves the archive.
     """
     try:
-        with tarfile.open(path, "r|*") as archive:
+        with tarfile.open(path, "r|*", tarinfo=_Header) as archive:
             read = 0
             for count, entry in enumerate(archive):
                 if count > MOST_MEMBERS:

@@ -17,9 +17,10 @@ from data_setup.glove import forget_rows
 from data_setup.index import Index
 from data_setup.sources import ContentError, SetupError
 from data_setup.statistics import write_statistics
-from data_setup.validate import Findings, is_plain
+from data_setup.validate import MAX_SIDE, Findings, is_plain
 
 TABLES = ("sentences.csv", "sentences.json")
+ORIENTATION = 0x0112  # the EXIF tag
 TAKEN = ("unc", "unc+", "gref", "gref-umd", "referit", "referit-hu")
 
 
@@ -107,7 +108,19 @@ def _open(folder: Path, name: str):
 
 
 def _picture(folder: Path, name: str) -> tuple[str, int, int]:
+    """Its name, width and height. Whatever later work could not read is refused here."""
     with _open(folder, name) as picture:
+        if picture.mode[0] in "IF":
+            raise ValueError(f"'{name}' has the mode {picture.mode}: save it with 8 bits a channel")
+        if max(picture.size) > MAX_SIDE:
+            raise ValueError(f"'{name}' has a side of over {MAX_SIDE} pixels: make it smaller")
+        try:
+            picture.load()
+            turned = picture.getexif().get(ORIENTATION, 1)
+        except Exception as error:  # damaged pictures raise many kinds
+            raise ValueError(f"'{name}' is damaged ({error!r:.60}): save it again") from error
+        if turned != 1:
+            raise ValueError(f"'{name}' has a flag that turns it (EXIF): save it upright")
         return name, picture.width, picture.height
 
 

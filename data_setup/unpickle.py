@@ -58,7 +58,10 @@ def _limit(memory: int, seconds: int) -> None:
     except ImportError:  # Windows has none; the unpickler itself still knows no global
         return
     for what, most in (("AS", memory), ("CPU", seconds), ("CORE", 0), ("FSIZE", 0)):
-        resource.setrlimit(getattr(resource, f"RLIMIT_{what}"), (most, most))
+        kind = getattr(resource, f"RLIMIT_{what}")
+        _, hard = resource.getrlimit(kind)  # nobody may go above it
+        least = most if hard == resource.RLIM_INFINITY else min(most, hard)
+        resource.setrlimit(kind, (least, least))
 
 
 def checked(found: object) -> dict:

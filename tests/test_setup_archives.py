@@ -134,6 +134,13 @@ def kinds(kind):
     return entry(change)
 
 
+def long_name(form):
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=form) as archive:
+        archive.addfile(tarfile.TarInfo("a" * (1 << 17)))
+    return out.getvalue()
+
+
 TARS = {
     f"name {name}": tarred([(name, b"x")]) for name in ("../a", "/a", "a/../../b", "a\\b", "..")
 }
@@ -147,6 +154,8 @@ TARS |= {
     "too much": tarred([(f"{k}.json", b"1" * 900_000) for k in range(4)]),
     "cut": tarred([("a.json", b"1" * 900_000)])[:-500],
     "no tar": b"<html>" * 1000,
+    "long GNU header": long_name(tarfile.GNU_FORMAT),
+    "long pax header": long_name(tarfile.PAX_FORMAT),
 }
 
 
@@ -155,7 +164,7 @@ def test_hostile_tars_are_refused(tmp_path, case):
     path = tmp_path / "a.tar.gz"
     path.write_bytes(TARS[case])
     special = re.search("link|device|fifo", case)
-    words = "is no plain file" if special else ""
+    words = "is no plain file" if special else "header has" if "header" in case else ""
     with pytest.raises(ContentError, match=rf"a\.tar\.gz is refused: .*{words}"):
         list(tar_members(path, MOST, 3 * MOST))
     assert list(tmp_path.iterdir()) == [path]

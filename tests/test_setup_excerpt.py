@@ -49,6 +49,14 @@ def test_no_picture_that_any_set_evaluates_on_is_taken_unnamed(tiny_copy, tmp_pa
     assert list(refer.read(tmp_path / "pool", "unc").pictures) == [1, 3, 4, 5, 6]
 
 
+def test_pictures_in_a_zip_are_not_taken(tiny_copy, tmp_path):
+    index = read_index(tiny_copy, "unc")
+    replace(index, pictures_in=["archives/train2014.zip"]).write(tiny_copy)
+    with pytest.raises(ContentError, match=r"do not lie in a folder .*2014\.zip\): unpack them"):
+        write_excerpt(tiny_copy, tmp_path / "pool", 5, [])
+    assert not list(tmp_path.glob("*pool*"))
+
+
 @pytest.mark.parametrize(
     "pictures, also, sentence",
     [

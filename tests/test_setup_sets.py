@@ -161,6 +161,10 @@ def test_a_folder_becomes_a_data_set(own, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("row", "words"),
     [
+        ("deep.png,masks/0_0.png,a", "row 13 'deep.png' has the mode I;16: save it with 8 bits"),
+        ("wide.png,masks/0_0.png,a", "row 13 'wide.png' has a side of over 20000 pixels"),
+        ("half.jpg,masks/0_0.png,a", "row 13 'half.jpg' is damaged (OSError('"),
+        ("turned.jpg,masks/0_0.png,a", "row 13 'turned.jpg' has a flag that turns it (EXIF)"),
         ("0.jpg,masks/0_0.png,", "row 13 lacks image, mask or sentence"),
         ("../0.jpg,masks/0_0.png,a", "row 13 '../0.jpg' is no plain name of a file in the folder"),
         ("9.jpg,masks/0_0.png,a", "row 13 '9.jpg' is missing"),
@@ -172,6 +176,12 @@ def test_a_folder_becomes_a_data_set(own, tmp_path, capsys):
 )
 def test_every_bad_row_is_told(own, tmp_path, capsys, row, words):
     Image.new("L", (4, 4), 255).save(own / "small.png")
+    Image.new("I;16", (40, 30)).save(own / "deep.png")
+    Image.new("L", (20_001, 1)).save(own / "wide.png")
+    (own / "half.jpg").write_bytes((own / "0.jpg").read_bytes()[:-9])
+    turned = Image.Exif()
+    turned[0x0112] = 3
+    Image.new("RGB", (40, 30)).save(own / "turned.jpg", exif=turned)
     text = (own / "sentences.csv").read_text()
     (own / "sentences.csv").write_text(f"{text}\n{row}\n{row}")
     assert main(["own", str(own), "--root", str(tmp_path / "data")]) == 6
