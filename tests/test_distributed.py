@@ -55,6 +55,17 @@ def one_of_two_that_saves(rank, port, root, out):
     one_of(rank, 2, port, root, out, OFTEN)
 
 
+def two_that_save(root, out):
+    """Both of them, started."""
+    spawn, port = mp.get_context("spawn"), free_port()
+    both = [
+        spawn.Process(target=one_of_two_that_saves, args=(rank, port, root, out)) for rank in (0, 1)
+    ]
+    for process in both:
+        process.start()
+    return both
+
+
 def result_of(world, root, out):
     data = refer.read(root, "unc+")
     build(SIX, data, out)
@@ -83,13 +94,7 @@ def test_any_number_of_processes_tells_the_same(one_alone, tiny_root, tmp_path, 
 def test_a_killed_process_ends_both_and_the_next_start_goes_on(one_alone, tiny_root, tmp_path):
     build(OFTEN, refer.read(tiny_root, "unc+"), tmp_path)
     prepare(OFTEN, tiny_root, tmp_path)
-    spawn, port = mp.get_context("spawn"), free_port()
-    both = [
-        spawn.Process(target=one_of_two_that_saves, args=(rank, port, tiny_root, tmp_path))
-        for rank in (0, 1)
-    ]
-    for process in both:
-        process.start()
+    both = two_that_save(tiny_root, tmp_path)
     end = time.monotonic() + 90
     while len(list(tmp_path.glob("runs/*/snapshots/0*"))) < 2 and time.monotonic() < end:
         time.sleep(0.05)
@@ -105,6 +110,53 @@ def test_a_killed_process_ends_both_and_the_next_start_goes_on(one_alone, tiny_r
     result = json.loads((folder / "result.json").read_text())
     assert Progress(folder, {}).losses() == pytest.approx(one_alone[1], rel=1e-6)
     assert result["metrics"] == one_alone[0]["metrics"]
+
+
+def two_groups(rank, port, out):
+    """As torchrun does, whose store outlives a group: the build has one, the training another."""
+    store = torch.distributed.TCPStore("127.0.0.1", port, 2, rank == 0)
+    address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    os.environ |= address | {"RANK": str(rank), "LOCAL_RANK": "0", "WORLD_SIZE": "2"}
+    os.environ["TORCHELASTIC_USE_AGENT_STORE"] = "True"
+    for k in range(6):
+        with distributed.join(torch.device("cpu")):
+            time.sleep(0.05 * (rank == k % 2))
+            assert distributed.agree(rank == 1, "cpu") and not distributed.agree(False, "cpu")
+            try:
+                distributed.start_together(10 + rank)
+            except ValueError as error:
+                (out / f"{rank}").write_text(str(error))
+            distributed.start_together(7)
+    store.set(f"done {rank}", "")
+    store.wait(["done 0", "done 1"])
+
+
+@pytest.mark.slow
+def test_groups_one_after_another_meet_and_agree(tmp_path):
+    context = mp.spawn(two_groups, (free_port(), tmp_path), nprocs=2, join=False)
+    end = time.monotonic() + 90
+    while not context.join(1):
+        assert time.monotonic() < end, "they wait for each other"
+    told = "Process 1 would go on from step 11, process 0 from 10: give all of them one"
+    assert (tmp_path / "0").read_text().startswith(told)
+
+
+@pytest.mark.slow
+def test_a_signal_to_one_of_two_saves_and_ends_both(tiny_root, tmp_path):
+    build(OFTEN, refer.read(tiny_root, "unc+"), tmp_path)
+    prepare(OFTEN, tiny_root, tmp_path)
+    both = two_that_save(tiny_root, tmp_path)
+    end = time.monotonic() + 90
+    while not list(tmp_path.glob("runs/*/snapshots/0*")) and time.monotonic() < end:
+        time.sleep(0.05)
+    both[1].terminate()  # the one that does not write
+    for process in both:
+        process.join(60)
+        assert process.exitcode == 1  # SystemExit's, and of no signal
+    (folder,) = tmp_path.glob("runs/*")
+    saved = max(int(path.name) for path in (folder / "snapshots").glob("0*"))
+    assert saved == len(Progress(folder, {}).losses()) < 20
+    assert json.loads((folder / "run.json").read_text())["status"] == "stopped"
 
 
 @pytest.mark.slow
@@ -170,6 +222,13 @@ def test_those_that_follow_write_nothing(tmp_path):
         assert follower.restore(module, optimiser) is None
         follower.clear()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_batch_norm_is_refused_where_statistics_would_differ(monkeypatch, capsys):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    options = ["--profile", "smoke", "--data", "nowhere", "--set", "model.amf_norm=batch"]
+    assert one_run.main(options) == 2
+    assert "amf_norm is 'batch', whose statistics would differ" in capsys.readouterr().err
 
 
 def test_a_batch_that_cannot_be_shared_is_told_before_anything_is_read(monkeypatch, capsys):

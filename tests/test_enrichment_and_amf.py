@@ -109,6 +109,19 @@ def test_amf_is_equation_4_and_5():
     assert (A2 > 0).all() and (A2 < 1).all()
 
 
+def test_at_odd_sizes_the_shuffled_cells_keep_their_places():
+    block, trace, M = AMF(6, TINY), Trace(), torch.randn(2, 4, 3, 3)
+    block(M, torch.randn(2, 6, 5, 5), trace)
+    whole = F.pixel_shuffle(block.widen(F.relu(block.encode(M))), 2)
+    assert torch.equal(trace.C_HR, whole[..., :5, :5])
+
+
+def test_the_lstm_starts_by_keeping_what_it_knows():
+    """A bias of one on the forget gate, the second of torch's four, and on no other."""
+    starts = Expression(7, TINY).lstm.bias_ih_l0.view(4, -1)
+    assert starts.mean(1).tolist() == [0, 1, 0, 0] and starts.var(1).sum() == 0
+
+
 @pytest.mark.parametrize("block", [AMF(6, TINY), Cct(6, TINY)])
 def test_high_resolution_starts_at_the_baseline(block):
     M, V2 = torch.randn(2, 4, 3, 3), torch.randn(2, 6, 6, 6)

@@ -54,6 +54,15 @@ def test_exchange_treats_its_senders_alike():
     assert torch.allclose(gate(M | {3: M[4], 4: M[3]}, s), before, atol=1e-6)
 
 
+def test_levels_receive_at_once_and_not_one_after_another():
+    """Eq. 3, second line: every sender is raw, none has received already."""
+    block, s = Exchange(TINY), torch.randn(2, 5)
+    M = {level: l2c(torch.randn(2, 4, 3, 3)) for level in LEVELS}
+    received = block(dict(M), s)
+    for gate in block.gates:
+        assert torch.equal(received[gate.level], gate(M, s))
+
+
 def test_exchange_returns_unit_vectors_per_level():
     M = {level: torch.randn(2, 4, 3, 3) for level in LEVELS}
     for value in Exchange(TINY)(M, torch.randn(2, 5)).values():
@@ -150,6 +159,13 @@ def test_peepholes_can_be_off_at_other_sizes():
     for weight in cell.peepholes.values():
         torch.nn.init.zeros_(weight)
     assert torch.allclose(cell(levels), with_maps)
+
+
+def test_peepholes_are_resized_bilinearly_at_other_sizes():
+    cell, c = wakened(ConvLSTM(TINY, side=3)), double(1, 4, 5, 5)
+    resized = F.interpolate(cell.peepholes["i"][None], (5, 5), mode="bilinear")
+    assert torch.allclose(cell.peephole("i", c), resized * c)
+    assert torch.equal(cell.peephole("i", c[..., :3, :3]), cell.peepholes["i"] * c[..., :3, :3])
 
 
 def test_coordinates_by_formula():

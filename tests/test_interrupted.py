@@ -3,6 +3,7 @@
 import inspect
 import json
 import random
+import re
 from dataclasses import replace
 
 import pytest
@@ -18,7 +19,9 @@ from tvnet.retrieval.build import build
 from tvnet.settings import as_dict, settings
 
 SMOKE = settings("smoke")
-SHORT = replace(SMOKE, training=replace(SMOKE.training, steps=24, batch=2, snapshot_every=3))
+SHORT = replace(
+    SMOKE, training=replace(SMOKE.training, steps=24, trunk_steps=0, batch=2, snapshot_every=3)
+)
 
 
 @pytest.mark.slow
@@ -36,7 +39,7 @@ def test_every_flipped_bit_is_found(tmp_path):
 def test_looks_leave_the_training_as_it_was(ready):
     """Batch norm learns in train mode only: it would tell a look that leaves the model in eval."""
     model = replace(SHORT.model, amf_norm="batch")
-    plain = replace(SHORT, model=model, training=replace(SHORT.training, steps=3))
+    plain = replace(SHORT, model=model, training=replace(SHORT.training, steps=3, trunk_steps=0))
     looking = replace(plain, training=replace(plain.training, look_every=1))
     dataset = ready.dataset(plain, "train")
     without = train(plain, dataset, ready.features, 0)
@@ -109,6 +112,30 @@ def test_the_replay_command_finds_the_run(tiny_root, tmp_path, capsys):
     assert "where      forward" in capsys.readouterr().out
     assert replay.main([*options, "4"]) == 2
     assert "no step of that run has failed" in capsys.readouterr().err
+    (failed,) = tmp_path.glob("out/runs/*/failed.json")
+    failed.write_text("{")
+    assert replay.main([*options, "3"]) == 2
+    assert re.search("failed.json is damaged .*: make the run again", capsys.readouterr().err)
+
+
+@pytest.mark.slow
+def test_the_replay_command_finds_the_trunk_of_any_row(tiny_root, tmp_path, capsys):
+    options = ["--profile", "smoke", "--data", str(tiny_root), "--out", str(tmp_path / "out")]
+    options += ["--set", "training.learning_rate=1e30"]  # and the default row
+    assert one_run.main(options) == 2
+    assert replay.main(options) == 0
+    assert "where      forward" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_a_trunk_that_is_not_what_was_written_is_refused(tiny_root, tmp_path):
+    ablation.train_trunk(SMOKE, 0, tiny_root, tmp_path)
+    (path,) = tmp_path.glob("runs/*-trunk/model.safetensors")
+    content = bytearray(path.read_bytes())
+    content[-5] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match="trunk/model.safetensors have sha256 .* or make it again"):
+        ablation.train_trunk(SMOKE, 0, tiny_root, tmp_path)
 
 
 def test_the_loop_can_be_read_in_a_lecture():

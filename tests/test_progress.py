@@ -21,7 +21,9 @@ from tvnet.model.backbone import DeepLab
 from tvnet.settings import as_dict, settings
 
 SMOKE = settings("smoke")
-SHORT = replace(SMOKE, training=replace(SMOKE.training, steps=6, batch=2, snapshot_every=2))
+SHORT = replace(
+    SMOKE, training=replace(SMOKE.training, steps=6, trunk_steps=0, batch=2, snapshot_every=2)
+)
 
 
 def record(folder, chosen=SHORT, every=2):
@@ -72,21 +74,30 @@ def test_a_run_cut_anywhere_ends_bit_for_bit_the_same(ready, whole, tmp_path, st
     assert not progress.snapshots.folder.exists()
 
 
-def test_sigterm_saves_and_ends(ready, whole, tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_saves_and_ends(ready, whole, tmp_path, number):
+    before = signal.getsignal(number)
     dataset = ready.dataset(SHORT, "train")
 
-    def terminate(now, _):
+    def ask(now, _):
         if now == 2:
-            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), number)
 
-    with record(tmp_path).writing() as progress:
-        with pytest.raises(SystemExit, match="Stopped after step 3; run the same again to go on"):
-            train(SHORT, dataset, ready.features, 0, report=terminate, progress=progress)
-        assert (progress.snapshots.folder / "00000003").is_dir()
+    with pytest.raises(SystemExit, match="Stopped after step 3; run the same again to go on"):
+        with record(tmp_path).writing() as progress:
+            train(SHORT, dataset, ready.features, 0, report=ask, progress=progress)
+    assert (progress.snapshots.folder / "00000003").is_dir()
     with record(tmp_path).writing() as progress:
         model = train(SHORT, dataset, ready.features, 0, progress=progress)
     assert same(weights(model), whole[0])
-    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    assert signal.getsignal(number) == before
+
+
+def test_a_signal_after_the_last_step_ends_what_comes_next(tmp_path):
+    with pytest.raises(SystemExit, match="Stopped at the end of .*; run the same to go on"):
+        with record(tmp_path).writing():
+            os.kill(os.getpid(), signal.SIGTERM)
+    assert json.loads((tmp_path / "run.json").read_text())["status"] == "finished"
 
 
 def test_the_manifest_says_how_a_run_stands(tmp_path):
@@ -207,8 +218,19 @@ def test_other_settings_or_data_are_refused_with_their_keys(ready, tmp_path):
         train(SHORT, ready.dataset(SHORT, "train"), ready.features, 0, progress=progress)
     other = replace(SHORT, training=replace(SHORT.training, batch=1))
     said = "settings.training.batch is 2 there, 1 here"
-    with record(tmp_path, other).writing() as progress, pytest.raises(ValueError, match=said):
-        train(other, ready.dataset(other, "train"), ready.features, 0, progress=progress)
+    with pytest.raises(ValueError, match=f"holds another run: {said}"):
+        with record(tmp_path, other).writing():
+            pass
+    about = json.loads((tmp_path / "run.json").read_text())
+    assert about["status"] == "finished" and about["settings"] == as_dict(SHORT)
+    with pytest.raises(ValueError, match=f"are another run's: {said}"):
+        train(
+            other,
+            ready.dataset(other, "train"),
+            ready.features,
+            0,
+            progress=record(tmp_path, other),
+        )
 
 
 def test_one_writer_at_a_time(tmp_path):
@@ -223,18 +245,22 @@ def test_one_writer_at_a_time(tmp_path):
     try:
         assert other.stdout.readline() == b"in\n"
         with pytest.raises(ValueError, match="Another process is writing .*: wait for it"):
-            with record(tmp_path).writing():
+            with Progress(tmp_path, {}).writing():
                 pass
     finally:
         other.kill()
         other.wait()
-    with record(tmp_path).writing():  # a dead writer leaves the folder free
+    with Progress(tmp_path, {}).writing():  # a dead writer leaves the folder free
         pass
 
 
-def test_memory_that_runs_out_is_said_with_what_helps(ready, monkeypatch):
+@pytest.mark.parametrize(
+    "error",
+    [torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("[..] can't allocate memory")],
+)
+def test_memory_that_runs_out_is_said_with_what_helps(ready, monkeypatch, error):
     def full(*_):
-        raise torch.OutOfMemoryError("CUDA out of memory")
+        raise error
 
     monkeypatch.setattr("tvnet.experiment.training.logits_of", full)
     with pytest.raises(MemoryError, match="Step 0 with a batch of 2 does not .* lower training.ba"):

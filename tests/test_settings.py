@@ -45,6 +45,32 @@ def test_a_value_that_does_not_fit_is_told(assignment):
         changed(LAPTOP, [assignment])
 
 
+def test_assignments_that_fit_only_together_are_made_together():
+    asked = ["training.steps=920", "training.trunk_steps=760"]
+    for order in (asked, asked[::-1]):
+        training = changed(settings("laptop"), order).training
+        assert (training.steps, training.trunk_steps) == (920, 760)
+
+
+@pytest.mark.parametrize(
+    "assignment, sentence",
+    [
+        ("training.steps=920", "trunk_steps is 1520 of 920 steps: .* lower training.trunk_steps"),
+        ("training.trunk_steps=-1", "trunk_steps is -1 of 1840 steps"),
+        ("training.steps=0", "steps is 0: set it to 1 or more"),
+        ("training.batch=-8", "batch is -8: set it to 1 or more"),
+        ("training.precision=bf16", "precision is 'bf16': choose one of 'float32', 'bfloat16'"),
+        ("training.blind=both", "blind is 'both': choose one of 'none', 'language', 'image'"),
+        ("backbone.train_from=res6", "train_from is 'res6': choose one of 'none', 'res3'"),
+        ("data.size=0", "size is 0 and max_words 20: a square needs 32 pixels"),
+        ("data.max_words=0", "max_words 0: .* an expression a word"),
+    ],
+)
+def test_a_value_that_trains_nothing_is_told(assignment, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        changed(settings("laptop"), [assignment])
+
+
 def test_a_choice_that_does_not_exist_is_named_as_everywhere():
     with pytest.raises(ValueError, match="gate is 'none': choose one of 'channel', 'position'."):
         changed(LAPTOP, ["model.gate=none"])

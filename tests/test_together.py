@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -82,6 +83,41 @@ def test_sigterm_saves_all_rows_and_they_go_on_together(out, tiny_root, monkeypa
     run_together(LIVE, ROWS, 0, tiny_root, out)
     assert len(folders) == 2
     assert all(len(Progress(f, {}).losses()) == 5 for f in folders)
+
+
+@pytest.mark.slow
+def test_a_row_that_fails_saves_the_others(out, tiny_root, monkeypatch):
+    plain = Progress.log
+
+    def log(progress, step, loss):
+        plain(progress, step, loss)
+        if step == 3 and "res" not in progress.folder.name:
+            raise FloatingPointError("the Baseline fails")
+
+    never = replace(LIVE, training=replace(LIVE.training, snapshot_every=0))
+    monkeypatch.setattr(Progress, "log", log)
+    with pytest.raises(FloatingPointError, match="the Baseline fails"):
+        run_together(never, ROWS, 0, tiny_root, out)
+    (saved,) = out.glob("runs/*amf*/snapshots/0*")
+    assert int(saved.name) == 5  # the other one's next turn
+
+
+def test_waiting_for_the_others_is_nobodys_time():
+    class Clock:
+        asked, began = False, 0.0
+
+    def steps(seconds):
+        for _ in range(3):
+            time.sleep(seconds)
+            yield
+
+    clocks = Clock(), Clock()
+    began = time.perf_counter()
+    for clock in clocks:
+        clock.began = began
+    together.take_turns([("quick", clocks[0], steps(0)), ("slow", clocks[1], steps(0.05))])
+    spent = [time.perf_counter() - clock.began for clock in clocks]
+    assert spent[1] >= 0.15 and spent[0] < spent[1] - 0.1
 
 
 def test_a_trained_backbone_cannot_be_shared(tmp_path):

@@ -85,7 +85,7 @@ def test_controls_are_blind(ready):
 
 
 def test_same_seed_same_weights(ready):
-    short = replace(SMOKE, training=replace(SMOKE.training, steps=2, batch=2))
+    short = replace(SMOKE, training=replace(SMOKE.training, steps=2, trunk_steps=0, batch=2))
     dataset = ready.dataset(short, "train")
     first, again, other = (train(short, dataset, ready.features, s) for s in (3, 3, 4))
     pairs = zip(first.parameters(), again.parameters(), strict=True)
@@ -93,8 +93,20 @@ def test_same_seed_same_weights(ready):
     assert not torch.equal(first.head.score.weight, other.head.score.weight)
 
 
+def test_a_word_that_training_never_saw_adds_nothing(ready):
+    """Next to nothing: what was drawn for it would be noise that no step removes (D47)."""
+    dataset = ready.dataset(SMOKE, "train")
+    torch.manual_seed(0)
+    drawn = TVNet(SMOKE, len(ready.vocabulary)).expression.embedding.weight
+    rows = train(SMOKE, dataset, ready.features, 0, last=2).expression.embedding.weight
+    assert torch.equal(rows[UNK], drawn[UNK + 1 :].mean(0)) and rows[UNK].any()
+    assert torch.equal(rows[:UNK], drawn[:UNK])
+
+
 def test_a_loss_that_is_not_finite_stops_and_names_the_step(ready):
-    wild = replace(SMOKE, training=replace(SMOKE.training, steps=9, batch=2, learning_rate=1e30))
+    wild = replace(
+        SMOKE, training=replace(SMOKE.training, steps=9, trunk_steps=0, batch=2, learning_rate=1e30)
+    )
     with pytest.raises(FloatingPointError, match=r"at step \d+ \(sentences .*lower the learning"):
         train(wild, ready.dataset(wild, "train"), ready.features, 0)
 
@@ -119,7 +131,7 @@ def test_words_that_are_unknown_and_expressions_that_are_cut_are_counted(ready):
 def test_one_batch_is_learned_by_heart(ready, row, steps):
     """IoU above 0.9 on two sentences that pick two different things of one picture."""
     chosen = row_settings(SMOKE, row)
-    budget = replace(chosen.training, steps=steps, batch=2, learning_rate=4e-3)
+    budget = replace(chosen.training, steps=steps, trunk_steps=0, batch=2, learning_rate=4e-3)
     chosen = replace(chosen, training=budget)
     whole = ready.dataset(chosen, "train")
 
@@ -169,6 +181,12 @@ def test_the_papers_size_learns_two_sentences():
     assert losses[1] < losses[0], losses
 
 
+@pytest.mark.parametrize("name", ["gpu", "cuda:99"])
+def test_a_device_that_is_not_here_is_told(name):
+    with pytest.raises(ValueError, match=rf"The device '{name}' is not here \(.*\): use 'cpu'"):
+        device_of(name)
+
+
 def test_a_device_is_found_by_name():
     best = "cuda" if torch.cuda.is_available() else "cpu"
     assert device_of("cpu").type == "cpu" and device_of("auto").type == best
@@ -176,7 +194,7 @@ def test_a_device_is_found_by_name():
 
 def test_bfloat16_training_stays_close_to_float32(ready):
     def losses(precision):
-        budget = replace(SMOKE.training, steps=3, batch=2, precision=precision)
+        budget = replace(SMOKE.training, steps=3, trunk_steps=0, batch=2, precision=precision)
         chosen, found = replace(SMOKE, training=budget), []
         dataset = ready.dataset(chosen, "train")
         train(chosen, dataset, ready.features, 0, report=lambda _, loss: found.append(loss))

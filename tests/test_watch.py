@@ -14,7 +14,9 @@ from tvnet.experiment.training import train
 from tvnet.settings import settings
 
 SMOKE = settings("smoke")
-SHORT = replace(SMOKE, training=replace(SMOKE.training, steps=4, batch=2, look_every=2))
+SHORT = replace(
+    SMOKE, training=replace(SMOKE.training, steps=4, trunk_steps=0, batch=2, look_every=2)
+)
 
 
 def test_lines_tell_step_loss_iou_and_the_time_that_is_left(ready, monkeypatch, capsys):

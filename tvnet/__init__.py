@@ -1,13 +1,12 @@
 """TV-Net (MM '21), rebuilt for learning.
 
-`tvnet.predict(image, "left dog")`, `tvnet.Explorer()`, `tvnet.settings`, `tvnet.TVNet` and
-`tvnet.load`.
+`tvnet.load("Baseline+RES+AMF")` gives a predictor, `tvnet.predict(image, "left dog")` does both in
+one call; `tvnet.Explorer()`, `tvnet.settings`, `tvnet.TVNet`.
 """
 
 from importlib import import_module
 from typing import Any
 
-from tvnet.experiment.checkpoint import load
 from tvnet.model.tvnet import TVNet
 from tvnet.settings import settings
 
@@ -19,6 +18,8 @@ def __getattr__(name: str) -> Any:
     explorer needs ipywidgets."""
     if name == "predict":  # the module itself can be called
         return import_module("tvnet.predict")
+    if name == "load":
+        return import_module("tvnet.predict").load
     if name == "Explorer":
         return import_module("tvnet.course.explorer").Explorer
     raise AttributeError(f"module 'tvnet' has no attribute '{name}'")

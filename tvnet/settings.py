@@ -20,7 +20,14 @@ class DataSettings:
     train_split: str = "train"
     eval_split: str = "val"
     size: int = 320  # side of the padded square, in pixels
-    max_words: int = 20  # T; longer expressions keep their first T words
+    max_words: int = 20  # D48: T; longer expressions keep their first T words
+
+    def __post_init__(self):
+        if self.size < 32 or self.max_words < 1:
+            raise ValueError(
+                f"size is {self.size} and max_words {self.max_words}: a square needs 32 pixels and "
+                "an expression a word."
+            )
 
 
 @dataclass(frozen=True)
@@ -32,6 +39,9 @@ class BackboneSettings:
     blocks: tuple[int, int, int, int] = (3, 4, 23, 3)
     weights: str = "deeplab-voc"  # D27: a name of model/pretrained.py, or "random" for tests
     train_from: str = "none"  # D26: "none" | "res3" | "res4" | "res5"
+
+    def __post_init__(self):
+        refuse_unknown(self, {"train_from": ("none", "res3", "res4", "res5")})
 
     @property
     def channels(self) -> dict[str, int]:
@@ -83,11 +93,7 @@ class ModelSettings:
     head: str = "x2 conv"  # D23: "x2 conv" | "conv" | "x2 conv x2 conv"
 
     def __post_init__(self):
-        for name, allowed in CHOICES.items():
-            value = getattr(self, name)
-            if value not in allowed:
-                listed = ", ".join(repr(choice) for choice in allowed)
-                raise ValueError(f"{name} is {value!r}: choose one of {listed}.")
+        refuse_unknown(self, CHOICES)
         if not self.level_order or set(self.level_order) - {3, 4, 5}:
             raise ValueError(f"level_order is {self.level_order}: name levels 3, 4 and 5 only.")
         grouped = self.high_resolution == "amf" and self.amf_norm == "group"
@@ -95,6 +101,15 @@ class ModelSettings:
             raise ValueError(
                 f"d_hr {self.d_hr} is no multiple of norm_groups {self.norm_groups}: change one."
             )
+
+
+def refuse_unknown(part: object, choices: dict[str, tuple]) -> None:
+    """ValueError when a named choice of a part of the settings is none that exists."""
+    for name, allowed in choices.items():
+        value = getattr(part, name)
+        if value not in allowed:
+            listed = ", ".join(repr(choice) for choice in allowed)
+            raise ValueError(f"{name} is {value!r}: choose one of {listed}.")
 
 
 # What the named choices may be; the first is the default of the paper profile.
@@ -152,8 +167,22 @@ class TrainingSettings:
     reported: str = "last"  # D30: "last" | "best": the last step's model, or the best look's
 
     def __post_init__(self):
-        if self.reported not in ("last", "best"):
-            raise ValueError(f"reported is {self.reported!r}: choose one of 'last', 'best'.")
+        refuse_unknown(
+            self,
+            {
+                "blind": ("none", "language", "image"),
+                "precision": ("float32", "bfloat16"),
+                "reported": ("last", "best"),
+            },
+        )
+        for name in ("steps", "batch"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}: set it to 1 or more.")
+        if not 0 <= self.trunk_steps < self.steps:
+            raise ValueError(
+                f"trunk_steps is {self.trunk_steps} of {self.steps} steps: a row needs steps of "
+                "its own after them, lower training.trunk_steps or raise training.steps."
+            )
         if self.reported == "best" and not self.look_every:
             raise ValueError("reported is 'best' without a look: set look_every above 0.")
 
@@ -200,7 +229,12 @@ PROFILES = {
         profile="laptop",
         data=DataSettings(size=160),
         training=TrainingSettings(
-            steps=1840, trunk_steps=1520, batch=8, learning_rate=6e-3, cache_features=True
+            steps=1840,
+            trunk_steps=1520,
+            batch=8,
+            learning_rate=6e-3,
+            snapshot_every=200,
+            cache_features=True,
         ),
         **_SMALL,
     ),
@@ -223,6 +257,7 @@ def changed(settings: Settings, assignments: Iterable[str]) -> Settings:
     A value is JSON or else a word. Raises ValueError where a name does not exist or a value does
     not fit.
     """
+    new: dict[str, dict] = {}
     for assignment in assignments:
         where, _, text = assignment.partition("=")
         part, _, name = where.partition(".")
@@ -243,8 +278,9 @@ def changed(settings: Settings, assignments: Iterable[str]) -> Settings:
             value = tuple(value)
         if wanted is not None and type(value) is not type(wanted):
             raise ValueError(f"'{assignment}' does not fit: {where} is {wanted!r} by default.")
-        settings = replace(settings, **{part: replace(getattr(settings, part), **{name: value})})
-    return settings
+        new.setdefault(part, {})[name] = value
+    parts = {part: replace(getattr(settings, part), **values) for part, values in new.items()}
+    return replace(settings, **parts)
 
 
 def as_dict(part: object) -> dict:

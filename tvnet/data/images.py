@@ -62,7 +62,7 @@ def placement(height: int, width: int, size: int) -> Placement:
 def open_picture(path: Path, width: int, height: int) -> Image.Image:
     """The picture as 8-bit RGB, whatever mode the file has.
 
-    Stored pixels are never turned by an EXIF flag: masks are in stored order. Raises
+    Stored pixels are never turned by an EXIF flag, here or later: masks are in stored order. Raises
     FileNotFoundError or ValueError naming the file: damaged, another size than the index says
     (checked before any pixel is decoded), or more than 8 bits a channel.
     """
@@ -70,7 +70,9 @@ def open_picture(path: Path, width: int, height: int) -> Image.Image:
         with Image.open(file_of(path)) as file:
             found = file.size
             if found == (width, height):
-                return _eight_bit(file).convert("RGB")
+                picture = _eight_bit(file).convert("RGB")
+                picture.info.clear()
+                return picture
     except FileNotFoundError:
         raise FileNotFoundError(
             f"The picture {path} is missing: fetch or draw the data again."
@@ -96,8 +98,7 @@ def _eight_bit(picture: Image.Image) -> Image.Image:
 def resize_and_pad(picture: Image.Image | np.ndarray, size: int) -> np.ndarray:
     """(size, size, 3) uint8, the picture centred on black.
 
-    `picture` is RGB, or uint8 (H, W, 3). Resized by Pillow, bilinear, antialiased; prior code did
-    not antialias its pictures.
+    `picture` is RGB, or uint8 (H, W, 3). Resized by Pillow, bilinear, antialiased (D50).
     """
     picture = Image.fromarray(picture) if isinstance(picture, np.ndarray) else picture
     place = placement(picture.height, picture.width, size)

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from safetensors.torch import load_file
+from torch import Tensor
 from tqdm import tqdm
 
 from tvnet.experiment import distributed
@@ -22,7 +23,7 @@ from tvnet.experiment.progress import Progress
 from tvnet.experiment.results import provenance, write_json
 from tvnet.experiment.training import device_of, train
 from tvnet.model.method import Method
-from tvnet.model.pretrained import LEAK
+from tvnet.model.pretrained import LEAK, check_hash
 from tvnet.settings import Settings, as_dict, fingerprint
 
 ROWS = {
@@ -63,14 +64,22 @@ def run_folder(settings: Settings, row: str, seed: int, out_dir: Path, world: st
     return Path(out_dir) / "runs" / f"{settings.profile}-{row.lower()}-seed{seed}-{key}"
 
 
+def trunk_folder(settings: Settings, seed: int, out_dir: Path, world: str) -> Path:
+    """The folder of the Baseline from which all rows of a seed go on."""
+    folder = run_folder(settings, TRUNK, seed, out_dir, world)
+    return folder.with_name(f"{folder.name}-trunk")
+
+
 def train_trunk(
     settings: Settings, seed: int, data_dir: Path, out_dir: Path, device: str = "cpu"
-) -> Path:
-    """The weights of the Baseline from which all rows of a seed go on, made if not there (D40)."""
+) -> dict[str, Tensor]:
+    """The weights of the Baseline from which all rows of a seed go on, made if not there (D40).
+
+    Raises ValueError when they are not those that were written.
+    """
     chosen = row_settings(settings, TRUNK)
     ready = prepare(chosen, data_dir, out_dir)
-    folder = run_folder(settings, TRUNK, seed, out_dir, ready.data.fingerprint)
-    folder = folder.with_name(f"{folder.name}-trunk")
+    folder = trunk_folder(settings, seed, out_dir, ready.data.fingerprint)
     path = folder / "model.safetensors"
     if not path.is_file():
         dataset = ready.dataset(chosen, chosen.data.train_split)
@@ -83,7 +92,8 @@ def train_trunk(
                 save_tensors(model, path)
             progress.clear()
     distributed.wait()
-    return path
+    check_hash(path, published="")
+    return load_file(path)
 
 
 def recorded(folder: Path, settings: Settings, seed: int, ready: Prepared, device: str) -> Progress:
@@ -108,7 +118,7 @@ def run(
         return folder
     start, first = ready.start, chosen.training.trunk_steps
     if first:
-        start = load_file(train_trunk(settings, seed, data_dir, out_dir, device))
+        start = train_trunk(settings, seed, data_dir, out_dir, device)
     with recorded(folder, chosen, seed, ready, device).writing() as progress:
         dataset = ready.dataset(chosen, chosen.data.train_split)
         model = train(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from dataclasses import fields, is_dataclass, replace
@@ -11,10 +12,10 @@ from safetensors.torch import save_file
 from torch import nn
 
 from tvnet.data.words import Vocabulary
-from tvnet.experiment.results import write_json
+from tvnet.experiment.results import write_json, write_whole
 from tvnet.model.backbone import Backbone
 from tvnet.model.method import Method
-from tvnet.model.pretrained import fill, read_tensors
+from tvnet.model.pretrained import check_hash, fill, read_tensors
 from tvnet.model.registry import build
 from tvnet.settings import Settings, as_dict, settings
 
@@ -22,10 +23,12 @@ SHAPING = ("data", "backbone", "model")  # the parts of the settings that a mode
 
 
 def save_tensors(module: nn.Module, path: Path) -> None:
-    """Write aside, then rename."""
+    """Write aside, then rename; the file's sha256 stands beside it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(f".part{os.getpid()}")
     save_file({name: t.contiguous() for name, t in module.state_dict().items()}, part)
+    recorded = f"{hashlib.sha256(part.read_bytes()).hexdigest()}  {path.name}\n"
+    write_whole(path.with_name(f"{path.name}.sha256"), recorded)
     os.replace(part, path)
 
 
@@ -43,7 +46,8 @@ def load(folder: Path | str, expected: Settings | None = None) -> tuple[Method, 
     """The exact model of a folder in eval mode, and its vocabulary.
 
     Raises FileNotFoundError when a file is missing, and ValueError when tensors do not fit or hold
-    NaN, or when the settings differ from the `expected` ones: the message lists the keys.
+    NaN or are not those that were written, or when the settings differ from the `expected` ones:
+    the message lists the keys.
     """
     folder = Path(folder)
     for name in ("settings.json", "vocabulary.json", "model.safetensors"):
@@ -58,6 +62,8 @@ def load(folder: Path | str, expected: Settings | None = None) -> tuple[Method, 
     if expected is not None:
         refuse_other(stored, expected, folder)
     vocabulary = Vocabulary.load(folder / "vocabulary.json")
+    if (folder / "model.safetensors.sha256").is_file():  # what ships is held against shipped.json
+        check_hash(folder / "model.safetensors", published="")
     model = build(stored, len(vocabulary))
     fill(model, read_tensors(folder / "model.safetensors"), folder)
     return model.eval(), vocabulary

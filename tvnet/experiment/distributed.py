@@ -62,6 +62,25 @@ def mean(tensors: list[Tensor]) -> None:
         tensor.copy_(part.view_as(tensor))
 
 
+def agree(asked: bool, device: str) -> bool:
+    """Whether any of the processes was asked; all get the same answer."""
+    if share()[1] == 1:
+        return asked
+    said = torch.tensor(int(asked), device=device)
+    distributed.all_reduce(said, op=distributed.ReduceOp.MAX)
+    return bool(said)
+
+
+def start_together(step: int) -> None:
+    """Raises ValueError when processes would go on from different steps."""
+    for rank, other in enumerate(gather({"step": [step]})["step"]):
+        if other != step:
+            raise ValueError(
+                f"Process {rank} would go on from step {other}, process {share()[0]} from {step}: "
+                "give all of them one --out folder, which their machines share."
+            )
+
+
 def gather(rows: dict[str, list]) -> dict[str, list]:
     """The rows of all processes, each of which took every world-th, in the order of one alone."""
     _, world = share()

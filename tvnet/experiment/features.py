@@ -76,24 +76,28 @@ class CachedFeatures:
         if not path.is_file():
             self._write(backbone, data, size, path)
         shape = (len(self.ids), self.length)
+        if path.stat().st_size != 2 * shape[0] * shape[1]:
+            raise ValueError(f"The maps {path} are not whole: delete the file and run again.")
         self.rows = np.memmap(path, dtype=np.int16, mode="r", shape=shape)
         self.cells = torch.from_numpy(np.stack([valid_cells(data, i, size) for i in self.ids]))
 
     def _write(self, backbone: Backbone, data: ReferData, size: int, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_suffix(f".part{os.getpid()}")
-        shape = (len(self.ids), self.length)
-        rows = np.memmap(part, dtype=np.int16, mode="w+", shape=shape)
-        blocks = np.array_split(np.arange(len(self.ids)), max(1, len(self.ids) // 16))
-        for block in tqdm(blocks, desc="backbone", unit="batch"):
-            squares = np.stack([open_square(data, i, size) for i in self.ids[block]])
-            pixels = torch.from_numpy(squares).permute(0, 3, 1, 2)
-            with torch.no_grad():
-                maps = backbone(pixels)
-            flat = [V.permute(0, 2, 3, 1).flatten(1) for V in maps.values()]
-            rows[block] = torch.cat(flat, 1).to(torch.bfloat16).view(torch.int16).numpy()
-        rows.flush()
-        os.replace(part, path)
+        blocks = np.array_split(self.ids, max(1, len(self.ids) // 16))
+        try:
+            with open(part, "wb") as rows:
+                for block in tqdm(blocks, desc="backbone", unit="batch"):
+                    squares = np.stack([open_square(data, i, size) for i in block])
+                    pixels = torch.from_numpy(squares).permute(0, 3, 1, 2)
+                    with torch.no_grad():
+                        maps = backbone(pixels)
+                    flat = [V.permute(0, 2, 3, 1).flatten(1) for V in maps.values()]
+                    row = torch.cat(flat, 1).to(torch.bfloat16).view(torch.int16)
+                    rows.write(row.numpy().tobytes())
+            os.replace(part, path)
+        finally:
+            part.unlink(missing_ok=True)
 
     def _maps(self, image_ids: Tensor) -> tuple[Maps, np.ndarray]:
         at = np.searchsorted(self.ids, image_ids.cpu().numpy())

@@ -2,10 +2,10 @@
 
     python -m tvnet.experiment.one_run --data data/miniref --row Baseline+RES+AMF --seed 0
     torchrun --nproc-per-node 2 -m tvnet.experiment.one_run --data data/miniref
-    python -m tvnet.experiment.one_run --set training.batch=16 training.steps=920
+    python -m tvnet.experiment.one_run --set training.steps=3680 training.trunk_steps=3040
 
 The same command again goes on where the run stopped; a finished run is shown. --set changes any
-number of tvnet/settings.py; such a run has its own folder.
+number of tvnet/settings.py; such a run has its own folder. Several machines share one --out folder.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ import sys
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
+
+from safetensors import SafetensorError
 
 from tvnet.data import refer
 from tvnet.experiment import distributed
@@ -58,7 +60,7 @@ def command(work: Callable[[list[str] | None], None]) -> Callable[[list[str] | N
         one_thread()
         try:
             work(arguments)
-        except (ValueError, FileNotFoundError, FloatingPointError, MemoryError) as error:
+        except (ValueError, OSError, SafetensorError, FloatingPointError, MemoryError) as error:
             print(error, file=sys.stderr)
             return 2
         return 0
@@ -72,6 +74,11 @@ def main(arguments: list[str] | None = None) -> None:
     profile = changed(settings(options.profile), options.set)
     chosen = row_settings(profile, options.row)
     share_equally(chosen.training.batch, started())  # before the long work
+    if started() > 1 and chosen.model.amf_norm == "batch":
+        raise ValueError(
+            "amf_norm is 'batch', whose statistics would differ between processes: choose 'group' "
+            "or 'instance', or use one process."
+        )
     if chosen.model.enrichment:  # stage one, by all processes together
         build(chosen, refer.read(options.data, chosen.data.dataset), options.out)
     with distributed.join(device_of(options.device)) as device:

@@ -15,7 +15,7 @@ from tvnet.data.glove import glove_rows
 from tvnet.data.masks import MaskStore, store
 from tvnet.data.neighbours import Neighbours
 from tvnet.data.refer import ReferData
-from tvnet.data.words import Vocabulary, tokenise
+from tvnet.data.words import UNK, Vocabulary, tokenise
 from tvnet.experiment.features import CachedFeatures, LiveFeatures
 from tvnet.model.pretrained import load_backbone
 from tvnet.retrieval.build import identity, neighbours_path
@@ -90,6 +90,7 @@ def prepare(settings: Settings, data_dir: Path, out_dir: Path) -> Prepared:
     start = {}
     if settings.model.words == "glove":
         rows, _ = glove_rows(weights, vocabulary.words, settings.model.d_words)
+        rows[UNK] = rows[UNK + 1 :].mean(0)  # D47
         start["expression.embedding.weight"] = torch.from_numpy(rows)
     if settings.training.cache_features:
         about = identity(settings, data)

@@ -2,16 +2,48 @@
 
 import multiprocessing
 import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 
 import torch
 
 
-def workers(count: int | None = None) -> ProcessPoolExecutor:
+@contextmanager
+def workers(count: int | None = None) -> Iterator[ProcessPoolExecutor]:
     """A pool of `count` processes, by default one a core, each with one thread: small models waste
-    a second one. Started afresh, because a forked torch may hang."""
+    a second one. Started afresh, because a forked torch may hang.
+
+    Where the block fails, or its process ends, the runs save and stop, and none is begun.
+    """
     spawn = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(count or os.cpu_count(), mp_context=spawn, initializer=one_thread)
+    others = set(multiprocessing.active_children())
+    pool = ProcessPoolExecutor(count or os.cpu_count(), mp_context=spawn, initializer=_worker)
+    try:
+        yield pool
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        while mine := set(multiprocessing.active_children()) - others:
+            for child in mine:  # again and again: each is handed a run or two in advance
+                child.terminate()
+            time.sleep(0.5)
+        raise
+    pool.shutdown()
+
+
+def _worker() -> None:
+    one_thread()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    multiprocessing.parent_process().join()
+    while True:  # a run that is asked saves and ends; the next that was waiting is asked too
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(1)
 
 
 def one_thread() -> None:

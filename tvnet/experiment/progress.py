@@ -12,7 +12,7 @@ import json
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from itertools import pairwise
 from pathlib import Path
 
@@ -20,8 +20,9 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
+from tvnet.experiment import distributed
 from tvnet.experiment.results import provenance, write_json, write_whole
-from tvnet.experiment.snapshots import Snapshots
+from tvnet.experiment.snapshots import Snapshots, differences
 
 
 class Progress:
@@ -49,13 +50,24 @@ class Progress:
 
     @contextmanager
     def writing(self) -> Iterator[Progress]:
-        """The only writer of the folder, which saves before it ends when it is asked to.
+        """The only writer of the folder, which saves before it ends when SIGTERM or Ctrl-C asks.
 
-        Raises ValueError when another process writes there.
+        Those that only read hear it too: all end after the same step. Raises ValueError when
+        another process writes there, or when the folder holds another run.
         """
-        if not self.writes:
-            yield self
-            return
+        before = {s: signal.signal(s, self._ask) for s in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            with self._alone() if self.writes else nullcontext():
+                yield self
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+        if distributed.agree(self.asked, self.device):  # after the last step
+            raise SystemExit(f"Stopped at the end of {self.folder.name}; run the same to go on.")
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """With the folder's lock, and with run.json that says how it stands."""
         self.folder.mkdir(parents=True, exist_ok=True)
         with open(self.folder / "lock", "w") as lock:
             try:
@@ -64,19 +76,24 @@ class Progress:
                 raise ValueError(
                     f"Another process is writing {self.folder}: wait for it, or use another folder."
                 ) from error
-            before = {s: signal.signal(s, self._ask) for s in (signal.SIGTERM, signal.SIGINT)}
+            self._refuse_another()
             status = "failed"
             try:
                 self._state("running")
-                yield self
+                yield
                 status = "finished"
             except SystemExit:
                 status = "stopped"
                 raise
             finally:
                 self._state(status)
-                for number, handler in before.items():
-                    signal.signal(number, handler)
+
+    def _refuse_another(self) -> None:
+        path = self.folder / "run.json"
+        stored = json.loads(path.read_text()) if path.is_file() else self.identity
+        there = {name: stored.get(name) for name in self.identity}
+        if told := differences(there, self.identity):
+            raise ValueError(f"{self.folder} holds another run: {'; '.join(told)}.")
 
     def _ask(self, *_: object) -> None:
         self.asked = True
@@ -164,9 +181,11 @@ class Progress:
     def after(self, step: int, module: nn.Module, optimiser: torch.optim.Optimizer) -> None:
         """Called with the number of finished steps: saves when it is time, or when SIGTERM or
         Ctrl-C asked the run to end, which it then does."""
-        if self.asked or (self.every and step % self.every == 0):
+        asked = distributed.agree(self.asked, self.device)
+        if asked or (self.every and step % self.every == 0):
             self.save(step, module, optimiser)
-        if self.asked:
+        if asked:
+            distributed.wait()  # until it is saved
             raise SystemExit(f"Stopped after step {step}; run the same again to go on from there.")
 
     def clear(self) -> None:

@@ -14,13 +14,13 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
+from tvnet.data import refer
 from tvnet.data.dataset import ReferDataset
-from tvnet.experiment.ablation import TRUNK, row_settings, run_folder
+from tvnet.experiment.ablation import TRUNK, row_settings, run_folder, trunk_folder
 from tvnet.experiment.features import CachedFeatures, LiveFeatures
-from tvnet.experiment.one_run import row_parser
+from tvnet.experiment.one_run import command, row_parser
 from tvnet.experiment.order import batches
 from tvnet.experiment.prepare import prepare
-from tvnet.experiment.processes import one_thread
 from tvnet.experiment.snapshots import Snapshots
 from tvnet.experiment.training import device_of, learner, logits_of, loss_of
 from tvnet.settings import Settings, as_dict, changed, settings
@@ -42,7 +42,10 @@ def replay(
     path = Path(folder) / "failed.json"
     if not path.is_file():
         raise FileNotFoundError(f"There is no {path}: no step of that run has failed.")
-    failed = json.loads(path.read_text())
+    try:
+        failed = json.loads(path.read_text())
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged ({error}): make the run again.") from error
     identity = {"settings": as_dict(settings), "seed": seed, "data": dataset.data.fingerprint}
     model, learning, optimiser = learner(settings, dataset, features, None, device)
     step = Snapshots(Path(folder) / "snapshots", identity).restore(learning, optimiser)
@@ -77,27 +80,20 @@ def _noting(name: str, where: list[str]):
     return hook
 
 
-def main(arguments: list[str] | None = None) -> int:
+@command
+def main(arguments: list[str] | None = None) -> None:
     options = row_parser(__doc__).parse_args(arguments)
-    one_thread()  # as the run did
-    try:
-        profile = changed(settings(options.profile), options.set)
-        chosen = row_settings(profile, options.row)
-        ready = prepare(chosen, options.data, options.out)
-        where = run_folder(profile, options.row, options.seed, options.out, ready.data.fingerprint)
-        trunk = where.with_name(f"{where.name}-trunk")
-        if options.row == TRUNK and (trunk / "failed.json").is_file():
-            where = trunk
-        dataset = ready.dataset(chosen, chosen.data.train_split)
-        device = str(device_of(options.device))
-        for name, value in replay(
-            chosen, dataset, ready.features, options.seed, where, device
-        ).items():
-            print(f"{name:10} {value}")
-    except (ValueError, FileNotFoundError) as error:
-        print(error, file=sys.stderr)
-        return 2
-    return 0
+    profile = changed(settings(options.profile), options.set)
+    data, seed = refer.read(options.data, profile.data.dataset).fingerprint, options.seed
+    row, folder = options.row, run_folder(profile, options.row, seed, options.out, data)
+    trunk = trunk_folder(profile, seed, options.out, data)
+    if not (folder / "failed.json").is_file() and (trunk / "failed.json").is_file():
+        row, folder = TRUNK, trunk  # it failed before the row's own first step
+    chosen, device = row_settings(profile, row), str(device_of(options.device))
+    ready = prepare(chosen, options.data, options.out)
+    dataset = ready.dataset(chosen, chosen.data.train_split)
+    for name, value in replay(chosen, dataset, ready.features, seed, folder, device).items():
+        print(f"{name:10} {value}")
 
 
 if __name__ == "__main__":

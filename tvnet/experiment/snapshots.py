@@ -55,14 +55,17 @@ class Snapshots:
         final = self.folder / name
         part = self.folder / f"part-{os.getpid()}"
         shutil.rmtree(part, ignore_errors=True)
-        part.mkdir(parents=True)
-        save_file(_plain(module.state_dict()), part / "model.safetensors")
-        save_file(_plain(_flat(optimiser)), part / "optimiser.safetensors")
-        (part / "state.json").write_text(json.dumps({**about, "identity": self.identity}))
-        digests = {path.name: _sha256(path) for path in sorted(part.iterdir())}
-        (part / "sha256.json").write_text(json.dumps(digests))
-        shutil.rmtree(final, ignore_errors=True)
-        os.replace(part, final)
+        try:
+            part.mkdir(parents=True)
+            save_file(_plain(module.state_dict()), part / "model.safetensors")
+            save_file(_plain(_flat(optimiser)), part / "optimiser.safetensors")
+            (part / "state.json").write_text(json.dumps({**about, "identity": self.identity}))
+            digests = {path.name: _sha256(path) for path in sorted(part.iterdir())}
+            (part / "sha256.json").write_text(json.dumps(digests))
+            shutil.rmtree(final, ignore_errors=True)
+            os.replace(part, final)
+        finally:  # a full disk leaves nothing half-written
+            shutil.rmtree(part, ignore_errors=True)
 
     def restore(self, module: nn.Module, optimiser: torch.optim.Optimizer) -> int | None:
         """Fill both from the newest whole snapshot; the step to go on with, None without any.
@@ -77,7 +80,7 @@ class Snapshots:
                 )
                 continue
             state = json.loads((folder / "state.json").read_text())
-            if told := _differences(state["identity"], self.identity):
+            if told := differences(state["identity"], self.identity):
                 raise ValueError(
                     f"The snapshots in {self.folder} are another run's: {'; '.join(told)}."
                 )
@@ -131,14 +134,14 @@ def _fill(optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
             state[key] = torch.empty_like(parameter).copy_(state[key])
 
 
-def _differences(stored: dict, asked: dict, path: str = "") -> list[str]:
+def differences(stored: dict, asked: dict, path: str = "") -> list[str]:
     """Each leaf in which two plain dictionaries differ, as a clause."""
     told = []
     for key in sorted(stored.keys() | asked.keys()):
         one, other = stored.get(key), asked.get(key)
         name = f"{path}{key}"
         if isinstance(one, dict) and isinstance(other, dict):
-            told += _differences(one, other, f"{name}.")
+            told += differences(one, other, f"{name}.")
         elif one != other:
             told.append(f"{name} is {one!r} there, {other!r} here")
     return told

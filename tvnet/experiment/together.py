@@ -9,11 +9,11 @@ share. Each row leaves the very folder of a run of its own, so that an ablation 
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 
-from safetensors.torch import load_file
 from torch import Tensor
 
 from tvnet.data import refer
@@ -81,7 +81,7 @@ def run_together(
             shared = shared or Shared(ready.features)
             start, first = ready.start, chosen.training.trunk_steps
             if first:
-                start = load_file(train_trunk(settings, seed, data_dir, out_dir, device))
+                start = train_trunk(settings, seed, data_dir, out_dir, device)
             progress = stack.enter_context(
                 recorded(folders[-1], chosen, seed, ready, device).writing()
             )
@@ -100,23 +100,28 @@ def run_together(
 def take_turns(runs: list[tuple]) -> list[tuple]:
     """One step of each, again and again; the same tuples with a model in place of the steps.
 
-    A run that is asked to stop takes the others with it, all of them saved.
+    A run that is asked to stop, or fails, takes the others with it, all of them saved. The seconds
+    that it waits for the others do not count as its own.
     """
     models: dict[int, object] = {}
-    stopped = None
-    while len(models) < len(runs) and not stopped:
+    ended: dict[int, BaseException] = {}
+    left: dict[int, float] = {}  # when each had its last turn
+    while len(models) + len(ended) < len(runs):
         # The last to enter its folder is the one that hears a signal: it goes first.
         for k, (*_, progress, steps) in reversed(list(enumerate(runs))):
-            progress.asked = progress.asked or stopped is not None
+            if k in models or k in ended:
+                continue
+            progress.asked = progress.asked or bool(ended)
+            progress.began += time.perf_counter() - left.get(k, progress.began)
             try:
-                if k not in models:
-                    next(steps)
+                next(steps)
             except StopIteration as finished:
                 models[k] = finished.value
-            except SystemExit as stop:
-                stopped = stop
-    if stopped:
-        raise stopped
+            except (Exception, SystemExit) as stop:
+                ended[k] = stop
+            left[k] = time.perf_counter()
+    if ended:
+        raise next(iter(ended.values()))
     return [(*run[:-1], models[k]) for k, run in enumerate(runs)]
 
 

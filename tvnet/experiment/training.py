@@ -55,14 +55,25 @@ def parameter_groups(
 
 
 def device_of(name: str) -> torch.device:
-    """The device of a name; "auto" is a CUDA GPU where there is one, else the CPU."""
+    """The device of a name; "auto" is a CUDA GPU where there is one, else the CPU.
+
+    Raises ValueError when the machine has no such device.
+    """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(name)
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        told = str(error).splitlines()[0]
+        raise ValueError(
+            f"The device '{name}' is not here ({told}): use 'cpu' or 'auto'."
+        ) from error
+    return device
 
 
 def loss_of(logits: Tensor, mask: Tensor) -> Tensor:
-    """Cross-entropy summed over the pixels, averaged over the batch (D24).
+    """Cross-entropy summed over the pixels, averaged over the batch (D24); no other (D25).
 
     The sum matters: against a mean the same weight decay would weigh S * S times more.
     """
@@ -141,6 +152,7 @@ def training_steps(
     last = last or budget.steps
     if progress:
         first = progress.restore(learning, optimiser) or first
+    distributed.start_together(first)
     stream = batches(dataset, budget.batch, seed, first, budget.grouped, distributed.share())
     for step in range(first, last):
         for group in optimiser.param_groups:
@@ -150,11 +162,11 @@ def training_steps(
             loss = loss_of(logits_of(model, features, batch), batch.mask)
             optimiser.zero_grad()
             loss.backward()
-        gradients = [p.grad for p in learning.parameters() if p.grad is not None]
-        loss = loss.detach()
-        distributed.mean([loss, *gradients])
-        refuse_what_is_not_finite(step, loss, gradients, batch, learning, optimiser, progress)
-        optimiser.step()
+            gradients = [p.grad for p in learning.parameters() if p.grad is not None]
+            loss = loss.detach()
+            distributed.mean([loss, *gradients])
+            refuse_what_is_not_finite(step, loss, gradients, batch, learning, optimiser, progress)
+            optimiser.step()
         yield step, loss.item()
         if progress:
             progress.log(step, loss.item())
@@ -178,8 +190,11 @@ def learner(
     start: dict[str, Tensor] | None,
     device: str,
 ) -> tuple[Method, nn.ModuleList, torch.optim.Optimizer]:
-    """A fresh model in train mode, all that a snapshot of it holds, and its optimiser."""
+    """A fresh model in train mode, all that a snapshot of it holds, and its optimiser (D36)."""
     model = build(settings, len(dataset.vocabulary))
+    rows = model.expression.embedding.weight
+    with torch.no_grad():  # no text of the training split has it: it would stay what is drawn
+        rows[UNK] = rows[UNK + 1 :].mean(0)  # D47
     model.load_state_dict(start or {}, strict=False)
     model.to(device, memory_format=torch.channels_last).train()
     backbone = features.backbone.to(device)
@@ -217,7 +232,9 @@ def said_in_words(step: int, batch: Batch) -> Iterator[None]:
     """A step that does not fit into memory ends with the settings that help."""
     try:
         yield
-    except torch.OutOfMemoryError as error:
+    except RuntimeError as error:  # of a CPU that has no memory left, torch knows no other kind
+        if not isinstance(error, torch.OutOfMemoryError) and "can't allocate" not in str(error):
+            raise
         raise MemoryError(
             f"Step {step} with a batch of {len(batch.words)} does not fit into the device's memory:"
             " lower training.batch or data.size, or set training.precision to 'bfloat16'."

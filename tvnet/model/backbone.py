@@ -65,7 +65,7 @@ class Backbone(nn.Module):
     def forward(self, pixels: Tensor) -> dict[str, Tensor]:
         """pixels: RGB uint8 (B, 3, S, S), padded with black -> V2..V5, each after its ReLU."""
         x = pixels.flip(1) if self.contract.order == "BGR" else pixels
-        # Black padding enters as -mean, as in the prior code.
+        # D51: black padding enters as -mean, as in CMPC's code.
         x = self.res1((x.to(self.mean.dtype) - self.mean) / self.std)
         maps = {}
         for i, stage in enumerate(self.stages):

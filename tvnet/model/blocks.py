@@ -47,7 +47,7 @@ def pass_through(layer: nn.Conv2d) -> nn.Conv2d:
 
 
 def linear(d_in: int, d_out: int) -> nn.Linear:
-    """A linear map, initialised as `conv`."""
+    """A linear map with a bias (D49), initialised as `conv`."""
     layer = nn.Linear(d_in, d_out)
     nn.init.xavier_uniform_(layer.weight)
     nn.init.zeros_(layer.bias)

@@ -153,7 +153,7 @@ def check_hash(path: Path, published: str) -> None:
     if not actual.startswith(published):
         raise ValueError(
             f"The weights {path} have sha256 {actual[:12]}..., not {published[:12]}...: the file "
-            "is damaged or another one, fetch it again."
+            "is damaged or another one, fetch or make it again."
         )
 
 

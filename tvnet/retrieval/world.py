@@ -6,6 +6,7 @@ are done; so gloo serves, on CPUs and GPUs alike.
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,8 @@ from datetime import timedelta
 from importlib import import_module
 
 import torch.distributed as dist
+
+_GROUPS = itertools.count()
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,10 @@ def group(backend: str, timeout: timedelta) -> Iterator[None]:
     # Loaded later, as an optimiser does, this module would keep the group as a default argument
     # of its functions; gloo's threads would then meet the end of the interpreter, and abort it.
     import_module("torch.distributed.nn")
-    dist.init_process_group(backend, timeout=timeout)
+    # torchrun's store outlives a group: a second one must not find the addresses of the first.
+    store, rank, size = next(dist.rendezvous("env://"))
+    store = dist.PrefixStore(f"group {next(_GROUPS)}", store)
+    dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=timeout)
     try:
         yield
     finally:
