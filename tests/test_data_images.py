@@ -16,6 +16,7 @@ from tvnet.data.images import (
     resize_and_crop,
     resize_and_pad,
 )
+from tvnet.data.photo import read_photo
 
 SIZES = [(480, 640), (640, 480), (333, 500), (500, 333), (320, 320), (427, 640), (1, 2000), (7, 5)]
 
@@ -193,7 +194,9 @@ def test_an_exif_turn_is_not_applied(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6
     PICTURE.save(tmp_path / "a.png", exif=exif)
-    assert np.array_equal(opened(tmp_path / "a.png"), RGB)
+    picture = open_picture(tmp_path / "a.png", 8, 6)
+    assert np.array_equal(picture, RGB)
+    assert np.array_equal(read_photo(picture), RGB)  # nor when it is predicted on
 
 
 def test_a_wrong_size_is_refused_before_decoding(tmp_path, monkeypatch):

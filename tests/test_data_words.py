@@ -2,7 +2,7 @@
 
 import pytest
 
-from tvnet.data.words import PAD, SPECIAL, UNK, Vocabulary, plain, tokenise
+from tvnet.data.words import PAD, SPECIAL, UNK, Vocabulary, plain, tokenise, typed
 
 
 @pytest.mark.parametrize(
@@ -24,6 +24,13 @@ from tvnet.data.words import PAD, SPECIAL, UNK, Vocabulary, plain, tokenise
 )
 def test_tokenise(text, words):
     assert tokenise(text) == words
+
+
+def test_what_is_typed_has_the_form_that_training_read():
+    text = " The cup,  on the left."
+    assert typed(text, "unc+") == plain(text) == "the cup on the left"
+    for raw in ("referit", "my own"):  # no field `sent`: punctuation is part of the expression
+        assert tokenise(typed(text, raw)) == tokenise("the cup, on the left.")
 
 
 def test_frequent_words_first_and_equals_by_the_alphabet():

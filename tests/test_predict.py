@@ -256,8 +256,8 @@ def test_a_mask_that_cannot_be_written_leaves_nothing(models, tiny_root, photo, 
 def test_a_damaged_model_is_refused_in_one_sentence(models, tiny_root, photo, tmp_path, capsys):
     folder = shutil.copytree(models["Baseline"], tmp_path / "model")
     for name, damage, sentence in (
-        ("model.safetensors", lambda b: b[: len(b) // 2], "is no whole safetensors file"),
-        ("model.safetensors", lambda b: b"", "is no whole safetensors file"),
+        ("model.safetensors", lambda b: b[: len(b) // 2], "model.safetensors have sha256"),
+        ("model.safetensors", lambda b: b"", "model.safetensors have sha256"),
         ("settings.json", lambda b: b[:40], "The settings in .* are damaged"),
         ("settings.json", lambda b: b"[]", "The settings in .* are damaged"),
         ("vocabulary.json", lambda b: b[:9], "The vocabulary .* is damaged"),

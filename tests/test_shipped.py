@@ -3,6 +3,7 @@
 import hashlib
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,13 @@ import pytest
 
 import tvnet.predict
 from tvnet.data import refer
+from tvnet.data.words import UNK, Vocabulary
 from tvnet.examples import examples
 from tvnet.experiment.ablation import ROWS, row_settings
+from tvnet.experiment.checkpoint import save
 from tvnet.experiment.metrics import figures
 from tvnet.experiment.ship import EXAMPLES, MODELS, shipped_settings
+from tvnet.model.registry import build
 from tvnet.predict import POOL, load
 from tvnet.retrieval.retrieve import pool_of
 from tvnet.settings import as_dict
@@ -46,6 +50,20 @@ def test_every_file_is_the_one_that_the_report_names():
                 {key: now[part][key] for key in values} if isinstance(values, dict) else now[part]
             )
         assert not about["provenance"]["commit"].endswith("+")
+
+
+def test_a_word_that_no_model_has_learned_adds_little(predictors):
+    for predictor in predictors.values():
+        length = predictor.model.expression.embedding.weight.norm(dim=1)
+        assert 0 < length[UNK] < 0.2 * length[UNK + 1 :].min()  # D47
+
+
+def test_a_model_of_another_data_set_asks_for_its_pool(tmp_path):
+    chosen = row_settings(shipped_settings(), "Baseline")
+    chosen = replace(chosen, data=replace(chosen.data, dataset="referit"))
+    save(tmp_path, build(chosen, 5), Vocabulary(["red"]), None)
+    with pytest.raises(ValueError, match="The pool that ships holds no 'referit', .* as its pool"):
+        load(tmp_path)
 
 
 def test_an_altered_file_is_refused(tmp_path, monkeypatch):

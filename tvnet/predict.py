@@ -21,7 +21,7 @@ from PIL import Image
 
 from tvnet.data.images import crop_and_resize
 from tvnet.data.photo import Photo
-from tvnet.data.words import UNK, Vocabulary, plain, tokenise
+from tvnet.data.words import UNK, Vocabulary, tokenise, typed
 from tvnet.experiment.ablation import ROWS
 from tvnet.experiment.checkpoint import load as load_checkpoint
 from tvnet.experiment.ship import BEST, MODELS
@@ -144,7 +144,7 @@ class Predictor:
             raise ValueError(
                 f"An expression of type {type(expression).__name__} cannot be read: give a text."
             )
-        words = tokenise(plain(expression))
+        words = tokenise(typed(expression, self.sight.data.name))
         if not words:
             raise ValueError(
                 f"The expression '{expression.strip():.40}' holds no word: say what to look for, "
@@ -165,15 +165,16 @@ class Predictor:
         if isinstance(asked, str):
             if asked not in NEIGHBOURS:
                 raise ValueError(
-                    f"There is no neighbour '{asked}': choose one of {', '.join(NEIGHBOURS)}, an "
-                    "image id of the pool, or another picture."
+                    f"There is no neighbour '{asked}': choose one of {', '.join(NEIGHBOURS)}; an "
+                    "image id of the pool is an int, a file is a Path."
                 )
             if asked == "self":
                 return asked, None, seen
             if asked == "none" or not candidates:
                 return "none", None, None
             if asked == "random":
-                image_id = self.sight.online.random(plain(expression), self.sight.glance(seen))
+                asked_for = typed(expression, self.sight.data.name)
+                image_id = self.sight.online.random(asked_for, self.sight.glance(seen))
             else:
                 image_id = min(candidates, key=lambda c: c.final_rank).image_id
             return asked, image_id, self.sight.from_pool(image_id)
@@ -226,6 +227,12 @@ def load(
             check_hash(folder / name, digest)
     chosen = network.settings
     if sight is None:
+        name = chosen.data.dataset
+        if Path(pool) == POOL and not (POOL / "index" / f"{name}.json").is_file():
+            raise ValueError(
+                f"The pool that ships holds no '{name}', which the model in {folder} was trained "
+                "on: name a data root that does as its pool."
+            )
         backbone = load_backbone(chosen.backbone, Path(weights))
         if chosen.backbone.train_from != "none":
             fill(backbone, read_tensors(folder / "backbone.safetensors"), folder)

@@ -32,7 +32,7 @@ class Picture:
 @dataclass(frozen=True)
 class Sentence:
     sent_id: int
-    text: str  # the field `sent`: lower case, no punctuation (D31)
+    text: str  # the field `sent`, where the data set has it (D31)
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,8 @@ class ReferData:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Twelve digits that change with any sentence, split, mask or picture file.
+        """Twelve digits that change with any sentence, split or mask, and with the name and length
+        of a picture's file.
 
         Files derived from the data carry them, so that none outlives the data it came from.
         """
@@ -161,7 +162,10 @@ def read(root: Path | str, name: str) -> ReferData:
 
         return read_referit(root / "referit")
     if name not in NAMES:
-        raise ValueError(f"There is no data set '{name}': choose unc, unc+, gref or referit.")
+        raise ValueError(
+            f"There is no data set '{name}' in {root}: choose unc, unc+, gref or referit, or make "
+            "one of your own with `python -m data_setup own`."
+        )
     raise FileNotFoundError(
         f"{path} is missing, so {root} holds no '{name}': draw the built-in world with `python -m "
         f"data_setup miniref --root {root}`, or fetch the true data with `python -m data_setup "

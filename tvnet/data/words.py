@@ -24,8 +24,13 @@ def tokenise(text: str) -> list[str]:
     return words[:-1] if words and words[-1] == "." else words
 
 
+def typed(text: str, dataset: str) -> str:
+    """What somebody types, in the form that a data set's expressions have (D31)."""
+    return plain(text) if dataset in ("unc", "unc+", "gref") else " ".join(text.lower().split())
+
+
 def plain(text: str) -> str:
-    """What somebody types, in the form of the field `sent` (D31): lower case, no punctuation.
+    """A text in the form of the field `sent`: lower case, no punctuation.
 
     Apostrophes and hyphens stay, and so do emoji, which are words that nobody knows.
     """

@@ -48,7 +48,7 @@ def neighbours_path(chosen: Settings, data: ReferData, out_dir: Path, split: str
 
 
 def encoders(
-    chosen: Settings, pool: list[Sample], weights: Path = WEIGHTS, device: str = "cpu"
+    chosen: Settings, samples: list[Sample], weights: Path = WEIGHTS, device: str = "cpu"
 ) -> tuple[TextEncoder, ImageEncoder]:
     """The encoders that the settings name; the paper's from a folder of weights.
 
@@ -63,11 +63,11 @@ def encoders(
             f"{', '.join(map(repr, IMAGE_ENCODERS))} for images."
         )
     if text == "tfidf":
-        by_text = Tfidf([sample.text for sample in pool])
+        by_text = Tfidf([sample.text for sample in samples])
     else:
         by_text = DistilBert(weights, text, precision_of(device), device)
     if image == "backbone":
-        return by_text, PooledBackbone(load_backbone(chosen.backbone), chosen.data.size)
+        return by_text, PooledBackbone(load_backbone(chosen.backbone, weights), chosen.data.size)
     return by_text, Vgg16(weights, image, precision_of(device), device)
 
 

@@ -34,18 +34,19 @@ class ImageEncoder(Protocol):
 
 
 class Tfidf:
-    """Words and pairs of neighbouring words, weighted by how rare they are among the pool's texts.
+    """Words and pairs of neighbouring words, weighted by how rare they are among given texts, which
+    are those of the training split.
 
-    The offline stand-in for DistilBERT (D39). Fitted on the pool alone.
+    The offline stand-in for DistilBERT (D39).
     """
 
     name, about = "tfidf", None
 
-    def __init__(self, pool: list[str]):
+    def __init__(self, texts: list[str]):
         from sklearn.feature_extraction.text import TfidfVectorizer
 
         self.vectoriser = TfidfVectorizer(ngram_range=(1, 2), token_pattern=r"\S+")
-        self.vectoriser.fit(pool)
+        self.vectoriser.fit(texts)
 
     def encode(self, texts: list[str]) -> np.ndarray:
         return self.vectoriser.transform(texts)

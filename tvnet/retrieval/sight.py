@@ -13,7 +13,7 @@ from torch import Tensor
 from tvnet.data import refer
 from tvnet.data.images import Placement, open_image, placement, resize_and_pad
 from tvnet.data.photo import Photo, read_photo
-from tvnet.data.words import plain
+from tvnet.data.words import typed
 from tvnet.model.backbone import Backbone
 from tvnet.retrieval.build import WEIGHTS, encoders
 from tvnet.retrieval.online import Candidate, Glance, Online
@@ -64,4 +64,4 @@ class Sight:
 
     def retrieve(self, seen: Seen, expression: str) -> tuple[Candidate, ...]:
         """The two stages: the k candidates by text, best first, with their image similarities."""
-        return self.online(plain(expression), self.glance(seen))
+        return self.online(typed(expression, self.data.name), self.glance(seen))
