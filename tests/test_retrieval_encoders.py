@@ -1,6 +1,7 @@
 """The paper's encoders, through the true loading code: tiny ones with random weights."""
 
 import hashlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import torch
 
 from tvnet.data import refer
 from tvnet.data.images import open_image
+from tvnet.data.refer import Sample
 from tvnet.retrieval import build as stage_one
 from tvnet.retrieval import paper_encoders
 from tvnet.retrieval.paper_encoders import CONVOLUTIONS, DistilBert, Vgg16, precision_of, vgg16
@@ -162,6 +164,13 @@ def test_the_command_builds_with_the_papers_encoders(weights, tiny_root, data, t
         files.append(stage_one.neighbours_path(chosen, data, out).read_bytes())
     assert files[0] == files[1]
     assert "18 of 18 texts to encode" in capsys.readouterr().out
+
+
+def test_the_backbone_as_encoder_comes_from_the_folder_that_was_named(tmp_path):
+    chosen = settings("paper")
+    chosen = replace(chosen, retrieval=replace(chosen.retrieval, text="tfidf", image="backbone"))
+    with pytest.raises(FileNotFoundError, match=f"no backbone weights at {tmp_path}"):
+        stage_one.encoders(chosen, [Sample(1, 1, 1, 1, 1, "red")], tmp_path)
 
 
 @pytest.mark.parametrize("make, name", [(DistilBert, "distilbert"), (Vgg16, "vgg16")])
