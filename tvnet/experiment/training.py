@@ -63,12 +63,11 @@ def device_of(name: str) -> torch.device:
         name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        told = str(error).splitlines()[0]
-        raise ValueError(
-            f"The device '{name}' is not here ({told}): use 'cpu' or 'auto'."
-        ) from error
+    except RuntimeError:
+        device = None
+    gpus = torch.cuda.device_count()  # asked without waking any
+    if device is None or (device.type == "cuda" and (device.index or 0) >= gpus):
+        raise ValueError(f"There is no device '{name}' here: use 'auto', 'cpu', or a GPU's 'cuda'.")
     return device
 
 
