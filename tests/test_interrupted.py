@@ -4,6 +4,7 @@ import inspect
 import json
 import random
 import re
+from copy import deepcopy
 from dataclasses import replace
 
 import pytest
@@ -29,6 +30,22 @@ def test_runs_killed_at_random_moments_end_bit_for_bit_the_same(ready, tmp_path)
     dataset = ready.dataset(SHORT, "train")
     right, kills = killed_runs(SHORT, dataset, ready.features, tmp_path, random.Random(0), 2)
     assert right == 2 and kills > 0
+
+
+GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+
+
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=GPU)])
+def test_a_run_that_goes_on_has_the_losses_of_one_that_was_not_cut(ready, tmp_path, device):
+    """To a thousandth, which is what is promised of a GPU: its sums may come in another order."""
+    features, dataset = deepcopy(ready.features), ready.dataset(SHORT, "train")
+    budget = replace(SHORT.training, steps=6, trunk_steps=0)
+    chosen, losses = replace(SHORT, training=budget), []
+    train(chosen, dataset, features, 0, device=device, report=lambda _, loss: losses.append(loss))
+    for last in (4, None):  # the second start goes on from the snapshot after step 3
+        progress = Progress(tmp_path, {}, every=3, device=device)
+        train(chosen, dataset, features, 0, last=last, device=device, progress=progress)
+    assert progress.losses() == pytest.approx(losses, rel=1e-3) and len(losses) == 6
 
 
 def test_every_flipped_bit_is_found(tmp_path):
