@@ -4,8 +4,11 @@ import os
 import pickle
 import random
 import struct
+import subprocess
+import sys
 import tempfile
 import time
+from pathlib import Path
 
 import pytest
 
@@ -184,3 +187,13 @@ def test_every_odd_entry_is_told_at_once():
     everything = [a_ref(ref_id=k, split=None) for k in range(7)]
     found = referents(pickle.dumps(everything, 2))
     assert [name for name, _ in found["problems"]] == list(range(7))
+
+
+def test_a_shell_with_stricter_limits_reads_too():
+    script = (
+        "import pickle, resource; from data_setup.unpickle import referents; "
+        "resource.setrlimit(resource.RLIMIT_CPU, (60, 60)); print(referents(pickle.dumps([])))"
+    )
+    root = Path(__file__).resolve().parent.parent
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=root)
+    assert ran.stdout == "{'refs': [], 'problems': []}\n", ran.stderr

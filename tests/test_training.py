@@ -12,6 +12,7 @@ from tvnet.data.images import mask_target, placement
 from tvnet.data.words import UNK
 from tvnet.experiment.ablation import ROWS, row_settings
 from tvnet.experiment.evaluation import clean, evaluate, parity
+from tvnet.experiment.features import CachedFeatures
 from tvnet.experiment.order import batches
 from tvnet.experiment.training import (
     blindfold,
@@ -179,6 +180,16 @@ def test_the_papers_size_learns_two_sentences():
             optimiser.step()
     torch.set_num_threads(1)
     assert losses[1] < losses[0], losses
+
+
+def test_maps_that_are_not_whole_are_told(ready, tmp_path):
+    backbone = ready.features.backbone
+    where = backbone, ready.data, SMOKE.data.size, tmp_path / "maps.bf16"
+    CachedFeatures(*where)
+    assert list(tmp_path.iterdir()) == [where[-1]]
+    where[-1].write_bytes(where[-1].read_bytes()[:-2])
+    with pytest.raises(ValueError, match="The maps .*maps.bf16 are not whole: delete the file and"):
+        CachedFeatures(*where)
 
 
 @pytest.mark.parametrize("name", ["gpu", "cuda:99", "cuda:x"])
