@@ -21,7 +21,7 @@ from PIL import Image
 
 from tvnet.data.images import crop_and_resize
 from tvnet.data.photo import Photo
-from tvnet.data.words import UNK, Vocabulary, tokenise, typed
+from tvnet.data.words import UNK, Vocabulary, tokenise
 from tvnet.experiment.ablation import ROWS
 from tvnet.experiment.checkpoint import load as load_checkpoint
 from tvnet.experiment.ship import BEST, MODELS
@@ -144,7 +144,7 @@ class Predictor:
             raise ValueError(
                 f"An expression of type {type(expression).__name__} cannot be read: give a text."
             )
-        words = tokenise(typed(expression, self.sight.data.name))
+        words = tokenise(self.sight.typed(expression))
         if not words:
             raise ValueError(
                 f"The expression '{expression.strip():.40}' holds no word: say what to look for, "
@@ -173,8 +173,7 @@ class Predictor:
             if asked == "none" or not candidates:
                 return "none", None, None
             if asked == "random":
-                asked_for = typed(expression, self.sight.data.name)
-                image_id = self.sight.online.random(asked_for, self.sight.glance(seen))
+                image_id = self.sight.random(seen, expression)
             else:
                 image_id = min(candidates, key=lambda c: c.final_rank).image_id
             return asked, image_id, self.sight.from_pool(image_id)

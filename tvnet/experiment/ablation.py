@@ -64,10 +64,9 @@ def run_folder(settings: Settings, row: str, seed: int, out_dir: Path, world: st
     return Path(out_dir) / "runs" / f"{settings.profile}-{row.lower()}-seed{seed}-{key}"
 
 
-def trunk_folder(settings: Settings, seed: int, out_dir: Path, world: str) -> Path:
-    """The folder of the Baseline from which all rows of a seed go on."""
-    folder = run_folder(settings, TRUNK, seed, out_dir, world)
-    return folder.with_name(f"{folder.name}-trunk")
+def trunk_of(baseline: Path) -> Path:
+    """The folder of the trunk (D40), by that of the seed's Baseline."""
+    return baseline.with_name(f"{baseline.name}-trunk")
 
 
 def train_trunk(
@@ -79,7 +78,7 @@ def train_trunk(
     """
     chosen = row_settings(settings, TRUNK)
     ready = prepare(chosen, data_dir, out_dir)
-    folder = trunk_folder(settings, seed, out_dir, ready.data.fingerprint)
+    folder = trunk_of(run_folder(settings, TRUNK, seed, out_dir, ready.data.fingerprint))
     path = folder / "model.safetensors"
     if not path.is_file():
         dataset = ready.dataset(chosen, chosen.data.train_split)
@@ -160,8 +159,7 @@ def measure(
         return
     seconds = {"train": progress.seconds(), "evaluate": time.perf_counter() - began}
     if row == TRUNK and chosen.training.trunk_steps:  # what its rows share is counted once
-        trunk = folder.with_name(f"{folder.name}-trunk")
-        seconds["trunk"] = recorded(trunk, chosen, seed, ready, device).seconds()
+        seconds["trunk"] = recorded(trunk_of(folder), chosen, seed, ready, device).seconds()
     result = {
         "row": row,
         "seed": seed,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from dataclasses import fields, is_dataclass, replace
@@ -12,7 +11,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from tvnet.data.words import Vocabulary
-from tvnet.experiment.results import write_json, write_whole
+from tvnet.experiment.results import sha256_of, write_json, write_whole
 from tvnet.model.backbone import Backbone
 from tvnet.model.method import Method
 from tvnet.model.pretrained import check_hash, fill, read_tensors
@@ -27,8 +26,7 @@ def save_tensors(module: nn.Module, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(f".part{os.getpid()}")
     save_file({name: t.contiguous() for name, t in module.state_dict().items()}, part)
-    recorded = f"{hashlib.sha256(part.read_bytes()).hexdigest()}  {path.name}\n"
-    write_whole(path.with_name(f"{path.name}.sha256"), recorded)
+    write_whole(path.with_name(f"{path.name}.sha256"), f"{sha256_of(part)}  {path.name}\n")
     os.replace(part, path)
 
 

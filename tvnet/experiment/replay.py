@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from tvnet.data import refer
 from tvnet.data.dataset import ReferDataset
-from tvnet.experiment.ablation import TRUNK, row_settings, run_folder, trunk_folder
+from tvnet.experiment.ablation import TRUNK, row_settings, run_folder, trunk_of
 from tvnet.experiment.features import CachedFeatures, LiveFeatures
 from tvnet.experiment.one_run import command, row_parser
 from tvnet.experiment.order import batches
@@ -86,7 +86,7 @@ def main(arguments: list[str] | None = None) -> None:
     profile = changed(settings(options.profile), options.set)
     data, seed = refer.read(options.data, profile.data.dataset).fingerprint, options.seed
     row, folder = options.row, run_folder(profile, options.row, seed, options.out, data)
-    trunk = trunk_folder(profile, seed, options.out, data)
+    trunk = trunk_of(run_folder(profile, TRUNK, seed, options.out, data))
     if not (folder / "failed.json").is_file() and (trunk / "failed.json").is_file():
         row, folder = TRUNK, trunk  # it failed before the row's own first step
     chosen, device = row_settings(profile, row), str(device_of(options.device))

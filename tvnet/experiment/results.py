@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import platform
@@ -10,6 +11,11 @@ from importlib.metadata import version
 from pathlib import Path
 
 import torch
+
+
+def sha256_of(path: Path) -> str:
+    """The sha256 of a file, in hex digits."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def write_whole(path: Path, text: str) -> None:

@@ -10,7 +10,6 @@ Nothing is chosen by these counters: one seed, one budget.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import shutil
 import sys
@@ -24,7 +23,7 @@ from tvnet.data.dataset import ReferDataset
 from tvnet.experiment.ablation import ROWS, row_settings, run
 from tvnet.experiment.evaluation import evaluate
 from tvnet.experiment.metrics import PerSentence, counters
-from tvnet.experiment.results import provenance, write_json
+from tvnet.experiment.results import provenance, sha256_of, write_json
 from tvnet.experiment.trained import load_run
 from tvnet.model.pretrained import SHIPPED
 from tvnet.retrieval.build import build
@@ -102,7 +101,7 @@ def ship(chosen: Settings, data_dir: Path, out_dir: Path, target: Path) -> dict:
         for name in ("model.safetensors", "settings.json", "vocabulary.json"):
             (target / row.lower()).mkdir(parents=True, exist_ok=True)
             shutil.copyfile(folder / name, target / row.lower() / name)
-            digests[name] = hashlib.sha256((folder / name).read_bytes()).hexdigest()
+            digests[name] = sha256_of(folder / name)
         report["rows"][row] = {
             "sha256": digests,
             "parameters": result["parameters"],

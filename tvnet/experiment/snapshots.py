@@ -7,7 +7,6 @@ there is no second file that names the newest.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -17,6 +16,8 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+
+from tvnet.experiment.results import sha256_of
 
 KEPT = 2
 
@@ -60,7 +61,7 @@ class Snapshots:
             save_file(_plain(module.state_dict()), part / "model.safetensors")
             save_file(_plain(_flat(optimiser)), part / "optimiser.safetensors")
             (part / "state.json").write_text(json.dumps({**about, "identity": self.identity}))
-            digests = {path.name: _sha256(path) for path in sorted(part.iterdir())}
+            digests = {path.name: sha256_of(path) for path in sorted(part.iterdir())}
             (part / "sha256.json").write_text(json.dumps(digests))
             shutil.rmtree(final, ignore_errors=True)
             os.replace(part, final)
@@ -103,15 +104,11 @@ def _plain(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name: t.contiguous() for name, t in tensors.items()}
 
 
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
 def _whole(folder: Path) -> bool:
     try:
         digests = json.loads((folder / "sha256.json").read_text())
         names = {"model.safetensors", "optimiser.safetensors", "state.json"}
-        return set(digests) == names and all(_sha256(folder / n) == d for n, d in digests.items())
+        return set(digests) == names and all(sha256_of(folder / n) == d for n, d in digests.items())
     except (OSError, ValueError, AttributeError, TypeError):
         return False
 

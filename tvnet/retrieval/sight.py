@@ -64,4 +64,12 @@ class Sight:
 
     def retrieve(self, seen: Seen, expression: str) -> tuple[Candidate, ...]:
         """The two stages: the k candidates by text, best first, with their image similarities."""
-        return self.online(typed(expression, self.data.name), self.glance(seen))
+        return self.online(self.typed(expression), self.glance(seen))
+
+    def random(self, seen: Seen, expression: str) -> int:
+        """A pool image by the hash of the expression, never the seen picture itself."""
+        return self.online.random(self.typed(expression), self.glance(seen))
+
+    def typed(self, expression: str) -> str:
+        """An expression in the form of the pool's own."""
+        return typed(expression, self.data.name)
