@@ -20,7 +20,7 @@ def loops(tmp_path, runs, crowds, roots, seed=0):
     """(right, kills) of single downloads, of three at once, and of whole roots."""
     rng = random.Random(seed)
     world = tmp_path / "world"
-    write(world, 16, 3, processes=1)
+    write(world, 30, 3, processes=1)
     with running() as server:
         files = pack(world)
         server.files = {f"/{name}": content for name, content in files.items()}

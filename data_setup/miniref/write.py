@@ -15,12 +15,11 @@ from data_setup.folders import FOLDERS, index_folders
 from data_setup.index import index_path
 from data_setup.miniref.picture import IMAGES, Job, coco_picture, referit_picture
 from data_setup.miniref.scenes import CATEGORIES
-from data_setup.miniref.splits import gref_splits, of_split, referit_splits, unc_splits
+from data_setup.miniref.splits import gref_splits, is_referit, kept_in, referit_split, unc_split
 
-VERSION = 1  # of the drawn world; raise it when the same seed gives other files
+VERSION = 2  # of the drawn world; raise it when the same seed gives other files
 MARKER = "miniref.json"
-REFERIT_SHARE = 0.1  # of the pictures; drawn apart from the COCO-like ones
-MIN_PICTURES = 12  # fewer cannot fill every split
+MIN_PICTURES = 30  # fewer cannot fill every split of ReferIt
 GREF_REFERENTS = ((1, 2, 3), (0.3, 0.5, 0.2))  # a picture's number of G-Ref referents, its shares
 
 
@@ -32,8 +31,8 @@ def write(root: Path, pictures: int = 2000, seed: int = 0, processes: int | None
     """Draw the world into `root`; False where the same world is there already.
 
     Written beside `root` first and renamed at the end. The bytes depend on `pictures` and `seed`
-    alone. Raises ValueError for fewer than 12 pictures or a negative seed, RootTakenError where
-    `root` holds something else.
+    alone. Raises ValueError for too few pictures or a negative seed, RootTakenError where `root`
+    holds something else.
     """
     if pictures < MIN_PICTURES:
         raise ValueError(
@@ -78,22 +77,27 @@ def _holds(root: Path, marker: dict) -> bool:
 
 
 def _write_world(folder: Path, pictures: int, seed: int, processes: int | None) -> None:
-    referit = max(3, round(REFERIT_SHARE * pictures))
     jobs = [Job(folder, seed, number) for number in range(1, pictures + 1)]
-    drawn = _run(coco_picture, jobs[:-referit], processes)
-    regions = _run(referit_picture, jobs[-referit:], processes)
-    rng = Random(f"splits of {seed}")
-    drawn = _numbered(drawn)
-    split = unc_splits(drawn, rng)
+    coco_like = [job for job in jobs if not is_referit(job.number)]
+    drawn = _numbered(_run(coco_picture, coco_like, processes))
+    regions = _run(referit_picture, [job for job in jobs if is_referit(job.number)], processes)
+    unc = [
+        (picture, referent, split)
+        for picture in drawn
+        for split in [unc_split(picture["id"], picture["referents"])]
+        for referent in kept_in(split, picture["referents"])
+    ]
+    filled = {split for _, _, split in unc}
+    if lacking := {"train", "val", "testA", "testB"} - filled:
+        raise ValueError(
+            f"{pictures} pictures of seed {seed} leave {' and '.join(sorted(lacking))} of unc "
+            "empty: ask for more pictures or another seed."
+        )
     for dialect, name in (("unc", "refcoco"), ("unc+", "refcoco+")):
-        chosen = [
-            (picture, referent, split[picture["id"]])
-            for picture in drawn
-            for referent in of_split(picture["referents"], split[picture["id"]])
-        ]
-        _write_refer(folder / name, "unc", dialect, drawn, chosen)
-    _write_refer(folder / "refcocog", "google", "gref", drawn, _gref_chosen(drawn, rng))
-    _write_referit(folder / "referit", regions, rng)
+        _write_refer(folder / name, "unc", dialect, drawn, unc)
+    gref = [chosen for picture in drawn for chosen in _gref_chosen(picture, seed)]
+    _write_refer(folder / "refcocog", "google", "gref", drawn, gref)
+    _write_referit(folder / "referit", regions)
 
 
 def _run(work: Callable, jobs: list[Job], processes: int | None) -> list[dict]:
@@ -115,20 +119,12 @@ def _numbered(drawn: list[dict]) -> list[dict]:
     return drawn
 
 
-def _gref_chosen(drawn: list[dict], rng: Random) -> list[tuple[dict, dict, str]]:
+def _gref_chosen(picture: dict, seed: int) -> list[tuple[dict, dict, str]]:
     counts, shares = GREF_REFERENTS
-    kept = []
-    for picture in drawn:
-        count = rng.choices(counts, shares)[0]
-        referents = [r for r in picture["referents"] if "gref" in r["sentences"]][:count]
-        if referents:
-            kept.append((picture, referents))
-    split = gref_splits([(picture["id"], referents) for picture, referents in kept], rng)
-    return [
-        (picture, referent, split[picture["id"], referent["thing"]])
-        for picture, referents in kept
-        for referent in referents
-    ]
+    count = Random(f"G-Ref of picture {picture['id']} of {seed}").choices(counts, shares)[0]
+    referents = [r for r in picture["referents"] if "gref" in r["sentences"]][:count]
+    splits = gref_splits(picture["id"], referents)
+    return [(picture, *chosen) for chosen in zip(referents, splits, strict=True)]
 
 
 # ---- RefCOCO, RefCOCO+, RefCOCOg ----
@@ -231,10 +227,10 @@ def _instances(drawn: list[dict]) -> dict:
 # ---- ReferIt ----
 
 
-def _write_referit(folder: Path, drawn: list[dict], rng: Random) -> None:
+def _write_referit(folder: Path, drawn: list[dict]) -> None:
     """The lists of ReferIt: queries, image lists, boxes, regions of an image, sizes."""
     drawn = [picture for picture in drawn if picture["regions"]]
-    split = referit_splits([picture["id"] for picture in drawn], rng)
+    split = {picture["id"]: referit_split(picture["id"]) for picture in drawn}
     members = {name: {name} for name in ("train", "val", "test")}
     members |= {"trainval": {"train", "val"}, "all": {"train", "val", "test"}}
     for name, splits in members.items():
