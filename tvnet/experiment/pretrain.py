@@ -35,12 +35,13 @@ SETS = ("unc", "unc+", "gref")
 
 
 def train_pictures(root: Path) -> list[int]:
-    """Ids of the pictures that no split but train uses, in any of the three data sets."""
+    """Ids of the pictures of "unc" that no split but train uses, in any of the three data sets."""
     used: dict[int, set[str]] = {}
     for name in SETS:
         for referent in refer.read(root, name).referents:
             used.setdefault(referent.image_id, set()).add(referent.split)
-    return sorted(image_id for image_id, splits in used.items() if splits == {"train"})
+    known = refer.read(root, "unc").pictures
+    return sorted(image_id for image_id in known if used[image_id] == {"train"})
 
 
 def examples(root: Path, size: int) -> tuple[Tensor, Tensor, list[str]]:
