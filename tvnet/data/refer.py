@@ -66,6 +66,7 @@ class ReferData:
     referents: tuple[Referent, ...]
     segmentations: dict[int, Any]
     categories: dict[int, str]
+    root: Path = Path()  # the data root that it was read from
 
     @property
     def splits(self) -> list[str]:
@@ -199,6 +200,7 @@ def _from_index(root: Path, name: str, index: dict) -> ReferData:
         ),
         {ann_id: segmentation for ann_id, _, segmentation in index["segmentations"]},
         dict(index["categories"]),
+        root,
     )
 
 

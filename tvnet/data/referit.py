@@ -48,7 +48,9 @@ def read_referit(folder: Path) -> ReferData:
             next_sentence += len(texts)
             referents.append(Referent(len(referents), ann_id, image_id, 0, split, sentences))
     refuse_doubles((r.ann_id for r in referents), "Annotation {} of referit")
-    return ReferData("referit", pictures, tuple(referents), segmentations, NO_CATEGORY)
+    return ReferData(
+        "referit", pictures, tuple(referents), segmentations, NO_CATEGORY, folder.parent
+    )
 
 
 def _pictures(file: Path, images: Path) -> dict[int, Picture]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tvnet.data.refer import load_json
 
-VERSION = 1  # of the drawn world; a test holds it equal to the one that data_setup writes
+VERSION = 2  # of the drawn world; a test holds it equal to the one that data_setup writes
 MARKER = "miniref.json"  # beside every drawn world, and beside no other data
 
 

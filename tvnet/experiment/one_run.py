@@ -28,7 +28,7 @@ from tvnet.experiment.prepare import prepare
 from tvnet.experiment.processes import one_thread
 from tvnet.experiment.training import device_of
 from tvnet.retrieval.build import build
-from tvnet.retrieval.world import started
+from tvnet.retrieval.world import own_device, started
 from tvnet.settings import changed, settings
 
 
@@ -80,7 +80,8 @@ def main(arguments: list[str] | None = None) -> None:
             "or 'instance', or use one process."
         )
     if chosen.model.enrichment:  # stage one, by all processes together
-        build(chosen, refer.read(options.data, chosen.data.dataset), options.out)
+        data = refer.read(options.data, chosen.data.dataset)
+        build(chosen, data, options.out, device=own_device(str(device_of(options.device))))
     with distributed.join(device_of(options.device)) as device:
         if distributed.leads():  # the caches, which all of them read, are made by one
             prepare(chosen, options.data, options.out)

@@ -16,6 +16,7 @@ from tvnet.data.masks import MaskStore, store
 from tvnet.data.neighbours import Neighbours
 from tvnet.data.refer import ReferData
 from tvnet.data.words import UNK, Vocabulary, tokenise
+from tvnet.data.world import require_world
 from tvnet.experiment.features import CachedFeatures, LiveFeatures
 from tvnet.model.pretrained import load_backbone
 from tvnet.retrieval.build import identity, neighbours_path
@@ -64,8 +65,10 @@ def prepare(settings: Settings, data_dir: Path, out_dir: Path) -> Prepared:
     """Open a data root for one run; what can be computed once is kept in out_dir/cache.
 
     Raises FileNotFoundError when data, pictures, weights or the neighbours of these settings are
-    missing, each time naming the command that makes them.
+    missing, and ValueError when another drawn world lies there than the settings need, each time
+    naming the command that makes them.
     """
+    require_world(data_dir, settings.miniref_pictures)
     data = refer.read(data_dir, settings.data.dataset)
     missing = data.missing_pictures()
     if missing:

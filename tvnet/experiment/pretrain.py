@@ -25,6 +25,7 @@ from tqdm import trange
 from tvnet.data import refer
 from tvnet.data.images import open_square, placement
 from tvnet.data.masks import decode
+from tvnet.data.world import require_world
 from tvnet.experiment.results import provenance, write_json
 from tvnet.model.backbone import DeepLab
 from tvnet.model.blocks import conv, upsample
@@ -100,6 +101,7 @@ def pretrain(
     profile: Settings, root: Path, steps: int = 2000, batch: int = 16, seed: int = 0
 ) -> dict:
     """Train, hold every tenth picture out for the report, write the two files; the report."""
+    require_world(root, profile.miniref_pictures)
     torch.manual_seed(seed)
     generator = torch.Generator().manual_seed(seed)
     started = time.perf_counter()

@@ -130,7 +130,8 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser(__doc__).parse_args(arguments)
     where = options.data, options.out, str(device_of(options.device))
     chosen = changed(settings(options.profile), options.set)
-    build(chosen, refer.read(options.data, chosen.data.dataset), options.out)  # stage one
+    data = refer.read(options.data, chosen.data.dataset)
+    build(chosen, data, options.out, device=where[-1])  # stage one
     print(*run_together(chosen, ROWS, options.seed, *where), sep="\n")
 
 

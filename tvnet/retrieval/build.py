@@ -17,6 +17,7 @@ from tvnet.data import refer
 from tvnet.data.images import BLANK
 from tvnet.data.neighbours import Neighbours
 from tvnet.data.refer import ReferData, Sample
+from tvnet.data.world import require_world
 from tvnet.model.pretrained import load_backbone
 from tvnet.retrieval.encoders import ImageEncoder, PooledBackbone, TextEncoder, Tfidf
 from tvnet.retrieval.estimate import estimate
@@ -77,14 +78,18 @@ def build(
     out_dir: Path,
     *,
     split: str = "all",
-    weights: Path = WEIGHTS,
+    weights: Path | None = None,
     search: str = "auto",
     device: str = "cpu",
 ) -> Neighbours:
     """The neighbours of these settings: read if they were made before, else made and written.
 
-    Under torchrun all processes do their part and one of them writes.
+    `weights` is the folder of the encoders' weights, by default the data root's own. Under torchrun
+    all processes do their part and one of them writes. Raises ValueError where the data is another
+    drawn world than the settings need.
     """
+    require_world(data.root, chosen.miniref_pictures)
+    weights = weights or data.root / "weights"
     path = neighbours_path(chosen, data, out_dir, split)
     if path.is_file():
         return Neighbours.load(path, identity(chosen, data, split))
@@ -154,7 +159,7 @@ def main(arguments: list[str] | None = None) -> int:
         data = refer.read(options.data, chosen.data.dataset)
         neighbours = build(
             chosen, data, options.out, split=options.split, search=options.search,
-            weights=options.weights or options.data / "weights", device=options.device,
+            weights=options.weights, device=options.device,
         )  # fmt: skip
         path = neighbours_path(chosen, data, options.out, options.split)
         if not is_first():

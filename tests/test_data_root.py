@@ -1,0 +1,72 @@
+"""Every command reads one data root: its world must be the one that is needed, its weights used."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tvnet.data import refer, world
+from tvnet.experiment import one_run, together
+from tvnet.experiment.prepare import prepare
+from tvnet.experiment.pretrain import pretrain
+from tvnet.retrieval import build as stage_one
+from tvnet.settings import settings
+
+LAPTOP = settings("laptop")
+
+
+@pytest.fixture
+def small_world(tiny_copy):
+    """A root that says of itself that it is a MiniRef of 90 pictures."""
+    about = {"world": "MiniRef", "version": world.VERSION, "pictures": 90, "seed": 0}
+    (tiny_copy / world.MARKER).write_text(json.dumps(about))
+    return tiny_copy
+
+
+@pytest.mark.parametrize("reader", ["prepare", "build", "pretrain"])
+def test_no_reader_takes_a_small_world_for_the_large_one(reader, small_world, tmp_path):
+    data = refer.read(small_world, "unc+")
+    readers = {
+        "prepare": lambda: prepare(LAPTOP, small_world, tmp_path / "out"),
+        "build": lambda: stage_one.build(LAPTOP, data, tmp_path / "out"),
+        "pretrain": lambda: pretrain(LAPTOP, small_world),
+    }
+    with pytest.raises(ValueError, match=r"pictures 90, .* and MiniRef \(pictures 2000, .* needed"):
+        readers[reader]()
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("command", [one_run.main, together.main])
+def test_a_command_refuses_a_small_world_in_one_sentence(command, small_world, tmp_path, capsys):
+    assert command(["--data", str(small_world), "--out", str(tmp_path / "out")]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and "--pictures 2000 --seed 0" in error
+
+
+@pytest.mark.parametrize("module", [one_run, together])
+def test_stage_one_reads_the_weights_of_the_data_root_and_runs_on_the_device_that_was_named(
+    module, tiny_root, tmp_path, monkeypatch
+):
+    asked = []
+
+    def encoders(chosen, samples, weights, device):
+        asked.append((weights, device))
+        raise ValueError("seen enough")
+
+    monkeypatch.setattr(stage_one, "encoders", encoders)
+    monkeypatch.setattr(module, "device_of", lambda name: f"{name}, checked")
+    options = ["--data", str(tiny_root), "--out", str(tmp_path), "--profile", "paper"]
+    assert module.main([*options, "--device", "meta"]) == 2
+    assert asked == [(tiny_root / "weights", "meta, checked")]
+
+
+def test_any_other_folder_of_weights_can_be_named(tiny_root, tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(stage_one, "encoders", lambda *a: asked.append(a[2]) or (None, None))
+    monkeypatch.setattr(stage_one, "retrieve", lambda *_: pytest.fail("enough"))
+    data = refer.read(tiny_root, "unc+")
+    chosen = replace(settings("smoke"), retrieval=replace(LAPTOP.retrieval, k=2))
+    with pytest.raises(AttributeError):  # of the encoders that are none
+        stage_one.build(chosen, data, tmp_path, weights=Path("elsewhere"))
+    assert asked == [Path("elsewhere")]
