@@ -8,6 +8,7 @@ from PIL import Image
 from tvnet.data import refer
 from tvnet.data.images import (
     BLANK,
+    Placement,
     crop_and_resize,
     mask_target,
     open_picture,
@@ -48,6 +49,37 @@ def test_the_picture_is_centred_and_fits(height, width, size):
     right = size - place.left - place.inner_width
     assert 0 <= below - place.top <= 1 and 0 <= right - place.left <= 1
     assert max(place.inner_height, place.inner_width) == size
+
+
+@pytest.mark.parametrize(
+    ("top", "bottom", "first", "last"),
+    [
+        (20, 140, 3, 17),  # 4:3 at 160 px: cell 2, at pixel 16, would be padding alone
+        (18, 140, 2, 17),
+        (20, 142, 3, 18),
+        (18, 142, 2, 18),
+        (0, 160, 0, 19),  # the last four pixels are nearest to the last cell
+        (79, 80, 10, 10),  # a line of one pixel keeps a cell
+        (75, 76, 9, 9),
+    ],
+)
+def test_a_cell_that_no_pixel_of_the_picture_is_nearest_to_is_padding(top, bottom, first, last):
+    """Both ends rounded down and up, by hand; cell i looks at pixel 8i (D38)."""
+    place = Placement(160, bottom - top, 160, bottom - top, 160, top, 0)
+    assert place.inner_cells == (slice(first, last + 1), slice(0, 20))
+    turned = Placement(160, 160, bottom - top, 160, bottom - top, 0, top)
+    assert turned.inner_cells == (slice(0, 20), slice(first, last + 1))
+
+
+@pytest.mark.parametrize("size", [320, 160, 161, 96])
+@pytest.mark.parametrize("stride", [1, 2, 4, 8])
+def test_picture_and_padding_part_the_cells_at_every_size(size, stride):
+    cells = stride * np.arange(-(-size // stride))
+    nearest = [int(np.abs(cells - y - 0.1).argmin()) for y in range(size)]  # tie: the later
+    for height, width in [*SIZES, *((height, 640) for height in range(401, 481))]:
+        place = placement(height, width, size)
+        for side, found in zip(place.inner, place.inner_cells_at(stride), strict=True):
+            assert {*range(found.start, found.stop)} == {*nearest[side]}
 
 
 @pytest.mark.parametrize(("height", "width"), SIZES)

@@ -44,8 +44,17 @@ class Placement:
         return self.inner_cells_at(8)
 
     def inner_cells_at(self, stride: int) -> tuple[slice, slice]:
-        """The same of a map at 1/stride."""
-        return tuple(slice(side.start // stride, -(-side.stop // stride)) for side in self.inner)
+        """The same of a map at 1/stride: its cells that are nearest to a pixel of the picture.
+
+        Cell i looks at pixel stride * i (D38), so no cell lies in the padding alone, and each pixel
+        of the picture has its cell.
+        """
+        last = -(-self.size // stride) - 1
+
+        def nearest(pixel: int) -> int:
+            return min((pixel + stride // 2) // stride, last)
+
+        return tuple(slice(nearest(s.start), nearest(s.stop - 1) + 1) for s in self.inner)
 
 
 def placement(height: int, width: int, size: int) -> Placement:
