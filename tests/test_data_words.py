@@ -1,8 +1,19 @@
 """The tokeniser of prior code, and a vocabulary that every run builds the same."""
 
-import pytest
+import json
+import re
+import string
+import unicodedata
 
-from tvnet.data.words import PAD, SPECIAL, UNK, Vocabulary, plain, tokenise, typed
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from real_root import REASON, real_samples
+
+from tvnet.data import refer
+from tvnet.data.words import PAD, SPECIAL, UNK, Vocabulary, plain, tokenise, typed, unspaced
+from tvnet.predict import POOL
+from tvnet.retrieval.encoders import Tfidf
 
 
 @pytest.mark.parametrize(
@@ -24,6 +35,108 @@ from tvnet.data.words import PAD, SPECIAL, UNK, Vocabulary, plain, tokenise, typ
 )
 def test_tokenise(text, words):
     assert tokenise(text) == words
+
+
+def as_prior_code(text):
+    """CMPC's rule, which knows no script but ours."""
+    words = [w.lower() for w in re.split(r"(\W+)", text.strip()) if w.strip()]
+    return words[:-1] if words and words[-1] == "." else words
+
+
+def as_sent(text):
+    """The form of the field `sent`, letter by letter."""
+    dropped = {"Cf": "", "Cs": ""}
+    kinds = [(c, unicodedata.category(c)) for c in text]
+    blank = [k == "Cc" or k[0] == "P" and c not in "'-" for c, k in kinds]
+    kept = [" " if b else dropped.get(k, c) for (c, k), b in zip(kinds, blank, strict=True)]
+    return " ".join("".join(kept).lower().split())
+
+
+@given(st.text(string.printable + "éüß™🐻½²"))
+def test_english_is_cut_as_in_prior_code(text):
+    assert tokenise(text) == as_prior_code(text)
+    assert plain(text) == as_sent(text)
+
+
+def test_sentences_of_miniref_are_cut_as_in_prior_code():
+    texts = [
+        s.text
+        for name in ("unc", "unc+", "gref")
+        for r in refer.read(POOL, name).referents
+        for s in r.sentences
+    ]
+    assert len(texts) > 1000
+    assert [tokenise(t) for t in texts] == [as_prior_code(t) for t in texts]
+    assert [plain(t) for t in texts] == [as_sent(t) for t in texts]
+
+
+@pytest.mark.skipif(real_samples() is None, reason=REASON)
+def test_real_sentences_are_cut_as_in_prior_code():
+    """RefCOCO's and ReferIt's: 130,915, and some hold ™, ☠ and accents."""
+    lines = (real_samples() / "refcoco_unc_val" / "refcoco_unc_val.jsonl").read_text().splitlines()
+    texts = [s["sent"] for line in lines for s in json.loads(line)["sentences"]]
+    asked = json.loads((real_samples() / "referit_lists" / "referit_query_all.json").read_text())
+    texts += [text for some in asked.values() for text in some]
+    assert len(texts) == 130_915
+    assert [tokenise(t) for t in texts] == [as_prior_code(t) for t in texts]
+    assert [plain(t) for t in texts] == [as_sent(t) for t in texts]
+    Vocabulary.build(texts)  # and none is taken for a script without spaces
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("बाईं ओर का कुत्ता", ["बाईं", "ओर", "का", "कुत्ता"]),
+        ("இடது நாய்", ["இடது", "நாய்"]),
+        ("الكَلْبُ الأحمر", ["الكَلْبُ", "الأحمر"]),
+        ("הַכֶּלֶב", ["הַכֶּלֶב"]),
+        ("หมา สีแดง", ["หมา", "สีแดง"]),
+        ("cafe\u0301", ["caf\u00e9"]),
+        ("İstanbul", ["istanbul"]),
+        ("re\u200bd so\u00adfa \ufeffdog", ["red", "sofa", "dog"]),
+        ("red ❤\ufe0f", ["red", " ❤"]),
+        ("1\ufe0f\u20e3 dog", ["1\u20e3", "dog"]),
+        ("~\u0301 dog", ["~\u0301 ", "dog"]),  # a mark belongs to what it stands on
+    ],
+)
+def test_words_of_other_languages_stay_whole(text, words):
+    words = [unicodedata.normalize("NFC", word) for word in words]
+    assert tokenise(text) == words
+    assert tokenise(unicodedata.normalize("NFD", text)) == words
+    assert [w.strip() for w in tokenise(typed(text, "unc"))] == [
+        w.strip() for w in words if typed(w, "unc")
+    ]
+
+
+def test_retrieval_sees_one_form_too():
+    encoder = Tfidf(["le caf\u00e9", "le bar"])
+    one, other = encoder.encode(["Le cafe\u0301", "le caf\u00e9"]).toarray()
+    assert (one == other).all() and one.any()
+
+
+@pytest.mark.parametrize(
+    ("text", "run"),
+    [
+        ("左边的狗", "左边的狗"),
+        ("หมาตัวซ้าย", "หมาตัวซ้าย"),
+        ("the 左边的狗，红色", "左边的狗，红色"),
+        ("左边 的 狗", None),
+        ("왼쪽 개", None),
+        ("left dog", None),
+        ("", None),
+    ],
+)
+def test_a_script_without_spaces_is_known(text, run):
+    assert unspaced(text) == run
+
+
+def test_a_vocabulary_of_sentences_without_spaces_is_refused():
+    with pytest.raises(
+        ValueError, match="2 of 3 sentences show no words, as '左边的红色小狗': put a space"
+    ):
+        Vocabulary.build(["左边的红色小狗", "右边的大狗", "狗"])
+    words = Vocabulary.build(["左边 的 红色 小狗", "右边 的 大狗", "狗", "斑马"]).words
+    assert "小狗" in words and "斑马" in words
 
 
 def test_what_is_typed_has_the_form_that_training_read():

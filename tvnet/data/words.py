@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
+import regex
+
 SPECIAL = ("<pad>", "<go>", "<eos>", "<unk>")
 PAD, GO, EOS, UNK = range(4)
+
+# Unicode's properties, in the words of `regex`: N is numbers, M the marks on a letter before them,
+# which are part of the word that it stands in, as the vowels of Hindi are.
+BETWEEN = regex.compile(r"((?:[^\w\p{N}]\p{M}*)+)")
+INVISIBLE = regex.compile(r"[\p{DI}\p{Cf}\p{Cs}]")  # soft hyphens, turns of direction, ...
+PUNCTUATION = regex.compile(r"(?V1)[\p{Cc}\p{P}--['\-]]")
+# Scripts whose sentences show no words: Thai, Lao, Khmer, Burmese (SA), Chinese, Japanese.
+UNSPACED = regex.compile(r"[\p{LB=SA}\p{Han}\p{Hiragana}\p{Katakana}]")
+LONGEST_WORD = 4  # letters; more of those scripts without a blank are a sentence
 
 
 def tokenise(text: str) -> list[str]:
@@ -19,14 +29,24 @@ def tokenise(text: str) -> list[str]:
 
     A run of punctuation keeps its blanks, as in prior code: ", " is one piece.
     """
-    pieces = re.split(r"(\W+)", text.strip())
-    words = [piece.lower() for piece in pieces if piece.strip()]
+    words = [piece for piece in BETWEEN.split(one_form(text)) if piece.strip()]
     return words[:-1] if words and words[-1] == "." else words
+
+
+def one_form(text: str) -> str:
+    """Lower case in Unicode's form NFC, without blanks around it or what nobody can see.
+
+    The dot that lower case leaves on a Turkish İ goes too: "İstanbul" is "istanbul".
+    """
+    if not text.isascii():
+        text = INVISIBLE.sub("", text)
+    return unicodedata.normalize("NFC", text.lower().replace("i\u0307", "i")).strip()
 
 
 def typed(text: str, dataset: str) -> str:
     """What somebody types, in the form that a data set's expressions have (D31)."""
-    return plain(text) if dataset in ("unc", "unc+", "gref") else " ".join(text.lower().split())
+    known = dataset in ("unc", "unc+", "gref")
+    return plain(text) if known else " ".join(one_form(text).split())
 
 
 def plain(text: str) -> str:
@@ -34,16 +54,13 @@ def plain(text: str) -> str:
 
     Apostrophes and hyphens stay, and so do emoji, which are words that nobody knows.
     """
-    kept = [
-        ""
-        if kind in ("Cf", "Cs")
-        else " "
-        if kind == "Cc" or kind[0] == "P" and c not in "'-"
-        else c
-        for c in text
-        for kind in [unicodedata.category(c)]
-    ]
-    return " ".join("".join(kept).lower().split())
+    return " ".join(PUNCTUATION.sub(" ", one_form(text)).split())
+
+
+def unspaced(text: str) -> str | None:
+    """All that a text holds of scripts written without spaces, where no blank parts it."""
+    parts = [part for part in text.split() if UNSPACED.search(part)]
+    return parts[0] if len(parts) == 1 else None
 
 
 class Vocabulary:
@@ -55,7 +72,18 @@ class Vocabulary:
 
     @classmethod
     def build(cls, texts: Iterable[str]) -> Vocabulary:
-        """From the texts of the training split: frequent words first, equals by the alphabet."""
+        """From the texts of the training split: frequent words first, equals by the alphabet.
+
+        Raises ValueError where most texts are sentences without spaces: each would be one word.
+        """
+        texts = list(texts)
+        runs = [run for run in map(unspaced, texts) if run]
+        runs = [run for run in runs if sum(map(str.isalpha, run)) > LONGEST_WORD]
+        if 2 * len(runs) > len(texts):
+            raise ValueError(
+                f"{len(runs)} of {len(texts)} sentences show no words, as '{runs[0]:.40}': put a "
+                "space between the words of every sentence, though their script has none."
+            )
         counts = Counter(word for text in texts for word in tokenise(text))
         return cls(sorted(counts, key=lambda word: (-counts[word], word)))
 
