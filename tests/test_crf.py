@@ -8,7 +8,7 @@ from tvnet.data.dataset import collate
 from tvnet.experiment.ablation import row_settings
 from tvnet.experiment.crf import ALIKE, ITERATIONS, SMOOTH, DenseCRF, Lattice, kernels, refine
 from tvnet.experiment.evaluation import evaluate
-from tvnet.model.registry import build
+from tvnet.model.method import build
 from tvnet.settings import settings
 
 

@@ -9,7 +9,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from tvnet.experiment.ablation import EVERY, row_settings
 from tvnet.experiment.training import loss_of
 from tvnet.model.backbone import DeepLab
-from tvnet.model.registry import build
+from tvnet.model.method import build
 from tvnet.model.trace import Trace, expected_shapes
 from tvnet.model.tvnet import TVNet
 from tvnet.settings import CHOICES, ModelSettings, settings

@@ -22,8 +22,8 @@ from tvnet.experiment.checkpoint import save
 from tvnet.experiment.evaluation import clean
 from tvnet.experiment.features import LiveFeatures
 from tvnet.experiment.training import logits_of
+from tvnet.model.method import build as build_model
 from tvnet.model.pretrained import load_backbone
-from tvnet.model.registry import build as build_model
 from tvnet.model.trace import expected_shapes
 from tvnet.predict import NEIGHBOURS, load, main
 from tvnet.retrieval.build import build

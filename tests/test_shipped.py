@@ -17,7 +17,7 @@ from tvnet.experiment.ablation import ROWS, row_settings
 from tvnet.experiment.checkpoint import save
 from tvnet.experiment.metrics import figures
 from tvnet.experiment.ship import EXAMPLES, MODELS, shipped_settings
-from tvnet.model.registry import build
+from tvnet.model.method import build
 from tvnet.predict import POOL, load
 from tvnet.retrieval.retrieve import pool_of
 from tvnet.settings import as_dict

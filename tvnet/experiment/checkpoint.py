@@ -13,9 +13,8 @@ from torch import nn
 from tvnet.data.words import Vocabulary
 from tvnet.experiment.results import sha256_of, write_json, write_whole
 from tvnet.model.backbone import Backbone
-from tvnet.model.method import Method
+from tvnet.model.method import Method, build
 from tvnet.model.pretrained import check_hash, fill, read_tensors
-from tvnet.model.registry import build
 from tvnet.settings import Settings, as_dict, settings
 
 SHAPING = ("data", "backbone", "model")  # the parts of the settings that a model depends on

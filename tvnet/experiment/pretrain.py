@@ -104,7 +104,7 @@ def pretrain(
     require_world(root, profile.miniref_pictures)
     torch.manual_seed(seed)
     generator = torch.Generator().manual_seed(seed)
-    started = time.perf_counter()
+    started, source = time.perf_counter(), provenance()  # before the new weights change the tree
     squares, maps, names = examples(root, profile.data.size)
     held_out = torch.arange(len(squares)) % 10 == 0
     image, truth = squares[~held_out], maps[~held_out]
@@ -138,7 +138,7 @@ def pretrain(
             category_iou(backbone, head.eval(), squares[held_out], maps[held_out]), 2
         ),
         "minutes": round((time.perf_counter() - started) / 60, 1),
-        "provenance": provenance(),
+        "provenance": source,
     }
     write_json(path.with_suffix(".json"), report)
     return report

@@ -23,6 +23,7 @@ from tvnet.data.dataset import ReferDataset
 from tvnet.experiment.ablation import ROWS, row_settings, run
 from tvnet.experiment.evaluation import evaluate
 from tvnet.experiment.metrics import PerSentence, counters
+from tvnet.experiment.processes import one_thread
 from tvnet.experiment.results import provenance, sha256_of, write_json
 from tvnet.experiment.trained import load_run
 from tvnet.model.pretrained import SHIPPED
@@ -80,6 +81,7 @@ def examples(found: PerSentence, dataset: ReferDataset, count: int = EXAMPLES) -
 
 def ship(chosen: Settings, data_dir: Path, out_dir: Path, target: Path) -> dict:
     """Train or find the runs, copy their checkpoints, measure, choose examples; the report."""
+    one_thread()
     build(row_settings(chosen, BEST), refer.read(data_dir, chosen.data.dataset), out_dir)
     report = {"command": f"python -m tvnet.experiment.ship --data {data_dir}", "rows": {}}
     for row in ROWS:

@@ -16,8 +16,7 @@ from tvnet.experiment import distributed
 from tvnet.experiment.features import CachedFeatures, LiveFeatures, Maps
 from tvnet.experiment.order import batches
 from tvnet.experiment.progress import Progress
-from tvnet.model.method import Method
-from tvnet.model.registry import build
+from tvnet.model.method import Method, build
 from tvnet.settings import Settings, TrainingSettings
 
 

@@ -1,4 +1,9 @@
-"""What training, evaluation and checkpoints ask of every method of Table 1."""
+"""What training, evaluation and checkpoints ask of every method, and where each method lies.
+
+Nine other systems of Table 2 are described in the course and not built (D46).
+"""
+
+from importlib import import_module
 
 import torch
 from torch import Tensor, nn
@@ -6,6 +11,13 @@ from torch import Tensor, nn
 from tvnet.settings import Settings
 
 Maps = dict[str, Tensor]  # {"V2": (B, d_2, S/4, S/4), "V3", "V4", "V5": (B, d_l, S/8, S/8)}
+
+# The class of each name that the settings may give, by its module: each of them imports this one.
+METHODS = {
+    "tvnet": ("tvnet.model.tvnet", "TVNet"),
+    "cmpc": ("tvnet.model.rivals.cmpc", "CMPC"),
+    "lstm-cnn": ("tvnet.model.rivals.lstm_cnn", "LSTMCNN"),
+}
 
 
 class Method(nn.Module):
@@ -23,3 +35,9 @@ class Method(nn.Module):
     def count_parameters(self) -> int:
         """Trainable numbers, the backbone not among them."""
         return sum(p.numel() for p in self.parameters() if p.requires_grad)
+
+
+def build(settings: Settings, vocabulary_size: int) -> Method:
+    """The untrained model of `settings.model.method`."""
+    module, name = METHODS[settings.model.method]
+    return getattr(import_module(module), name)(settings, vocabulary_size)

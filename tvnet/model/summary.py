@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from tvnet.model.backbone import DeepLab
-from tvnet.model.registry import build
+from tvnet.model.method import build
 from tvnet.settings import PROFILES, Settings, settings
 
 WORDS = 12112  # the vocabulary that prior code shares among UNC, UNC+ and G-Ref
