@@ -267,15 +267,6 @@ def test_memory_that_runs_out_is_said_with_what_helps(ready, monkeypatch, error)
         train(SHORT, ready.dataset(SHORT, "train"), ready.features, 0)
 
 
-def test_a_half_written_log_line_is_forgotten(tmp_path):
-    progress = record(tmp_path)
-    lines = [json.dumps({"step": k, "loss": 1.0 * k, "seconds": s}) for k, s in ((0, 1), (1, 3))]
-    lines += [json.dumps({"step": 2, "loss": 2.0, "seconds": 0.5}), '{"step": 3, "lo']
-    (tmp_path / "log.jsonl").write_text("\n".join(lines))
-    assert progress.losses() == [0.0, 1.0, 2.0]
-    assert progress.seconds() == 3.5  # a second start counts from zero again
-
-
 def test_a_kill_while_the_log_is_cut_loses_no_line(tmp_path, monkeypatch):
     module = torch.nn.Linear(2, 1)
     optimiser = torch.optim.Adam(module.parameters())

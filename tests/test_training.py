@@ -182,14 +182,37 @@ def test_the_papers_size_learns_two_sentences():
     assert losses[1] < losses[0], losses
 
 
-def test_maps_that_are_not_whole_are_told(ready, tmp_path):
-    backbone = ready.features.backbone
-    where = backbone, ready.data, SMOKE.data.size, tmp_path / "maps.bf16"
-    CachedFeatures(*where)
-    assert list(tmp_path.iterdir()) == [where[-1]]
-    where[-1].write_bytes(where[-1].read_bytes()[:-2])
-    with pytest.raises(ValueError, match="The maps .*maps.bf16 are not whole: delete the file and"):
-        CachedFeatures(*where)
+def flipped(content):
+    return content[:999] + bytes([content[999] ^ 1]) + content[1000:]
+
+
+DAMAGE = {
+    "one bit flipped": flipped,
+    "all zeros": lambda content: bytes(len(content)),
+    "half zeros": lambda content: content[: len(content) // 2].ljust(len(content), b"\0"),
+    "cut": lambda content: content[:-2],
+    "empty": lambda content: b"",
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_maps_that_are_not_those_written_are_refused(ready, tmp_path, damage):
+    """A file of the right name and length may still hold other maps: other weights, no message."""
+    dataset = ready.dataset(SMOKE, "train")
+    batch = collate([dataset[i] for i in range(4)])
+    where = ready.features.backbone, ready.data, SMOKE.data.size, tmp_path / "maps"
+    before = CachedFeatures(*where)(batch)
+    (path,) = (path for path in tmp_path.rglob("*") if path.is_file())
+    whole = path.read_bytes()
+    path.write_bytes(DAMAGE[damage](whole))
+    with pytest.raises(
+        ValueError, match=f"{path} are damaged: delete the file, it will be made ag"
+    ):
+        CachedFeatures(*where)(batch)
+    path.unlink()
+    again = CachedFeatures(*where)(batch)
+    assert path.read_bytes() == whole
+    assert all(torch.equal(again[0][name], V) for name, V in before[0].items())
 
 
 @pytest.mark.parametrize("name", ["gpu", "cuda:99", "cuda:x"])

@@ -1,14 +1,14 @@
 """Padded pictures and training targets on disk, computed once: reading one is a copy of its bytes.
 
-Rows lie in blocks, one file each. A block is written aside and renamed, so an interrupted run goes
-on with the next one, and processes that share a folder share what is there. The folder's name is a
+Rows lie in blocks, one file each, which ends in the hash of its rows. A block is written whole or
+not at all, so an interrupted run goes on with the next one, and processes that share a folder share
+what is there. The folder's name is a
 hash of everything that the bytes depend on: for other inputs there is simply no cache yet.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from tqdm import tqdm
 from tvnet.data.images import BLANK, mask_target, open_square
 from tvnet.data.masks import MaskStore
 from tvnet.data.refer import ReferData
+from tvnet.data.whole import aside
 from tvnet.settings import fingerprint
 
 VERSION = 1  # raise it when the same pictures give other bytes
@@ -30,20 +31,22 @@ class Blocks:
     """Rows of equal length by their ids."""
 
     def __init__(
-        self, folder: Path, ids: Iterable[int], length: int, make: Callable[[int], np.ndarray]
+        self,
+        folder: Path,
+        ids: Iterable[int],
+        length: int,
+        make: Callable[[list[int]], Iterable[np.ndarray]],
     ):
-        """Computes with `make` what the folder does not hold yet; a row is `length` bytes."""
+        """Computes with `make`, ids -> their rows of `length` bytes, what the folder lacks yet."""
         self.folder, self.ids, self.length = folder, sorted(ids), length
         self.at = {key: k for k, key in enumerate(self.ids)}
         self._open: dict[int, np.ndarray] = {}
         folder.mkdir(parents=True, exist_ok=True)
         due = [k for k in range(-(-len(self.ids) // ROWS)) if not self._path(k).is_file()]
         for k in tqdm(due, desc=folder.name, unit="block", disable=not due):
-            keys = self.ids[k * ROWS : (k + 1) * ROWS]
-            rows = b"".join(make(key).tobytes() for key in keys)
-            part = self._path(k).with_suffix(f".part{os.getpid()}")
-            part.write_bytes(rows + hashlib.sha256(rows).digest())
-            os.replace(part, self._path(k))
+            rows = b"".join(row.tobytes() for row in make(self.ids[k * ROWS : (k + 1) * ROWS]))
+            with aside(self._path(k)) as part:
+                part.write_bytes(rows + hashlib.sha256(rows).digest())
 
     def _path(self, k: int) -> Path:
         return self.folder / f"{k:05d}.rows"
@@ -83,13 +86,13 @@ class TrainingCache:
             inside / "pictures",
             data.pictures,
             size * size * 3,
-            lambda image_id: open_square(data, image_id, size),
+            lambda ids: (open_square(data, image_id, size) for image_id in ids),
         )
         self.targets = Blocks(
             inside / "masks",
             data.image_of,
             -(-size * size // 8),
-            lambda ann_id: np.packbits(mask_target(masks.mask(ann_id), size)),
+            lambda ids: (np.packbits(mask_target(masks.mask(ann_id), size)) for ann_id in ids),
         )
 
     def square(self, image_id: int) -> np.ndarray:

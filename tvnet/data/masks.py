@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from tvnet.data.whole import aside
 
 if TYPE_CHECKING:
     from tvnet.data.refer import ReferData
@@ -186,13 +187,11 @@ def _write(data: ReferData, path: Path) -> None:
             f"{path} from a machine that has it.",
             name=error.name,
         ) from error
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(f".part{os.getpid()}.npz")
-    np.savez(
-        part,
-        ids=np.array(list(sizes)),
-        sizes=np.array(list(sizes.values())),
-        lengths=np.array([len(r) for r in runs]),
-        counts=np.concatenate(runs).astype(np.int32),
-    )
-    os.replace(part, path)
+    with aside(path) as part, open(part, "wb") as file:
+        np.savez(
+            file,
+            ids=np.array(list(sizes)),
+            sizes=np.array(list(sizes.values())),
+            lengths=np.array([len(r) for r in runs]),
+            counts=np.concatenate(runs).astype(np.int32),
+        )

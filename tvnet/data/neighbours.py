@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
+
+from tvnet.data.whole import aside
 
 COMMAND = "python -m tvnet.retrieval.build"
 TABLES = ("candidates", "text_similarity", "image_similarity")  # (N, k); the others are (N,)
@@ -41,13 +42,11 @@ class Neighbours:
     def save(self, path: Path) -> None:
         """Write aside, then rename. Raises ValueError when the arrays do not fit together."""
         self._check()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(f".part{os.getpid()}")
         arrays = self._arrays()
         settings = json.dumps(self.settings, sort_keys=True)
         about = {"settings": settings, "sha256": _hash(arrays, settings)}
-        part.write_bytes(_in_order(save(arrays, metadata=about)))
-        os.replace(part, path)
+        with aside(path) as part:
+            part.write_bytes(_in_order(save(arrays, metadata=about)))
 
     def _arrays(self) -> dict[str, np.ndarray]:
         names = [f.name for f in fields(self) if f.name != "settings"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, as_completed
@@ -20,7 +19,7 @@ from tvnet.experiment.metrics import by_size, counters, figures
 from tvnet.experiment.prepare import Prepared, prepare
 from tvnet.experiment.processes import workers
 from tvnet.experiment.progress import Progress
-from tvnet.experiment.results import provenance, write_json
+from tvnet.experiment.results import provenance, read_result, write_json
 from tvnet.experiment.training import device_of, train
 from tvnet.model.method import Method
 from tvnet.model.pretrained import LEAK, check_hash
@@ -113,12 +112,13 @@ def run(
     chosen = row_settings(settings, row)
     ready = prepare(chosen, data_dir, out_dir)
     folder = run_folder(settings, row, seed, out_dir, ready.data.fingerprint)
-    if (folder / "result.json").is_file():
+    record = recorded(folder, chosen, seed, ready, device)
+    if record.result():
         return folder
     start, first = ready.start, chosen.training.trunk_steps
     if first:
         start = train_trunk(settings, seed, data_dir, out_dir, device)
-    with recorded(folder, chosen, seed, ready, device).writing() as progress:
+    with record.writing() as progress:
         dataset = ready.dataset(chosen, chosen.data.train_split)
         model = train(
             chosen, dataset, ready.features, seed, start, first, device=device, progress=progress,
@@ -209,7 +209,7 @@ def ablation(
         waiting += [start(run, *job) for job in rows]
         with tqdm(total=len(waiting), desc="Table 1", unit="run") as bar:
             for done in as_completed(waiting):
-                result = json.loads((done.result() / "result.json").read_text())
+                result = read_result(done.result())
                 results.append(result)
                 count = result["metrics"]["clean"]["all"]
                 precision = 100 * count["hits"][0] / count["n"]

@@ -6,20 +6,22 @@ on a GPU, and for large data, computing them does. Both ways answer the same cal
 
 from __future__ import annotations
 
-import os
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
+from tvnet.data.cache import Blocks
 from tvnet.data.dataset import Batch
 from tvnet.data.images import BLANK, open_square, placement
 from tvnet.data.refer import ReferData
 from tvnet.model.backbone import Backbone
 
 Maps = dict[str, Tensor]
+BATCH = 16  # pictures that the backbone sees at once while their maps are made
 
 
 def valid_cells(data: ReferData, image_id: int, size: int) -> np.ndarray:
@@ -61,57 +63,47 @@ class LiveFeatures:
 
 
 class CachedFeatures:
-    """The maps of every picture in one bfloat16 file, read through memory mapping."""
+    """The maps of every picture on disk in bfloat16, read through memory mapping."""
 
     pixels = False
 
-    def __init__(self, backbone: Backbone, data: ReferData, size: int, path: Path):
-        """Reads `path`, or computes and writes it first (about 10 ms a picture on one core)."""
+    def __init__(self, backbone: Backbone, data: ReferData, size: int, folder: Path):
+        """Opens the maps in `folder`, or completes them first (about 10 ms a picture on one core).
+
+        Raises ValueError naming the file, when it is first read, whose content is not what was
+        written.
+        """
         self.backbone = backbone
         self.ids = np.array([BLANK, *sorted(data.pictures)])
         with torch.no_grad():
             blank = torch.zeros(1, 3, size, size, dtype=torch.uint8)
             self.shapes = {name: V.shape[1:] for name, V in backbone(blank).items()}
-        self.length = sum(shape.numel() for shape in self.shapes.values())
-        if not path.is_file():
-            self._write(backbone, data, size, path)
-        shape = (len(self.ids), self.length)
-        if path.stat().st_size != 2 * shape[0] * shape[1]:
-            raise ValueError(f"The maps {path} are not whole: delete the file and run again.")
-        self.rows = np.memmap(path, dtype=np.int16, mode="r", shape=shape)
+        length = 2 * sum(shape.numel() for shape in self.shapes.values())
+        self.rows = Blocks(folder, self.ids.tolist(), length, partial(self._make, data, size))
         self.cells = torch.from_numpy(np.stack([valid_cells(data, i, size) for i in self.ids]))
 
-    def _write(self, backbone: Backbone, data: ReferData, size: int, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(f".part{os.getpid()}")
-        blocks = np.array_split(self.ids, max(1, len(self.ids) // 16))
-        try:
-            with open(part, "wb") as rows:
-                for block in tqdm(blocks, desc="backbone", unit="batch"):
-                    squares = np.stack([open_square(data, i, size) for i in block])
-                    pixels = torch.from_numpy(squares).permute(0, 3, 1, 2)
-                    with torch.no_grad():
-                        maps = backbone(pixels)
-                    flat = [V.permute(0, 2, 3, 1).flatten(1) for V in maps.values()]
-                    row = torch.cat(flat, 1).to(torch.bfloat16).view(torch.int16)
-                    rows.write(row.numpy().tobytes())
-            os.replace(part, path)
-        finally:
-            part.unlink(missing_ok=True)
+    def _make(self, data: ReferData, size: int, ids: list[int]) -> Iterator[np.ndarray]:
+        """The rows of pictures, a few at a time."""
+        for some in (ids[k : k + BATCH] for k in range(0, len(ids), BATCH)):
+            squares = np.stack([open_square(data, i, size) for i in some])
+            with torch.no_grad():
+                maps = self.backbone(torch.from_numpy(squares).permute(0, 3, 1, 2))
+            flat = [V.permute(0, 2, 3, 1).flatten(1) for V in maps.values()]
+            yield from torch.cat(flat, 1).to(torch.bfloat16).view(torch.uint8).numpy()
 
-    def _maps(self, image_ids: Tensor) -> tuple[Maps, np.ndarray]:
-        at = np.searchsorted(self.ids, image_ids.cpu().numpy())
-        rows = torch.from_numpy(self.rows[at]).view(torch.bfloat16).float()
+    def _maps(self, image_ids: Tensor) -> Maps:
+        rows = torch.from_numpy(np.stack([self.rows[i] for i in image_ids.tolist()]))
+        rows = rows.view(torch.bfloat16).float()
         parts = rows.split([shape.numel() for shape in self.shapes.values()], dim=1)
         maps = {}
         for (name, (d, h, w)), part in zip(self.shapes.items(), parts, strict=True):
             # Stored with the channels last, the layout in which CPU convolutions are fastest.
             maps[name] = part.reshape(-1, h, w, d).permute(0, 3, 1, 2).to(image_ids.device)
-        return maps, at
+        return maps
 
     def __call__(self, batch: Batch) -> tuple[Maps, Maps | None, Tensor | None]:
-        V_in, _ = self._maps(batch.image_id)
+        V_in = self._maps(batch.image_id)
         if batch.similar_id is None:
             return V_in, None, None
-        V_sim, at = self._maps(batch.similar_id)
-        return V_in, V_sim, self.cells[at].to(batch.image_id.device)
+        at = np.searchsorted(self.ids, batch.similar_id.cpu().numpy())
+        return V_in, self._maps(batch.similar_id), self.cells[at].to(batch.image_id.device)

@@ -98,8 +98,8 @@ def prepare(settings: Settings, data_dir: Path, out_dir: Path) -> Prepared:
     if settings.training.cache_features:
         about = identity(settings, data)
         key = fingerprint({name: about[name] for name in ("data", "size", "backbone")})
-        name = f"maps-{data.name}-{key}.bf16"
-        features = CachedFeatures(backbone, data, settings.data.size, cache / name)
+        folder = cache / f"maps-{data.name}-{key}"
+        features = CachedFeatures(backbone, data, settings.data.size, folder)
     else:
         features = LiveFeatures(backbone, data, settings.data.size)
     masks = store(data, cache / f"masks-{data.name}-{data.fingerprint}.npz")

@@ -7,7 +7,6 @@ failed.json.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import signal
 import time
@@ -17,12 +16,23 @@ from itertools import pairwise
 from pathlib import Path
 
 import torch
+from filelock import FileLock, Timeout
 from safetensors.torch import load_file
 from torch import nn
 
+from tvnet.data.whole import naming
 from tvnet.experiment import distributed
-from tvnet.experiment.results import provenance, write_json, write_whole
+from tvnet.experiment.results import (
+    provenance,
+    read_json,
+    read_result,
+    write_json,
+    write_whole,
+)
 from tvnet.experiment.snapshots import Snapshots, differences
+
+# The numbers of a line.
+LOGGED = {"log.jsonl": ("step", "loss", "seconds"), "looks.jsonl": ("step", "score")}
 
 
 class Progress:
@@ -69,14 +79,14 @@ class Progress:
     def _alone(self) -> Iterator[None]:
         """With the folder's lock, and with run.json that says how it stands."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        with open(self.folder / "lock", "w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise ValueError(
-                    f"Another process is writing {self.folder}: wait for it, or use another folder."
-                ) from error
-            self._refuse_another()
+        try:
+            held = FileLock(self.folder / "lock").acquire(timeout=0)
+        except Timeout as error:
+            raise ValueError(
+                f"Another process is writing {self.folder}: wait for it, or use another folder."
+            ) from error
+        with held:
+            self._refuse_what_is_there()
             status = "failed"
             try:
                 self._state("running")
@@ -88,12 +98,24 @@ class Progress:
             finally:
                 self._state(status)
 
-    def _refuse_another(self) -> None:
+    def _refuse_what_is_there(self) -> None:
         path = self.folder / "run.json"
-        stored = json.loads(path.read_text()) if path.is_file() else self.identity
+        if path.is_file():
+            self._refuse_another(read_json(path, {}, "delete it and run the same again"))
+
+    def _refuse_another(self, stored: dict) -> None:
         there = {name: stored.get(name) for name in self.identity}
         if told := differences(there, self.identity):
             raise ValueError(f"{self.folder} holds another run: {'; '.join(told)}.")
+
+    def result(self) -> dict | None:
+        """What the run found if it is finished. Raises ValueError where that is damaged, or
+        another run's."""
+        if not (self.folder / "result.json").is_file():
+            return None
+        found = read_result(self.folder)
+        self._refuse_another(found)
+        return found
 
     def _ask(self, *_: object) -> None:
         self.asked = True
@@ -122,17 +144,28 @@ class Progress:
         return sum(later - t if later >= t else later for t, later in pairwise(times))
 
     def _append(self, name: str, line: dict) -> None:
-        with open(self.folder / name, "a") as lines:
+        path = self.folder / name
+        with naming(path), open(path, "a") as lines:
             lines.write(json.dumps(line) + "\n")
 
     def _lines(self, name: str) -> list[dict]:
-        """What was logged, without a half-written last line."""
+        """What was logged, without a half-written last line. Raises ValueError naming another
+        one that is damaged."""
         path, found = self.folder / name, []
-        for line in path.read_text().splitlines() if path.is_file() else []:
+        *lines, torn = path.read_bytes().split(b"\n") if path.is_file() else [b""]
+        for number, text in enumerate([*lines, torn], 1):
             try:
-                found.append(json.loads(line))
-            except ValueError:
-                break
+                line = json.loads(text)
+                if not all(type(line[key]) in (int, float) for key in LOGGED[name]):
+                    raise ValueError("no number where one is due")
+            except (ValueError, KeyError, TypeError, RecursionError) as error:
+                if number > len(lines):
+                    break
+                raise ValueError(
+                    f"Line {number} of {path} is damaged ({error}): remove it to keep the others, "
+                    f"or delete {self.folder} and run again."
+                ) from error
+            found.append(line)
         return found
 
     def restore(self, module: nn.Module, optimiser: torch.optim.Optimizer) -> int | None:

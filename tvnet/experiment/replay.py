@@ -8,7 +8,6 @@ first such number appears: in the weights, on the way forward, or on the way bac
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from tvnet.experiment.features import CachedFeatures, LiveFeatures
 from tvnet.experiment.one_run import command, row_parser
 from tvnet.experiment.order import batches
 from tvnet.experiment.prepare import prepare
+from tvnet.experiment.results import read_json
 from tvnet.experiment.snapshots import Snapshots
 from tvnet.experiment.training import device_of, learner, logits_of, loss_of
 from tvnet.settings import Settings, as_dict, changed, settings
@@ -42,10 +42,7 @@ def replay(
     path = Path(folder) / "failed.json"
     if not path.is_file():
         raise FileNotFoundError(f"There is no {path}: no step of that run has failed.")
-    try:
-        failed = json.loads(path.read_text())
-    except ValueError as error:
-        raise ValueError(f"{path} is damaged ({error}): make the run again.") from error
+    failed = read_json(path, {"step": int}, "make the run again")
     identity = {"settings": as_dict(settings), "seed": seed, "data": dataset.data.fingerprint}
     model, learning, optimiser = learner(settings, dataset, features, None, device)
     step = Snapshots(Path(folder) / "snapshots", identity).restore(learning, optimiser)

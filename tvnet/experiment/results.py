@@ -4,13 +4,30 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import platform
 import subprocess
 from importlib.metadata import version
 from pathlib import Path
 
 import torch
+
+from tvnet.data.whole import aside
+from tvnet.experiment.metrics import BINS
+
+COUNTERS = {"n": int, "intersection": int, "union": int, "hits": list, "iou_sum": float}
+RESULT = {
+    "row": str,
+    "seed": int,
+    "settings": dict,
+    "data": str,
+    "backbone": str,
+    "unknown words": dict,
+    "parameters": int,
+    "loss": list,
+    "seconds": dict,
+    "metrics": {evaluator: dict.fromkeys(BINS, COUNTERS) for evaluator in ("clean", "parity")},
+    "provenance": dict,
+}
 
 
 def sha256_of(path: Path) -> str:
@@ -20,15 +37,43 @@ def sha256_of(path: Path) -> str:
 
 def write_whole(path: Path, text: str) -> None:
     """Write aside, then rename: the final name never holds half a file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(f".part{os.getpid()}")
-    part.write_text(text)
-    os.replace(part, path)
+    with aside(path) as part:
+        part.write_text(text)
 
 
 def write_json(path: Path, content: dict) -> None:
     """The same with plain JSON."""
     write_whole(path, json.dumps(content, indent=1) + "\n")
+
+
+def read_json(path: Path, form: dict, mend: str) -> dict:
+    """The JSON object of a file that has these keys: each with its type, or a form of its own.
+
+    Raises ValueError naming the file, what is wrong with it and how to `mend` it.
+    """
+    try:
+        found = json.loads(path.read_bytes())
+        _check(found, form, "its content")
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is damaged ({error}): {mend}.") from error
+    return found
+
+
+def _check(value: object, form: type | dict, name: str) -> None:
+    kind = dict if isinstance(form, dict) else form
+    whole = type(value) is kind or (kind is float and type(value) is int)
+    if not whole:
+        raise ValueError(f"{name} is {type(value).__name__}, not {kind.__name__}")
+    for key, part in form.items() if isinstance(form, dict) else ():
+        if key not in value:
+            raise ValueError(f"{name} lacks {key!r}")
+        _check(value[key], part, key)
+
+
+def read_result(folder: Path) -> dict:
+    """What a finished run found. Raises ValueError where its result.json is damaged."""
+    path = folder / "result.json"
+    return read_json(path, RESULT, "delete it and run the same again")
 
 
 def commit() -> str:

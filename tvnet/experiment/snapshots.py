@@ -17,7 +17,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from tvnet.experiment.results import sha256_of
+from tvnet.data.whole import aside
+from tvnet.experiment.results import sha256_of, write_whole
 
 KEPT = 2
 
@@ -55,18 +56,18 @@ class Snapshots:
     ) -> None:
         final = self.folder / name
         part = self.folder / f"part-{os.getpid()}"
-        shutil.rmtree(part, ignore_errors=True)
+        _remove(part)
         try:
-            part.mkdir(parents=True)
-            save_file(_plain(module.state_dict()), part / "model.safetensors")
-            save_file(_plain(_flat(optimiser)), part / "optimiser.safetensors")
-            (part / "state.json").write_text(json.dumps({**about, "identity": self.identity}))
+            for name, state in (("model", module.state_dict()), ("optimiser", _flat(optimiser))):
+                with aside(part / f"{name}.safetensors") as path:
+                    save_file(_plain(state), path)
+            write_whole(part / "state.json", json.dumps({**about, "identity": self.identity}))
             digests = {path.name: sha256_of(path) for path in sorted(part.iterdir())}
-            (part / "sha256.json").write_text(json.dumps(digests))
-            shutil.rmtree(final, ignore_errors=True)
+            write_whole(part / "sha256.json", json.dumps(digests))
+            _remove(final)
             os.replace(part, final)
         finally:  # a full disk leaves nothing half-written
-            shutil.rmtree(part, ignore_errors=True)
+            _remove(part)
 
     def restore(self, module: nn.Module, optimiser: torch.optim.Optimizer) -> int | None:
         """Fill both from the newest whole snapshot; the step to go on with, None without any.
@@ -95,9 +96,16 @@ class Snapshots:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def newest_first(self) -> list[Path]:
-        """The snapshots' folders."""
-        found = self.folder.glob("[0-9]*") if self.folder.is_dir() else []
-        return sorted(found, reverse=True)
+        """The snapshots' folders; what else lies there is left alone."""
+        found = self.folder.glob(8 * "[0-9]") if self.folder.is_dir() else []
+        return sorted((path for path in found if path.is_dir()), reverse=True)
+
+
+def _remove(path: Path) -> None:
+    """A damaged snapshot of that name, or a plain file in its place."""
+    if path.is_file():
+        path.unlink()
+    shutil.rmtree(path, ignore_errors=True)
 
 
 def _plain(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -76,15 +76,14 @@ def run_together(
             chosen = row_settings(settings, row)
             ready = prepare(chosen, data_dir, out_dir)
             folders.append(run_folder(settings, row, seed, out_dir, ready.data.fingerprint))
-            if (folders[-1] / "result.json").is_file():
+            record = recorded(folders[-1], chosen, seed, ready, device)
+            if record.result():
                 continue
             shared = shared or Shared(ready.features)
             start, first = ready.start, chosen.training.trunk_steps
             if first:
                 start = train_trunk(settings, seed, data_dir, out_dir, device)
-            progress = stack.enter_context(
-                recorded(folders[-1], chosen, seed, ready, device).writing()
-            )
+            progress = stack.enter_context(record.writing())
             dataset = ready.dataset(chosen, chosen.data.train_split)
             steps = training_steps(
                 chosen, dataset, shared, seed, start, first, device=device, progress=progress,

@@ -11,7 +11,7 @@ import torch
 
 from tvnet.data.dataset import collate
 from tvnet.data.images import open_picture, placement
-from tvnet.experiment.ablation import row_settings, run_folder
+from tvnet.experiment.ablation import recorded, row_settings, run_folder
 from tvnet.experiment.checkpoint import load
 from tvnet.experiment.evaluation import clean, evaluate
 from tvnet.experiment.metrics import by_size, counters
@@ -34,7 +34,7 @@ def load_run(
     chosen = row_settings(settings, row)
     ready = prepare(chosen, data_dir, out_dir)
     folder = run_folder(settings, row, seed, out_dir, ready.data.fingerprint)
-    if not (folder / "result.json").is_file():
+    if not recorded(folder, chosen, seed, ready, "cpu").result():
         raise FileNotFoundError(
             f"There is no trained model in {folder}: run the ablation with row '{row}' and seed "
             f"{seed} first."

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +10,7 @@ import numpy as np
 from tvnet.data.images import BLANK
 from tvnet.data.neighbours import Neighbours
 from tvnet.data.refer import ReferData, Sample
+from tvnet.data.whole import aside
 from tvnet.retrieval.retrieve import controlled, pool_of
 
 SAME_TEXT = 0.999  # a text similarity above it is an exact tie
@@ -82,9 +82,8 @@ def instruments(neighbours: Neighbours, data: ReferData) -> dict:
 def write(path: Path, report: dict) -> None:
     """Write aside, then rename. NaN, which JSON lacks, becomes null."""
     text = json.dumps(json.loads(json.dumps(report), parse_constant=lambda _: None), indent=1)
-    part = path.with_suffix(f".part{os.getpid()}")
-    part.write_text(text + "\n")
-    os.replace(part, path)
+    with aside(path) as part:
+        part.write_text(text + "\n")
 
 
 def _at_k(neighbours: Neighbours, queries: list[Sample], data: ReferData, k: int) -> dict:

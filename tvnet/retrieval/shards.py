@@ -8,7 +8,6 @@ again, and what is damaged is.
 from __future__ import annotations
 
 import hashlib
-import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 from tqdm import tqdm
 
+from tvnet.data.whole import aside
 from tvnet.retrieval.world import World
 from tvnet.settings import fingerprint
 
@@ -90,14 +90,9 @@ def _joined(paths: list[tuple[slice, Path]]) -> Arrays:
 
 def _save(path: Path, arrays: Arrays) -> None:
     """Write aside, then rename."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(f".part{os.getpid()}")
     arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-    try:
+    with aside(path) as part:
         save_file(arrays, part, metadata={"sha256": _hash(arrays)})
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _load(path: Path) -> Arrays | None:

@@ -1,0 +1,89 @@
+"""A file is whole or not there, on the disk before it has its name; a full disk names it."""
+
+import io
+import os
+import resource
+from contextlib import contextmanager, redirect_stderr
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from tvnet.data import refer
+from tvnet.data.cache import TrainingCache
+from tvnet.data.masks import store
+from tvnet.data.whole import aside
+from tvnet.experiment.features import CachedFeatures
+from tvnet.experiment.progress import Progress
+from tvnet.experiment.results import write_json
+from tvnet.model.backbone import DeepLab
+from tvnet.retrieval.shards import Shards
+from tvnet.settings import settings
+
+MODULE = torch.nn.Linear(400, 50)
+OPTIMISER = torch.optim.Adam(MODULE.parameters())
+
+
+@contextmanager
+def full_disk():
+    """No file grows beyond its first bytes, and the system says so as of a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, hard))
+    try:
+        with redirect_stderr(io.StringIO()):  # where a progress bar goes is a file, too
+            yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def maps(root, path):
+    chosen = settings("smoke")
+    backbone = DeepLab(replace(chosen.backbone, weights="random")).freeze()
+    return CachedFeatures(backbone, refer.read(root, "unc"), 96, path)
+
+
+WRITES = {
+    "neighbours": lambda ready, root, path: ready.neighbours.save(path),
+    "shards": lambda ready, root, path: Shards(path).fill(
+        "text", {}, ["a"], lambda part: {"a": np.ones(99)}
+    ),
+    "masks": lambda ready, root, path: store(refer.read(root, "unc"), path),
+    "pixels": lambda ready, root, path: TrainingCache(
+        refer.read(root, "unc"), 45, ready.masks, path
+    ),
+    "maps": lambda ready, root, path: maps(root, path),
+    "result": lambda ready, root, path: write_json(path, {"text": "x" * 99}),
+    "snapshot": lambda ready, root, path: Progress(path, {}).save(1, MODULE, OPTIMISER),
+    "log": lambda ready, root, path: [Progress(path, {}).log(k, 1.0) for k in range(9)],
+}
+
+
+@pytest.mark.parametrize("kind", WRITES)
+def test_a_full_disk_names_the_file_and_leaves_no_half_of_it(ready, tiny_root, tmp_path, kind):
+    path = tmp_path / "here"
+    if kind == "log":
+        path.mkdir()
+    with full_disk(), pytest.raises(OSError, match=f"^{path}.* could not be written .*make room"):
+        WRITES[kind](ready, tiny_root, path)
+    left = [p.name for p in tmp_path.rglob("*") if p.is_file()]
+    assert left == (["log.jsonl"] if kind == "log" else [])
+
+
+def test_what_gets_its_name_is_on_the_disk(tmp_path, monkeypatch):
+    """A rename may outlive a power cut that its content does not."""
+    done = []
+    monkeypatch.setattr(os, "fsync", lambda file: done.append(os.fstat(file).st_size))
+    monkeypatch.setattr(os, "replace", lambda *names: done.append("renamed"))
+    with aside(tmp_path / "a") as part:
+        part.write_text("abc")
+    assert done == [3, "renamed"]
+
+
+def test_a_block_that_fails_leaves_what_was_there(tmp_path):
+    path = tmp_path / "a"
+    path.write_text("before")
+    with pytest.raises(KeyError), aside(path) as part:
+        part.write_text("after")
+        raise KeyError
+    assert path.read_text() == "before" and list(tmp_path.iterdir()) == [path]
