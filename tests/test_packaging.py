@@ -7,6 +7,7 @@ import sys
 import tomllib
 from dataclasses import is_dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 import yaml
@@ -90,6 +91,34 @@ import tvnet, tvnet.experiment.training, tvnet.experiment.evaluation, tvnet.expe
 import tvnet.data.dataset, tvnet.experiment.trained
 """
     subprocess.run([sys.executable, "-c", script], check=True, cwd=ROOT)
+
+
+def test_nothing_needs_what_only_unix_has():
+    """On Windows there is no fcntl, and none of the others."""
+    script = """
+import sys
+class Block:
+    def find_spec(self, name, path=None, target=None):
+        if name in ("fcntl", "resource", "termios", "pty", "syslog"):
+            raise ImportError(name + " is blocked")
+sys.meta_path.insert(0, Block())
+for name in ("fcntl", "resource", "termios"):
+    sys.modules.pop(name, None)
+import tvnet, tvnet.predict, tvnet.course.explorer, tvnet.experiment.training
+import tvnet.experiment.ablation, tvnet.experiment.one_run, tvnet.retrieval.build
+import data_setup.__main__
+from tvnet.experiment.progress import Progress
+with Progress(sys.argv[1], {}).writing():
+    try:
+        with Progress(sys.argv[1], {}).writing():
+            sys.exit("two writers at once")
+    except ValueError as error:
+        print(error)
+"""
+    with TemporaryDirectory() as folder:
+        run = [sys.executable, "-c", script, folder]
+        done = subprocess.run(run, check=True, cwd=ROOT, capture_output=True, text=True)
+        assert done.stdout.startswith("Another process is writing")
 
 
 def test_pickles_are_read_in_one_place():
