@@ -19,15 +19,16 @@ from tvnet.data.words import PAD, Vocabulary
 
 @dataclass(frozen=True)
 class Batch:
-    """B sentences. Pictures are None where the maps of a frozen backbone take their place."""
+    """B sentences. Pictures are None where the maps of a frozen backbone take their place, masks
+    where nobody trains."""
 
     words: Tensor  # (B, T) long, padded on the right
     lengths: Tensor  # (B,) long
-    mask: Tensor  # (B, 1, S, S) bool
     sent_id: Tensor  # (B,) long, as the other ids
     ref_id: Tensor
     ann_id: Tensor
     image_id: Tensor
+    mask: Tensor | None = None  # (B, 1, S, S) bool
     similar_id: Tensor | None = None  # None without enrichment
     image: Tensor | None = None  # (B, 3, S, S) uint8
     similar: Tensor | None = None  # (B, 3, S, S) uint8
@@ -91,11 +92,13 @@ class ReferDataset(Dataset):
         return torch.from_numpy(open_square(self.data, image_id, self.size)).permute(2, 0, 1)
 
     def __getitem__(self, i: int) -> dict:
+        target = torch.from_numpy(self.target(self.samples[i].ann_id))
+        return self.inputs(i) | {"mask": target[None]}
+
+    def inputs(self, i: int) -> dict:
+        """Item i without its mask."""
         sample = self.samples[i]
-        item = {
-            "words": torch.tensor(self.vocabulary.encode(sample.text, self.max_words)),
-            "mask": torch.from_numpy(self.target(sample.ann_id))[None],
-        }
+        item = {"words": torch.tensor(self.vocabulary.encode(sample.text, self.max_words))}
         for name in ("sent_id", "ref_id", "ann_id", "image_id"):
             item[name] = torch.tensor(getattr(sample, name))
         if self.similar_ids is not None:

@@ -53,7 +53,7 @@ def evaluate(
     mine = range(rank, len(dataset), world)
     for start in range(0, len(mine), batch_size):
         some = mine[start : start + batch_size]
-        batch = collate([dataset[i] for i in some]).to(device)
+        batch = collate([dataset.inputs(i) for i in some]).to(device)
         logits = logits_of(model, features, batch)
         logits = (refine(batch, logits) if refine else logits).cpu().numpy()
         for k, i in enumerate(some):

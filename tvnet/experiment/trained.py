@@ -136,7 +136,7 @@ def masks_of(
                 picture = ready.data.pictures[sample.image_id]
                 image = open_picture(picture.path, picture.width, picture.height)
                 lines.append((sample.text, np.asarray(image), {}))
-        logits = logits_of(model, ready.features, collate([dataset[int(i)] for i in picks]))
+        logits = logits_of(model, ready.features, collate([dataset.inputs(int(i)) for i in picks]))
         for k, (i, line) in enumerate(zip(picks, lines, strict=True)):
             picture = ready.data.pictures[dataset.samples[i].image_id]
             place = placement(picture.height, picture.width, logits.shape[-1])
