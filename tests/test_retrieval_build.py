@@ -97,16 +97,6 @@ def test_settings_and_inputs_are_in_the_name(tmp_path):
     assert fill(tmp_path, lines=[*LINES[:5], "other", *LINES[6:]])[1] == [4, 5, 6, 7]
 
 
-def test_a_shard_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
-    def full_disk(*_, **__):
-        raise OSError("No space left on device")
-
-    monkeypatch.setattr(shard_module.os, "replace", full_disk)
-    with pytest.raises(OSError, match="No space"):
-        fill(tmp_path)
-    assert not list(tmp_path.iterdir())
-
-
 def test_a_build_keeps_its_embeddings_one_a_text_and_one_an_image(data, tmp_path):
     text, image = Words(), Pictures()
     shards = Shards(tmp_path)

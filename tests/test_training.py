@@ -12,8 +12,8 @@ from tvnet.data.images import mask_target, placement
 from tvnet.data.words import UNK
 from tvnet.experiment.ablation import ROWS, row_settings
 from tvnet.experiment.evaluation import clean, evaluate, parity
-from tvnet.experiment.features import CachedFeatures
 from tvnet.experiment.order import batches
+from tvnet.experiment.results import provenance
 from tvnet.experiment.training import (
     blindfold,
     device_of,
@@ -92,6 +92,16 @@ def test_same_seed_same_weights(ready):
     pairs = zip(first.parameters(), again.parameters(), strict=True)
     assert all(torch.equal(a, b) for a, b in pairs)
     assert not torch.equal(first.head.score.weight, other.head.score.weight)
+
+
+@pytest.mark.parametrize("shape", [None, (3, 3)])
+def test_weights_to_start_from_that_have_no_place_are_named(ready, shape):
+    """A trunk of another network would else be dropped, part by part, without a word."""
+    own = TVNet(SMOKE, len(ready.vocabulary)).state_dict()
+    name = "head.score.weight"
+    start = {"another.weight": own[name]} if shape is None else {name: torch.zeros(shape)}
+    with pytest.raises(ValueError, match=f"start from hold {next(iter(start))}, for which"):
+        train(SMOKE, ready.dataset(SMOKE, "train"), ready.features, 0, start)
 
 
 def test_a_word_that_training_never_saw_adds_nothing(ready):
@@ -182,48 +192,17 @@ def test_the_papers_size_learns_two_sentences():
     assert losses[1] < losses[0], losses
 
 
-def flipped(content):
-    return content[:999] + bytes([content[999] ^ 1]) + content[1000:]
-
-
-DAMAGE = {
-    "one bit flipped": flipped,
-    "all zeros": lambda content: bytes(len(content)),
-    "half zeros": lambda content: content[: len(content) // 2].ljust(len(content), b"\0"),
-    "cut": lambda content: content[:-2],
-    "empty": lambda content: b"",
-}
-
-
-@pytest.mark.parametrize("damage", DAMAGE)
-def test_maps_that_are_not_those_written_are_refused(ready, tmp_path, damage):
-    """A file of the right name and length may still hold other maps: other weights, no message."""
-    dataset = ready.dataset(SMOKE, "train")
-    batch = collate([dataset[i] for i in range(4)])
-    where = ready.features.backbone, ready.data, SMOKE.data.size, tmp_path / "maps"
-    before = CachedFeatures(*where)(batch)
-    (path,) = (path for path in tmp_path.rglob("*") if path.is_file())
-    whole = path.read_bytes()
-    path.write_bytes(DAMAGE[damage](whole))
-    with pytest.raises(
-        ValueError, match=f"{path} are damaged: delete the file, it will be made ag"
-    ):
-        CachedFeatures(*where)(batch)
-    path.unlink()
-    again = CachedFeatures(*where)(batch)
-    assert path.read_bytes() == whole
-    assert all(torch.equal(again[0][name], V) for name, V in before[0].items())
-
-
-@pytest.mark.parametrize("name", ["gpu", "cuda:99", "cuda:x"])
+@pytest.mark.parametrize("name", ["gpu", "cuda:99", "cuda:x", "cpu:3", "meta", "mps", "xpu", ""])
 def test_a_device_that_is_not_here_is_told(name):
     with pytest.raises(ValueError, match=f"There is no device '{name}' here: use 'auto', 'cpu'"):
         device_of(name)
 
 
-def test_a_device_is_found_by_name():
+def test_a_device_is_found_by_name(monkeypatch):
     best = "cuda" if torch.cuda.is_available() else "cpu"
     assert device_of("cpu").type == "cpu" and device_of("auto").type == best
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    assert str(device_of("mps")) == "mps" and provenance("mps")["device"] == "mps"
 
 
 def test_bfloat16_training_stays_close_to_float32(ready):
@@ -236,6 +215,14 @@ def test_bfloat16_training_stays_close_to_float32(ready):
 
     exact, low = losses("float32"), losses("bfloat16")
     assert exact != low and low == pytest.approx(exact, rel=0.02)
+
+
+def test_evaluation_makes_no_training_targets(ready, monkeypatch):
+    chosen = row_settings(SMOKE, "Baseline")
+    dataset = ready.dataset(chosen, "val")
+    monkeypatch.setattr(type(dataset), "target", lambda *_: pytest.fail("it made a target"))
+    found = evaluate(TVNet(chosen, len(ready.vocabulary)), dataset, ready.features)
+    assert len(found["clean"].sent_id) == len(dataset)
 
 
 def test_evaluation_counts_every_sentence_once(ready):

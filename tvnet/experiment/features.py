@@ -6,19 +6,22 @@ on a GPU, and for large data, computing them does. Both ways answer the same cal
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
 import numpy as np
+import PIL
 import torch
 from torch import Tensor
 
-from tvnet.data.cache import Blocks
+from tvnet.data.cache import VERSION, Blocks
 from tvnet.data.dataset import Batch
 from tvnet.data.images import BLANK, open_square, placement
 from tvnet.data.refer import ReferData
 from tvnet.model.backbone import Backbone
+from tvnet.settings import fingerprint
 
 Maps = dict[str, Tensor]
 BATCH = 16  # pictures that the backbone sees at once while their maps are made
@@ -34,6 +37,14 @@ def valid_cells(data: ReferData, image_id: int, size: int) -> np.ndarray:
     place = placement(picture.height, picture.width, size)
     cells[place.inner_cells] = True
     return cells
+
+
+def digest(backbone: Backbone) -> str:
+    """The sha256 of its tensors, each with its name."""
+    found = hashlib.sha256()
+    for name, tensor in backbone.state_dict().items():
+        found.update(name.encode() + tensor.cpu().contiguous().numpy().tobytes())
+    return found.hexdigest()
 
 
 class LiveFeatures:
@@ -63,12 +74,16 @@ class LiveFeatures:
 
 
 class CachedFeatures:
-    """The maps of every picture on disk in bfloat16, read through memory mapping."""
+    """The maps of every picture on disk in bfloat16, read through memory mapping.
+
+    The folder's name is a hash of all that they depend on, down to the backbone's own numbers.
+    """
 
     pixels = False
 
     def __init__(self, backbone: Backbone, data: ReferData, size: int, folder: Path):
-        """Opens the maps in `folder`, or completes them first (about 10 ms a picture on one core).
+        """Opens those of these inputs under `folder`, or completes them first (about 10 ms a
+        picture on one core).
 
         Raises ValueError naming the file, when it is first read, whose content is not what was
         written.
@@ -79,7 +94,10 @@ class CachedFeatures:
             blank = torch.zeros(1, 3, size, size, dtype=torch.uint8)
             self.shapes = {name: V.shape[1:] for name, V in backbone(blank).items()}
         length = 2 * sum(shape.numel() for shape in self.shapes.values())
-        self.rows = Blocks(folder, self.ids.tolist(), length, partial(self._make, data, size))
+        about = {"data": data.fingerprint, "size": size, "backbone": digest(backbone)}
+        key = fingerprint(about | {"version": VERSION, "pillow": PIL.__version__})
+        inside = folder / f"maps-{data.name}-{key}"
+        self.rows = Blocks(inside, self.ids.tolist(), length, partial(self._make, data, size))
         self.cells = torch.from_numpy(np.stack([valid_cells(data, i, size) for i in self.ids]))
 
     def _make(self, data: ReferData, size: int, ids: list[int]) -> Iterator[np.ndarray]:

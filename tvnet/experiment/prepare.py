@@ -20,7 +20,7 @@ from tvnet.data.world import require_world
 from tvnet.experiment.features import CachedFeatures, LiveFeatures
 from tvnet.model.pretrained import load_backbone
 from tvnet.retrieval.build import identity, neighbours_path
-from tvnet.settings import Settings, fingerprint
+from tvnet.settings import Settings
 
 
 @dataclass
@@ -96,10 +96,7 @@ def prepare(settings: Settings, data_dir: Path, out_dir: Path) -> Prepared:
         rows[UNK] = rows[UNK + 1 :].mean(0)  # D47
         start["expression.embedding.weight"] = torch.from_numpy(rows)
     if settings.training.cache_features:
-        about = identity(settings, data)
-        key = fingerprint({name: about[name] for name in ("data", "size", "backbone")})
-        folder = cache / f"maps-{data.name}-{key}"
-        features = CachedFeatures(backbone, data, settings.data.size, folder)
+        features = CachedFeatures(backbone, data, settings.data.size, cache)
     else:
         features = LiveFeatures(backbone, data, settings.data.size)
     masks = store(data, cache / f"masks-{data.name}-{data.fingerprint}.npz")

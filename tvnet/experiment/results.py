@@ -98,7 +98,7 @@ def provenance(device: str = "cpu") -> dict:
         "commit": commit(),
         "python": platform.python_version(),
         "versions": {name: version(name) for name in packages},
-        "device": torch.cuda.get_device_name() if device.startswith("cuda") else "cpu",
+        "device": torch.cuda.get_device_name() if device.startswith("cuda") else device,
         "system": f"{platform.system()} {platform.machine()}",
     }
 

@@ -56,18 +56,24 @@ def parameter_groups(
 def device_of(name: str) -> torch.device:
     """The device of a name; "auto" is a CUDA GPU where there is one, else the CPU.
 
-    Raises ValueError when the machine has no such device.
+    Raises ValueError when the machine has no such device, or nothing could be trained on it.
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         device = torch.device(name)
+        here = {
+            "cpu": not device.index,
+            "cuda": (device.index or 0) < torch.cuda.device_count(),  # asked without waking any
+            "mps": not device.index and torch.backends.mps.is_available(),
+        }
     except RuntimeError:
-        device = None
-    gpus = torch.cuda.device_count()  # asked without waking any
-    if device is None or (device.type == "cuda" and (device.index or 0) >= gpus):
-        raise ValueError(f"There is no device '{name}' here: use 'auto', 'cpu', or a GPU's 'cuda'.")
-    return device
+        here = {}
+    if not here.get(name.partition(":")[0]):
+        raise ValueError(
+            f"There is no device '{name}' here: use 'auto', 'cpu', a GPU's 'cuda' or a Mac's 'mps'."
+        )
+    return torch.device(device.type) if device.type != "cuda" else device
 
 
 def loss_of(logits: Tensor, mask: Tensor) -> Tensor:
@@ -193,13 +199,25 @@ def learner(
     rows = model.expression.embedding.weight
     with torch.no_grad():  # no text of the training split has it: it would stay what is drawn
         rows[UNK] = rows[UNK + 1 :].mean(0)  # D47
-    model.load_state_dict(start or {}, strict=False)
+    begin_from(model, start or {})
     model.to(device, memory_format=torch.channels_last).train()
     backbone = features.backbone.to(device)
     groups = parameter_groups(model, backbone, settings.training)
     # A frozen backbone stays as it is and needs no place in a snapshot.
     learning = nn.ModuleList([model] if backbone.is_frozen else [model, backbone])
     return model, learning, torch.optim.Adam(groups, fused=True)
+
+
+def begin_from(model: Method, start: dict[str, Tensor]) -> None:
+    """Fill what `start` holds. Raises ValueError naming what has no place in the model."""
+    own = model.state_dict()
+    strange = [name for name, t in start.items() if name not in own or own[name].shape != t.shape]
+    if strange:
+        raise ValueError(
+            f"The weights to start from hold {', '.join(strange)}, for which this model has no "
+            "place of that shape: start from a model of the same settings."
+        )
+    model.load_state_dict(start, strict=False)
 
 
 def refuse_what_is_not_finite(
