@@ -2,8 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help setup world small-world table1 test test-faults lint bench notebooks rendered html slides \
-  student architecture normalise miniref-sheet publish backbone shipped app
+.PHONY: help setup world small-world table1 test test-faults lint bench bench-gpu notebooks rendered html \
+  slides student architecture normalise miniref-sheet publish backbone shipped app
 
 help:  ## what there is
 	@grep -E '^[a-z0-9-]+:.*##' Makefile | awk -F ':.*## ' '{printf "make %-14s %s\n", $$1, $$2}'
@@ -42,8 +42,16 @@ lint: setup  ## style of code and notebooks
 	$(BIN)/ruff format --check .
 	$(BIN)/python notebooks/normalise.py --check
 
-bench: small-world  ## measure speed and memory against what is usual and what is possible
-	@set -e; for file in tests/benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python $$file; done
+.venv/bench: .venv/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
+	@touch $@
+
+bench: .venv/bench small-world  ## measure speed and memory against what is usual and what is possible
+	@set -e; for file in $(filter-out %_gpu.py, $(wildcard tests/benchmarks/bench_*.py)); do \
+	  echo "== $$file"; $(BIN)/python $$file; done
+
+bench-gpu: setup  ## the paper's step on a CUDA GPU against its limit
+	$(BIN)/python tests/benchmarks/bench_gpu.py
 
 app: setup  ## the explorer in a browser, for this computer only; the link with its token is printed
 	JUPYTER_PATH=notebooks/templates $(BIN)/python -m voila notebooks/10_explorer.ipynb \

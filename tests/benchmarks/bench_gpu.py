@@ -3,8 +3,9 @@
     python tests/benchmarks/bench_gpu.py --record notebooks/cached/gpu_step.json
 
 The frozen backbone sees both pictures in every step, as on a GPU it does. The physical limit is the
-step's arithmetic at the rate of one large matrix product. Without a GPU this says so and measures
-nothing; `--device cpu --profile smoke` tries everything but the graph, for the sake of this file.
+step's arithmetic at the rate of one large matrix product. Without a GPU this fails, since a skip
+would look like a pass; `--device cpu --profile smoke` tries everything but the graph, for the sake
+of this file.
 """
 
 import argparse
@@ -73,8 +74,7 @@ def main() -> None:
     parser.add_argument("--record", type=Path, help="a JSON file for the figures")
     options = parser.parse_args()
     if options.device == "cuda" and not torch.cuda.is_available():
-        print("SKIPPED, nothing was measured: this machine has no CUDA device.", file=sys.stderr)
-        return
+        sys.exit("Nothing was measured: this machine has no CUDA device.")
     profile = settings(options.profile)
     limit, found = limit_of(profile, options.device), {}
     for name, (size, make) in ways(profile, options.device).items():
