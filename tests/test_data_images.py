@@ -187,24 +187,59 @@ def opened(path):
     return np.asarray(found)
 
 
-def test_lossless_modes_give_the_same_pixels(tmp_path):
-    alpha = Image.fromarray((GREY // 2).astype(np.uint8))
+ALPHA = Image.fromarray((GREY // 2).astype(np.uint8))
+
+
+def modes():
+    """A picture of every mode that a lossless file may have."""
     with_alpha = PICTURE.copy()
-    with_alpha.putalpha(alpha)
-    grey_alpha = Image.merge("LA", (Image.fromarray(GREY), alpha))
+    with_alpha.putalpha(ALPHA)
     few = PICTURE.quantize(16)
-    cases = {
-        "RGB": (PICTURE, RGB),
-        "L": (Image.fromarray(GREY), GREY3),
-        "LA": (grey_alpha, GREY3),
-        "RGBA": (with_alpha, RGB),
-        "P": (few, np.asarray(few.convert("RGB"))),
-        "1": (Image.fromarray(GREY > 99), np.repeat(255 * (GREY > 99)[..., None], 3, axis=2)),
+    return {
+        "RGB": PICTURE,
+        "L": Image.fromarray(GREY),
+        "LA": Image.merge("LA", (Image.fromarray(GREY), ALPHA)),
+        "RGBA": with_alpha,
+        "P": few,
+        "1": Image.fromarray(GREY > 99),
     }
-    for mode, (picture, wanted) in cases.items():
+
+
+def test_lossless_modes_give_the_same_pixels(tmp_path):
+    def on_white(pixels):
+        share = np.asarray(ALPHA)[..., None] / 255
+        return share * pixels + (1 - share) * 255
+
+    few = modes()["P"]
+    wanted = {
+        "RGB": RGB,
+        "L": GREY3,
+        "LA": on_white(GREY3),
+        "RGBA": on_white(RGB),
+        "P": np.asarray(few.convert("RGB")),
+        "1": np.repeat(255 * (GREY > 99)[..., None], 3, axis=2),
+    }
+    for mode, picture in modes().items():
         assert picture.mode == mode
         picture.save(tmp_path / f"{mode}.png")
-        assert np.array_equal(opened(tmp_path / f"{mode}.png"), wanted), mode
+        away = np.abs(opened(tmp_path / f"{mode}.png") - wanted[mode]).max()
+        assert away <= (1 if mode.endswith("A") else 0), mode
+
+
+@pytest.mark.parametrize("ending", ["png", "tif", "webp", "gif"])
+def test_training_and_prediction_see_the_same_pixels(tmp_path, ending):
+    """Also where a picture, or one colour of its palette, is transparent."""
+    files = modes()
+    for mode, picture in files.items():
+        if ending in ("png", "tif") or mode in ("RGB", "RGBA"):
+            path = tmp_path / f"{mode}.{ending}"
+            picture.save(path)
+            assert np.array_equal(opened(path), read_photo(path)), mode
+    files["P"].save(tmp_path / f"clear.{ending}", transparency=3)
+    found = opened(tmp_path / f"clear.{ending}")
+    assert np.array_equal(found, read_photo(tmp_path / f"clear.{ending}"))
+    if ending in ("png", "gif"):  # the others keep no transparent colour
+        assert (found == 255).all(axis=2).any()
 
 
 def test_cmyk_and_grey_jpegs(tmp_path):

@@ -2,15 +2,18 @@
 
 import os
 import struct
+import subprocess
+import sys
 import time
 import tracemalloc
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from tvnet.data.photo import read_photo
+from tvnet.data.photo import FRAMES, read_photo
 
 RAMP = np.arange(12 * 8 * 3, dtype=np.uint8).reshape(8, 12, 3)
 
@@ -57,6 +60,33 @@ def test_what_is_transparent_becomes_white():
     palette = Image.fromarray(RAMP[..., 0] % 2, "L").convert("P")
     palette.info["transparency"] = 0
     assert (pixels(palette)[0, 0] == 255).all()
+    grey = Image.merge("LA", (Image.new("L", (12, 8), 99), Image.new("L", (12, 8), 51)))
+    for picture in (
+        grey,
+        grey.convert("La"),
+        grey.convert("RGBA"),
+        grey.convert("RGBA").convert("RGBa"),
+    ):
+        assert np.abs(pixels(picture).astype(int) - (99 + 4 * 255) / 5).max() <= 2, picture.mode
+    high = np.zeros((600, 3, 4), np.uint8)  # more than one strip
+    high[::7] = 255
+    assert (pixels(high)[::7] == 255).all() and (pixels(high) == 255).all()
+
+
+def test_what_is_read_is_the_reader_s_own():
+    given = Image.fromarray(RAMP)
+    found = read_photo(given)
+    given.putpixel((0, 0), (9, 9, 9))
+    assert (np.asarray(found) == RAMP).all()
+
+
+@pytest.mark.parametrize("top", [4095, 255, 16383])
+def test_fewer_bits_in_sixteen_would_be_black_and_are_refused(tmp_path, top):
+    """As a camera of 12 bits writes them, which would leave 15 of 255."""
+    deep = np.linspace(0, top, 96).astype(np.uint16).reshape(8, 12)
+    Image.fromarray(deep).save(tmp_path / "deep.png")
+    with pytest.raises(ValueError, match=f"deep.png holds nothing above {top} of 65535, .*8 bits"):
+        read_photo(tmp_path / "deep.png")
 
 
 @pytest.mark.parametrize("kind", ["I;16", "I"])
@@ -76,6 +106,58 @@ def test_a_camera_that_was_turned_is_turned_back(tmp_path):
     Image.fromarray(RAMP).save(path, exif=exif)
     assert (pixels(path) == np.rot90(RAMP, -1)).all()
     assert (pixels(Image.open(path)) == np.rot90(RAMP, -1)).all()
+
+
+@pytest.mark.parametrize("orientation", [0, 1, 9])
+def test_an_orientation_that_turns_nothing_is_fine(tmp_path, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(RAMP).save(tmp_path / "a.png", exif=exif)
+    assert (pixels(tmp_path / "a.png") == RAMP).all()
+
+
+@pytest.mark.parametrize("suffix", ["gif", "tiff", "png", "webp"])
+def test_of_several_frames_the_first_is_read_and_the_reader_knows(tmp_path, suffix):
+    first, second = Image.new("RGB", (12, 8), "black"), Image.new("RGB", (12, 8), "white")
+    first.save(tmp_path / f"many.{suffix}", save_all=True, append_images=[second])
+    first.save(tmp_path / f"one.{suffix}")
+    many = read_photo(tmp_path / f"many.{suffix}")
+    assert not np.asarray(many).any() and many.info == read_photo(many).info == {FRAMES: 2}
+    assert read_photo(tmp_path / f"one.{suffix}").info == {}
+
+
+def test_the_preview_that_a_phone_adds_is_no_frame(tmp_path):
+    picture = Image.new("RGB", (12, 8), "red")
+    picture.save(tmp_path / "phone.jpg", "MPO", save_all=True, append_images=[picture])
+    assert read_photo(tmp_path / "phone.jpg").info == {}
+
+
+def test_reading_holds_a_picture_twice_and_no_more(tmp_path):
+    """Bytes a pixel, of which Pillow keeps four, above what the imports take."""
+    script = """
+import re, sys
+from pathlib import Path
+from tvnet.data.photo import FRAMES, read_photo
+def peak(): return int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
+read_photo(sys.argv[1])
+Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
+before = peak()
+picture = read_photo(sys.argv[2])
+print(1024 * (peak() - before) / picture.width / picture.height)
+"""
+    if not Path("/proc/self/clear_refs").exists():
+        pytest.skip("only Linux counts the peak of a process")
+    picture = Image.new("RGB", (5000, 4000), "red")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    picture.save(tmp_path / "turned.jpg", exif=exif)
+    picture.putalpha(99)
+    picture.save(tmp_path / "clear.png", compress_level=1)
+    Image.new("RGB", (8, 8)).save(tmp_path / "small.png")
+    for name in ("turned.jpg", "clear.png"):
+        command = [sys.executable, "-c", script, tmp_path / "small.png", tmp_path / name]
+        found = subprocess.run(command, capture_output=True, text=True, check=True)
+        assert float(found.stdout) < 9, name
 
 
 @pytest.mark.parametrize(
@@ -123,6 +205,13 @@ def test_what_is_no_file_is_refused(tmp_path):
             read_photo(path)
     with pytest.raises(FileNotFoundError, match="There is no picture at .*a.jpg: check the path"):
         read_photo(tmp_path / "a.jpg")
+
+
+@pytest.mark.parametrize("name", ["a" * 5000, "a/" * 2500, "a\0.jpg", ""])
+def test_a_path_that_can_be_none_is_answered_briefly(tmp_path, name):
+    with pytest.raises((FileNotFoundError, ValueError), match="check the path|is no file") as error:
+        read_photo(name)
+    assert len(str(error.value)) < 200
 
 
 @pytest.mark.parametrize(

@@ -118,6 +118,12 @@ def test_ranks_are_those_of_the_similarities(predictor, photo):
     assert all("red square" == c.expression for c in found)
 
 
+def test_of_several_frames_it_says_that_the_first_was_looked_at(predictor, photo, tmp_path):
+    with Image.open(photo) as first:
+        first.save(tmp_path / "many.gif", save_all=True, append_images=[first.rotate(180)])
+    assert "holds 2 pictures: only the first" in predictor(tmp_path / "many.gif", "red").remarks[0]
+
+
 def test_every_neighbour_is_what_it_says(predictor, photo, tiny_root):
     data = predictor.sight.data
     seen = predictor.see(photo)

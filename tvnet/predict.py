@@ -20,7 +20,7 @@ import torch
 from PIL import Image
 
 from tvnet.data.images import crop_and_resize
-from tvnet.data.photo import Photo
+from tvnet.data.photo import FRAMES, Photo
 from tvnet.data.words import UNK, Vocabulary, tokenise
 from tvnet.experiment.ablation import ROWS
 from tvnet.experiment.checkpoint import load as load_checkpoint
@@ -60,6 +60,8 @@ class Prediction:
         if self.left_out:
             count = len(self.words) + self.left_out
             told.append(f"Only the first {len(self.words)} of {count} words are read.")
+        if frames := self.seen.picture.info.get(FRAMES):
+            told.append(f"The file holds {frames} pictures: only the first is looked at.")
         if unknown := self.unknown_words:
             more = f" and {len(unknown) - 8} more" if len(unknown) > 8 else ""
             listed = ", ".join(f"'{word.strip():.30}'" for word in unknown[:8])

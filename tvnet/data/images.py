@@ -13,6 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from tvnet.data.archive import file_of
+from tvnet.data.photo import flat
 
 if TYPE_CHECKING:
     from tvnet.data.refer import ReferData
@@ -69,7 +70,7 @@ def placement(height: int, width: int, size: int) -> Placement:
 
 
 def open_picture(path: Path, width: int, height: int) -> Image.Image:
-    """The picture as 8-bit RGB, whatever mode the file has.
+    """The picture as 8-bit RGB, whatever mode the file has, read as `photo.flat` says.
 
     Stored pixels are never turned by an EXIF flag, here or later: masks are in stored order. Raises
     FileNotFoundError or ValueError naming the file: damaged, another size than the index says
@@ -79,9 +80,7 @@ def open_picture(path: Path, width: int, height: int) -> Image.Image:
         with Image.open(file_of(path)) as file:
             found = file.size
             if found == (width, height):
-                picture = _eight_bit(file).convert("RGB")
-                picture.info.clear()
-                return picture
+                return flat(file)
     except FileNotFoundError:
         raise FileNotFoundError(
             f"The picture {path} is missing: fetch or draw the data again."
@@ -94,14 +93,6 @@ def open_picture(path: Path, width: int, height: int) -> Image.Image:
         f"The picture {path} is {found[0]}x{found[1]}, but the index says {width}x{height}: "
         "fetch or draw the data again."
     )
-
-
-def _eight_bit(picture: Image.Image) -> Image.Image:
-    """The picture, unless it holds more than eight bits a channel: no data set of ours does, and
-    libraries scale or clip such pictures as they please."""
-    if picture.mode[0] in "IF":
-        raise ValueError(f"its mode {picture.mode} holds more than 8 bits a channel: convert it")
-    return picture
 
 
 def resize_and_pad(picture: Image.Image | np.ndarray, size: int) -> np.ndarray:

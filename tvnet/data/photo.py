@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL.ExifTags import Base
 
-# Those that Pillow decodes by itself; others may start programs or need more libraries.
+# Those that Pillow decodes by itself; others may start programs or need more libraries. The list
+# and the limit stand in data_setup.pictures too: what trains a model can also be asked about.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
-MAX_PIXELS = 50_000_000  # three bytes each, and four more for a probability
+# Pillow keeps four bytes a pixel and reading holds a picture twice: measured, 0.4 GiB (twice that
+# inside the decoder of WEBP), and 0.5 GiB for all of `predict`, beside what the libraries take.
+MAX_PIXELS = 50_000_000
 TOO_LARGE = f"more than the {MAX_PIXELS // 1_000_000} million that are read: make it smaller."
+FRAMES = "tvnet frames"  # in a picture's `info`: of how many frames it is the first
+STRIP = 256  # rows that are put on white at a time
 Photo = str | Path | Image.Image | np.ndarray
 
 
@@ -19,26 +26,51 @@ def read_photo(image: Photo) -> Image.Image:
     """A path, a Pillow image or an array uint8 (H, W), (H, W, 3) or (H, W, 4) as upright RGB.
 
     Turned as its EXIF flag says, which is how viewers show it; what is transparent becomes white;
-    16-bit greys keep their upper 8 bits. Raises FileNotFoundError or ValueError with one sentence;
-    a picture that is too large is refused by its header, before any pixel is decoded.
+    16-bit greys keep their upper 8 bits. Of several frames the first, and `info[FRAMES]` says how
+    many there are. Raises FileNotFoundError or ValueError with one sentence; a picture that is too
+    large is refused by its header, before any pixel is decoded.
     """
     if isinstance(image, np.ndarray):
         image = _of_array(image)
     if isinstance(image, Image.Image):
-        return _upright(image, "The picture")
+        return _upright(image, "The picture", in_place=False)
     if not isinstance(image, str | Path):
         raise ValueError(
             f"An image of type {type(image).__name__} cannot be read: give a path, a Pillow image "
             "or a numpy array."
         )
     with _opened(Path(image)) as file:
-        return _upright(file, f"The picture {image}")
+        return _upright(file, f"The picture {image}", in_place=True)
+
+
+def flat(picture: Image.Image) -> Image.Image:
+    """A copy as 8-bit RGB, what is transparent on white: what training and prediction see.
+
+    Raises ValueError where it holds more than 8 bits a channel, which libraries scale or clip as
+    they please.
+    """
+    if picture.mode[0] in "IF":
+        raise ValueError(f"its mode {picture.mode} holds more than 8 bits a channel: convert it")
+    if not picture.has_transparency_data:
+        picture = picture.convert("RGB")
+        picture.info.clear()
+        return picture
+    width, height = picture.size
+    white = Image.new("RGB", picture.size, "white")
+    for top in range(0, height, STRIP):
+        part = picture.crop((0, top, width, min(top + STRIP, height)))
+        if part.mode in ("La", "RGBa"):  # which Pillow turns into no other mode
+            part = part.convert(part.mode.upper())
+        part = part.convert("RGBA")
+        white.paste(part, (0, top), part)
+    return white
 
 
 def _opened(path: Path) -> Image.Image:
     """The file with its header read."""
-    if not path.exists():
-        raise FileNotFoundError(f"There is no picture at {path}: check the path.")
+    name = f"{path!s:.120}{'...' if len(str(path)) > 120 else ''}"
+    if not os.path.exists(path):  # unlike Path's, false for names that no file can have
+        raise FileNotFoundError(f"There is no picture at {name}: check the path.")
     if not path.is_file():  # a pipe or a device would be read for ever
         raise ValueError(f"{path} is no file: name a picture.")
     Image.init()  # Pillow knows only some of the formats before
@@ -67,31 +99,40 @@ def _of_array(array: np.ndarray) -> Image.Image:
     return Image.fromarray(np.ascontiguousarray(array))
 
 
-def _upright(picture: Image.Image, name: str) -> Image.Image:
+def _upright(picture: Image.Image, name: str, in_place: bool) -> Image.Image:
+    """In place, the given picture is turned itself, which saves a copy."""
     width, height = picture.size
     if width * height > MAX_PIXELS:
         raise ValueError(f"{name} has {width} x {height} pixels, {TOO_LARGE}")
     if not width * height:
         raise ValueError(f"{name} has {width} x {height} pixels: there is nothing to see.")
     try:
+        # The other pictures of a phone's MPO are previews of the first.
+        known = picture.info.get(FRAMES, 1)
+        frames = 1 if picture.format == "MPO" else getattr(picture, "n_frames", known)
         picture.load()
-        picture = ImageOps.exif_transpose(picture)
+        if picture.getexif().get(Base.Orientation) in range(2, 9):
+            picture = ImageOps.exif_transpose(picture, in_place=in_place) or picture
     except Exception as error:
         raise ValueError(f"{name} is damaged ({error}): save it again.") from error
     if picture.mode.startswith("I"):
         picture = _upper_half(picture, name)
     elif picture.mode == "F":
         raise ValueError(f"{name} holds floating-point numbers: convert it to 8 bits.")
-    if "transparency" in picture.info or picture.mode in ("RGBA", "LA", "PA"):
-        picture = picture.convert("RGBA")
-        white = Image.new("RGBA", picture.size, "white")
-        picture = Image.alpha_composite(white, picture)
-    return picture.convert("RGB")
+    picture = flat(picture)
+    if frames > 1:
+        picture.info[FRAMES] = frames
+    return picture
 
 
 def _upper_half(picture: Image.Image, name: str) -> Image.Image:
     """Modes I and I;16: the upper 8 of 16 bits."""
     values = np.asarray(picture)
-    if values.min() < 0 or values.max() > 0xFFFF:
+    if values.min() < 0 or (top := values.max()) > 0xFFFF:
         raise ValueError(f"{name} holds more than 16 bits a pixel: convert it to 8 bits.")
+    if top <= 0x3FFF:  # 10, 12 or 14 bits, as cameras have, in 16
+        raise ValueError(
+            f"{name} holds nothing above {top} of 65535, so it would be read as almost black: "
+            "scale its values and save it with 8 bits."
+        )
     return Image.fromarray((values >> 8).astype(np.uint8))
