@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from data_setup.sources import ContentError
+from data_setup.validate import is_plain
 
 MOST_MEMBERS = 250_000
 RATIO = 1000  # bytes out of one byte in; 1032 is the most that deflate can do, honest JSON does 50
@@ -32,9 +33,9 @@ def table(path: Path) -> dict[str, zipfile.ZipInfo]:
             for info in sorted(infos, key=lambda info: info.header_offset):
                 _check(info)
                 if info.filename in found:
-                    raise ValueError(f"it has '{info.filename:.80}' twice")
+                    raise ValueError(f"it has {info.filename!r:.80} twice")
                 if info.header_offset < end or info.header_offset + info.compress_size > size:
-                    raise ValueError(f"'{info.filename:.80}' lies over another member")
+                    raise ValueError(f"{info.filename!r:.80} lies over another member")
                 end = info.header_offset + 30 + len(info.filename) + info.compress_size
                 found[info.filename] = info
             return found
@@ -45,17 +46,18 @@ def table(path: Path) -> dict[str, zipfile.ZipInfo]:
 
 
 def _check(info: zipfile.ZipInfo) -> None:
-    name = info.filename
+    name = info.orig_filename  # `filename` may be another: cut at a NUL, or taken from a field
+    if name != info.filename:
+        raise ValueError(f"{name!r:.80} is read as {info.filename!r:.80}")
     if info.compress_type not in METHODS:
-        raise ValueError(f"'{name:.80}' is packed in a way we do not read")
+        raise ValueError(f"{name!r:.80} is packed in a way we do not read")
     kind = stat.S_IFMT(info.external_attr >> 16)
     if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-        raise ValueError(f"'{name:.80}' is a link or a device")
+        raise ValueError(f"{name!r:.80} is a link or a device")
     if info.file_size > RATIO * max(1, info.compress_size):
-        raise ValueError(f"'{name:.80}' would grow from {info.compress_size} to {info.file_size}")
-    parts = name.rstrip("/").split("/")
-    if "\\" in name or ":" in name or not all(p not in ("", ".", "..") for p in parts):
-        raise ValueError(f"'{name:.80}' is no plain relative name")
+        raise ValueError(f"{name!r:.80} would grow from {info.compress_size} to {info.file_size}")
+    if not is_plain(name.removesuffix("/")):
+        raise ValueError(f"{name!r:.80} is no plain relative name")
 
 
 def read_member(path: Path, name: str, most: int) -> bytes:
@@ -92,7 +94,7 @@ class _Header(tarfile.TarInfo):
     @classmethod
     def frombuf(cls, *about) -> _Header:
         header = super().frombuf(*about)
-        if not header.isfile() and header.size > LONGEST_NAME:
+        if header.size < 0 or not header.isfile() and header.size > LONGEST_NAME:
             raise ValueError(f"its header has {header.size} bytes")
         return header
 
@@ -110,15 +112,15 @@ def tar_members(path: Path, most: int, total: int) -> Iterator[tuple[str, bytes]
                     raise ValueError(f"it has more than {MOST_MEMBERS} members")
                 if entry.isdir():
                     continue
-                parts = entry.name.removeprefix("./").split("/")
+                name = entry.name.removeprefix("./")
                 if not entry.isreg() or entry.issparse():
-                    raise ValueError(f"'{entry.name:.80}' is no plain file")
-                if any(p in ("", ".", "..") for p in parts) or "\\" in entry.name:
-                    raise ValueError(f"'{entry.name:.80}' is no plain relative name")
+                    raise ValueError(f"{entry.name!r:.80} is no plain file")
+                if not is_plain(name):
+                    raise ValueError(f"{entry.name!r:.80} is no plain relative name")
                 read += entry.size
-                if entry.size > most or read > total:
-                    raise ValueError(f"'{entry.name:.80}' goes beyond the bytes it may have")
-                yield "/".join(parts), archive.extractfile(entry).read(most)
+                if not 0 <= entry.size <= most or read > total:
+                    raise ValueError(f"{entry.name!r:.80} goes beyond the bytes it may have")
+                yield name, archive.extractfile(entry).read(most)
     except FileNotFoundError:
         raise
     except ContentError:

@@ -14,7 +14,8 @@ from data_setup.convert import finished
 from data_setup.index import Index
 from data_setup.members import tar_members
 from data_setup.sources import ContentError, DataSet
-from data_setup.validate import MAX_SIDE, Findings
+from data_setup.unpickle import MOST_TEXT
+from data_setup.validate import MAX_SIDE, Findings, clean
 
 SPLITS = ("trainval", "test")  # what the paper trains and tests on
 SIZES = "referit_imsize.json"
@@ -68,6 +69,7 @@ def lists_index(
                 findings.problem(base, f"region {key}", "stands twice")
                 continue
             numbered = [[sentence + n, text] for n, text in enumerate(texts)]
+            clean(numbered, base, findings)
             sentence += len(texts)
             segmentations[ann_id] = [ann_id, 0, masks[key]]
             referents.append([len(referents), ann_id, ann_id // 1000, 0, split, numbered])
@@ -92,7 +94,7 @@ def _pictures(sizes: dict, findings: Findings) -> dict[int, list]:
         number = re.fullmatch(r"(\d{1,9})\.jpg", name)
         whole = isinstance(size, list) and [type(side) for side in size] == [int, int]
         if not number or not whole or not all(1 <= side <= MAX_SIDE for side in size):
-            findings.problem(SIZES, f"'{name:.40}'", f"has the size {size!r:.40}")
+            findings.problem(SIZES, f"{name!r:.40}", f"has the size {size!r:.40}")
         else:
             found[int(number[1])] = [int(number[1]), name, *size]
     return found
@@ -103,8 +105,9 @@ def _region(
 ) -> int | None:
     """The annotation id of a usable region; None, with a finding, of another."""
     found = re.fullmatch(r"(\d{1,9})_(\d{1,3})", key)
-    if not found or not isinstance(texts, list) or not all(isinstance(t, str) for t in texts):
-        findings.problem(base, f"'{key:.40}'", "is no region with its texts")
+    whole = isinstance(texts, list) and texts and all(isinstance(t, str) for t in texts)
+    if not found or not whole or max(map(len, texts)) > MOST_TEXT:
+        findings.problem(base, f"{key!r:.40}", "is no region with its texts")
         return None
     image_id, region = int(found[1]), int(found[2])
     if image_id not in pictures:

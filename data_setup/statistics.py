@@ -8,6 +8,7 @@ from pathlib import Path
 
 from data_setup.files import write_aside
 from data_setup.index import Index
+from data_setup.segmentations import area
 
 SMALL, MEDIUM = 0.05, 0.10  # of the whole image: small below the first, big from the second on
 
@@ -57,26 +58,13 @@ def bin_of(share: float) -> str:
 
 def _shares(index: Index) -> dict[int, float]:
     """annotation id -> share of its image under its mask, the union of its parts."""
-    from pycocotools import mask as coco
-
     size = {image_id: (height, width) for image_id, _, width, height in index.pictures}
     image_of = {row[1]: row[2] for row in index.referents}
     shares = {}
     for ann_id, _, segmentation in index.segmentations:
         height, width = size[image_of[ann_id]]
-        parts = segmentation if isinstance(segmentation, list) else [segmentation]
-        runs = [part for part in parts if isinstance(part, dict) and _packed(part)]
-        for part in parts:
-            if isinstance(part, dict) and not _packed(part):
-                runs.append(coco.frPyObjects(part, height, width))
-        polygons = [part for part in parts if isinstance(part, list)]
-        runs += coco.frPyObjects(polygons, height, width) if polygons else []
-        shares[ann_id] = float(coco.area(coco.merge(runs))) / (height * width)
+        shares[ann_id] = area(segmentation, height, width) / (height * width)
     return shares
-
-
-def _packed(part: dict) -> bool:
-    return isinstance(part["counts"], str)
 
 
 def _shared(splits: dict[str, list[list]]) -> dict[str, int]:

@@ -10,13 +10,15 @@ from __future__ import annotations
 import io
 import json
 import pickle
+import re
 import subprocess
 import sys
 
 MEMORY = 2 << 30  # bytes
 SECONDS = 120  # of processor time
 MOST_TEXT = 10_000  # characters of one sentence
-MOST_TEXTS = 100_000_000  # characters of all sentences: one text may be referred to many times
+MOST_TEXTS = 20_000_000  # bytes of all sentences: one text may be referred to many times
+SPLIT = re.compile(r"[A-Za-z0-9][\w+-]{0,38}", re.ASCII)
 MOST_PROBLEMS = 1000
 IDS = ("ref_id", "ann_id", "image_id", "category_id")
 
@@ -38,7 +40,7 @@ def referents(content: bytes, memory: int = MEMORY, seconds: int = SECONDS) -> d
         return json.loads(done.stdout)
     told = done.stderr.decode("utf-8", "replace").strip().splitlines()
     if done.returncode == 3 and told:
-        raise ValueError(told[-1][:200])
+        raise ValueError(told[-1])
     raise ValueError(f"it went beyond {memory >> 20} MiB of memory or {seconds} seconds")
 
 
@@ -46,7 +48,7 @@ class Plain(pickle.Unpickler):
     """Builds lists, dicts, texts and numbers and nothing else: no file can run code here."""
 
     def find_class(self, module: str, name: str) -> None:
-        raise pickle.UnpicklingError(f"it names {module}.{name}")
+        raise pickle.UnpicklingError(f"it names {(module + '.' + name)[:99]!r}")
 
     def persistent_load(self, pid: object) -> None:
         raise pickle.UnpicklingError("it names an object outside the file")
@@ -82,9 +84,9 @@ def checked(found: object) -> dict:
             if len(problems) >= MOST_PROBLEMS:
                 break
             continue
-        length += sum(len(text) for _, text in ref[5])
+        length += sum(len(text.encode()) for _, text in ref[5])
         if length > MOST_TEXTS:
-            raise pickle.UnpicklingError(f"its sentences have more than {MOST_TEXTS} characters")
+            raise pickle.UnpicklingError(f"its sentences have more than {MOST_TEXTS} bytes")
         seen.add(name)
         sentences_seen.update(s for s, _ in ref[5])
         refs.append(ref)
@@ -103,8 +105,8 @@ def _referent(entry: object) -> tuple[str, list | None]:
             return f"has no usable '{key}'", row
         row.append(entry[key])
     split, sentences = entry.get("split"), entry.get("sentences")
-    if not isinstance(split, str) or not 0 < len(split) < 40:
-        return "has no usable 'split'", row
+    if not isinstance(split, str) or not SPLIT.fullmatch(split):
+        return f"has no usable 'split' ({split!r:.60})", row
     if not isinstance(sentences, list) or not 0 < len(sentences) < 1000:
         return "has no usable 'sentences'", row
     found, own = [], set()
@@ -119,7 +121,7 @@ def _referent(entry: object) -> tuple[str, list | None]:
             return f"its sentence {number} stands twice", row
         own.add(number)
         found.append([number, _mended(text)])
-    return "", [*row, _mended(split), found]
+    return "", [*row, split, found]
 
 
 def _whole(value: object) -> bool:
@@ -141,11 +143,13 @@ def _child(memory: int, seconds: int) -> int:
     _limit(memory, seconds)
     try:
         result = checked(Plain(io.BytesIO(content), encoding="latin1").load())
-        sys.stdout.write(json.dumps(result, separators=(",", ":")))
+        # not as \u escapes, which are three times as long
+        text = json.dumps(result, ensure_ascii=False, separators=(",", ":"))
+        sys.stdout.buffer.write(text.encode())
     except MemoryError:
         return 4
     except BaseException as error:  # a damaged pickle may raise nearly anything
-        sys.stderr.write(f"{str(error) or type(error).__name__}\n")
+        sys.stderr.write(f"{str(error)[:200] or type(error).__name__}\n")
         return 3
     return 0
 

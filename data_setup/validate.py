@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-import math
+import re
+import unicodedata
 from collections import Counter
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
 from typing import Any
 
+from data_setup.segmentations import area, fault
+
 MAX_SIDE = 20_000  # pixels
+CONTROL = ("Cc", "Cs", "Zl", "Zp")  # of Unicode: no text, and half pairs that no file can hold
+MAX_ID = 1 << 62  # what later lies in arrays of 64 bits
 MOST_TOLD = 20  # problems in a message; the report holds all
 
 
@@ -31,6 +35,17 @@ class Findings:
         more = len(self.problems) - len(lines)
         return "\n".join(lines + [f"  and {more} more"] * (more > 0))
 
+    def remarked(self) -> str:
+        """The first remark of each kind in one line, and how many there are like it."""
+        kinds: dict[str, list[dict]] = {}
+        for remark in self.remarks:
+            kinds.setdefault(re.sub(r"\d+|[(].*[)]", "", remark["reason"]), []).append(remark)
+        return "\n".join(
+            f"  {first['file']}: {first['record']} {first['reason']}"
+            + f" (and {len(more)} more like it)" * bool(more)
+            for first, *more in kinds.values()
+        )
+
 
 def pictures(entries: Any, file: str, findings: Findings) -> dict[int, list]:
     """id -> [id, file_name, width, height] of the usable entries of `images`."""
@@ -48,12 +63,9 @@ def pictures(entries: Any, file: str, findings: Findings) -> dict[int, list]:
 
 def is_plain(name: str) -> bool:
     """Whether a name stays inside its folder on every platform."""
-    parts = PurePosixPath(name).parts
     return (
         name.isprintable()
-        and bool(parts)
-        and not name.startswith("/")
-        and not any(part in ("..", ".") for part in parts)
+        and not {"", ".", ".."} & set(name.split("/"))
         and not set('\\:*?"<>|') & set(name)
     )
 
@@ -62,7 +74,7 @@ def categories(entries: Any, file: str, findings: Findings) -> dict[int, str]:
     """id -> name of the usable entries of `categories`."""
     found = {}
     for key, entry in _by_id(entries, "category", file, findings).items():
-        if isinstance(entry.get("name"), str):
+        if isinstance(entry.get("name"), str) and entry["name"].isprintable():
             found[key] = entry["name"]
         else:
             findings.problem(file, f"category {key}", "has no usable 'name'")
@@ -83,7 +95,10 @@ def annotations(
         if picture is None:
             tell(file, f"annotation {key}", f"lies in no known image ({entry.get('image_id')!r})")
             continue
-        reason = fault(entry.get("segmentation"), picture[3], picture[2])
+        height, width = picture[3], picture[2]
+        reason = fault(entry.get("segmentation"), height, width)
+        if not reason and key in wanted and not area(entry["segmentation"], height, width):
+            reason = "has an empty mask: its segmentation covers no pixel"
         if reason:
             tell(file, f"annotation {key}", reason)
         elif key in wanted:
@@ -100,7 +115,7 @@ def _by_id(entries: Any, what: str, file: str, findings: Findings) -> dict[int, 
     found: dict[int, dict] = {}
     for number, entry in enumerate(entries):
         key = entry.get("id") if isinstance(entry, dict) else None
-        if type(key) is not int:
+        if type(key) is not int or abs(key) >= MAX_ID:
             findings.problem(file, f"{what} entry {number}", "has no usable 'id'")
         elif key in found:
             findings.problem(file, f"{what} {key}", "stands twice")
@@ -113,25 +128,39 @@ def referents(
     rows: list[list],
     sizes: dict[int, list],
     names: dict[int, str],
-    masks: dict[int, int],
+    masks: dict[int, dict],
     file: str,
     findings: Findings,
 ) -> None:
-    """Every id of a referent must resolve; `masks` gives the image of each annotation."""
+    """Every id of a referent must resolve; `masks` are the annotations by their ids."""
     for ref_id, ann_id, image_id, category_id, _, sentences in rows:
         name = f"referent {ref_id}"
         if image_id not in sizes:
             findings.problem(file, name, f"points to image {image_id}, which is not there")
         elif ann_id not in masks:
             findings.problem(file, name, f"points to annotation {ann_id}, which is not usable")
-        elif masks[ann_id] != image_id:
-            where = f"in image {masks[ann_id]}, not {image_id}"
+        elif masks[ann_id]["image_id"] != image_id:
+            where = f"in image {masks[ann_id]['image_id']}, not {image_id}"
             findings.problem(file, name, f"points to annotation {ann_id} {where}")
         elif category_id not in names:
             findings.problem(file, name, f"points to category {category_id}, which is not there")
-        for sent_id, text in sentences:
-            if not text.strip():
-                findings.remark(file, f"sentence {sent_id}", "is empty and becomes <unk>")
+        elif masks[ann_id].get("category_id") != category_id:
+            other = f"{masks[ann_id].get('category_id')!r:.20}"
+            findings.remark(file, name, f"has category {category_id}, its annotation {other}")
+        clean(sentences, file, findings)
+
+
+def clean(sentences: list[list], file: str, findings: Findings) -> None:
+    """Make [sent_id, text] printable in place: a terminal would obey an escape character."""
+    for sentence in sentences:
+        sent_id, text = sentence
+        odd = {c for c in text if not c.isprintable() and unicodedata.category(c) in CONTROL}
+        if odd:
+            shown = ", ".join(f"U+{ord(c):04X}" for c in sorted(odd)[:5])
+            findings.remark(file, f"sentence {sent_id}", f"holds {shown}, which becomes a blank")
+            sentence[1] = text = text.translate(dict.fromkeys(map(ord, odd), " "))
+        if not text.strip():
+            findings.remark(file, f"sentence {sent_id}", "is empty and becomes <unk>")
 
 
 def counts(rows: list[list]) -> dict[str, list[int]]:
@@ -153,70 +182,3 @@ def compare(found: dict, due: dict | None, file: str, findings: Findings) -> Non
                 f"split {split}",
                 f"has {found.get(split)} [referents, images, expressions], not {due.get(split)}",
             )
-
-
-# ---- segmentations ----
-
-
-def fault(segmentation: Any, height: int, width: int) -> str:
-    """What is wrong with a COCO segmentation of an image of this size, or nothing.
-
-    Stricter than COCO's own library, which trusts its input: it reads beyond its memory.
-    """
-    parts = segmentation if isinstance(segmentation, list) else [segmentation]
-    if not parts:
-        return "has an empty segmentation"
-    for part in parts:
-        reason = (
-            _runs_fault(part, height, width)
-            if isinstance(part, dict)
-            else _polygon_fault(part, height, width)
-        )
-        if reason:
-            return reason
-    return ""
-
-
-def _polygon_fault(points: Any, height: int, width: int) -> str:
-    if not isinstance(points, list) or not all(type(x) in (int, float) for x in points):
-        return f"has a polygon that is no list of numbers ({type(points).__name__})"
-    if len(points) < 6 or len(points) % 2:
-        return f"has a polygon of {len(points)} numbers, not of three or more x, y pairs"
-    if not all(abs(x) < 1e9 and math.isfinite(x) for x in points):
-        return "has a polygon with endless coordinates"
-    for axis, side in ((points[::2], width), (points[1::2], height)):
-        # true polygons reach a little over the border
-        if min(axis) < -side or max(axis) > 2 * side:
-            return f"has a polygon from {min(axis):g} to {max(axis):g} on a side of {side}"
-    return ""
-
-
-def _runs_fault(part: dict, height: int, width: int) -> str:
-    size, runs = part.get("size"), part.get("counts")
-    if not isinstance(size, list) or size != [height, width] or bool in map(type, size):
-        return f"has run lengths of size {size!r:.40}, not {[height, width]}"
-    if isinstance(runs, str):
-        runs = unpack(runs)
-    if not isinstance(runs, list) or not all(type(n) is int and n >= 0 for n in runs):
-        return "has run lengths that are no whole numbers from 0"
-    if sum(runs) != height * width:
-        return f"has run lengths that sum to {sum(runs):.6g}, not {height * width}"
-    return ""
-
-
-def unpack(text: str) -> list[int] | None:
-    """COCO's compressed run lengths as numbers; None when the text is none of them."""
-    runs: list[int] = []
-    value = shift = 0
-    for code in text.encode("utf-8", "replace"):
-        code -= 48
-        if not 0 <= code < 64 or shift > 30:
-            return None
-        value |= (code & 31) << shift
-        shift += 5
-        if not code & 32:
-            if code & 16:
-                value -= 1 << shift
-            runs.append(value + (runs[-2] if len(runs) > 2 else 0))
-            value = shift = 0
-    return runs if shift == 0 else None

@@ -79,6 +79,7 @@ MALFORMED = {
     "empty polygon": ([[]], "polygon of 0 numbers"),
     "not a number": ([[*SQUARE[:-1], float("nan")]], "polygon of 8 numbers"),
     "infinite": ([[*SQUARE[:-1], float("inf")]], "polygon of 8 numbers"),
+    "beyond floats": ([[*SQUARE[:-1], 10**400]], "polygon of 8 numbers"),
     "text": ([["a"] * 8], "polygon of 8 numbers"),
     "none": ([None], "polygon of NoneType numbers"),
     "nested": ([[SQUARE]], "polygon of 1 numbers"),

@@ -33,6 +33,19 @@ def with_info(change, content=b"x" * 300):
     return out.getvalue()
 
 
+def renamed(content, old, new):
+    """An archive with a name replaced, in the table and before the member."""
+    assert content.count(old) == 2
+    return content.replace(old, new)
+
+
+def unicode_path():
+    """A field that gives a member another name, which newer versions of Python follow."""
+    field = b"\x01" + struct.pack("<I", zlib.crc32(b"refcoco/odd")) + b"refcoco/other"
+    field = struct.pack("<HH", 0x7075, len(field)) + field
+    return with_info(lambda i: setattr(i, "extra", field))
+
+
 def overlapping(count=50):
     """Many entries of the table that point to one and the same bytes."""
     out = io.BytesIO()
@@ -72,6 +85,10 @@ ZIPS |= {
     "bomb": zipped([*GOOD, ("refcoco/bomb", b"\0" * 30_000_000)], zipfile.ZIP_DEFLATED),
     "overlap": overlapping(),
     "double": doubled(),
+    "NUL cuts another name to the due one": renamed(
+        zipped([("refcoco/instances.jsonXhidden", b"[]")]), b"jsonXh", b"json\0h"
+    ),
+    "escape in a name": renamed(zipped(GOOD), b"refs(unc).p", b"refs(\x1b[2).p"),
     "link": linked(stat.S_IFLNK),
     "device": linked(stat.S_IFCHR),
     "fifo": linked(stat.S_IFIFO),
@@ -121,9 +138,9 @@ def entry(change, content=b"{}"):
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w") as archive:
         info = tarfile.TarInfo("referit/a.json")
-        info.size = len(content)
+        info.size = len(content or b"")
         change(info)
-        archive.addfile(info, io.BytesIO(content))
+        archive.addfile(info, content and io.BytesIO(content))
     return out.getvalue()
 
 
@@ -153,6 +170,8 @@ TARS |= {
     "too large": tarred([("a.json", b"1" * (MOST + 1))]),
     "too much": tarred([(f"{k}.json", b"1" * 900_000) for k in range(4)]),
     "cut": tarred([("a.json", b"1" * 900_000)])[:-500],
+    "size -1": entry(lambda info: setattr(info, "size", -1), None),
+    "escape in a name": tarred([("a\x1b[2J.json", b"{}")]),
     "no tar": b"<html>" * 1000,
     "long GNU header": long_name(tarfile.GNU_FORMAT),
     "long pax header": long_name(tarfile.PAX_FORMAT),

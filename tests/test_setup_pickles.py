@@ -8,11 +8,14 @@ import subprocess
 import sys
 import tempfile
 import time
+import tracemalloc
 from pathlib import Path
 
 import pytest
 
 from data_setup.unpickle import referents
+
+ROOT = Path(__file__).resolve().parent.parent
 
 
 class Runs:
@@ -171,7 +174,9 @@ WRONG = {
     "has no usable 'ann_id'": [a_ref(ann_id=True)],
     "has no usable 'image_id'": [a_ref(image_id=1.0)],
     "has no usable 'category_id'": [a_ref(category_id=2**70)],
-    "has no usable 'split'": [a_ref(split=None)],
+    "has no usable 'split' (None)": [a_ref(split=None)],
+    "has no usable 'split' ('../../x')": [a_ref(split="../../x")],
+    "has no usable 'split' ('a\\x00b')": [a_ref(split="a\0b")],
     "has no usable 'sentences'": [a_ref(sentences=[])],
     "has no usable 'sent_id'": [a_ref(sentences=["left"])],
     "has no usable 'sent' in its sentence 5": [a_ref(sentences=[{"sent_id": 5, "sent": 3}])],
@@ -194,6 +199,31 @@ def test_a_shell_with_stricter_limits_reads_too():
         "import pickle, resource; from data_setup.unpickle import referents; "
         "resource.setrlimit(resource.RLIMIT_CPU, (60, 60)); print(referents(pickle.dumps([])))"
     )
-    root = Path(__file__).resolve().parent.parent
-    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=root)
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT)
     assert ran.stdout == "{'refs': [], 'problems': []}\n", ran.stderr
+
+
+@pytest.mark.parametrize(("count", "words"), [(900, "its sentences have more than"), (90, "")])
+def test_one_long_text_referred_to_many_times_does_not_fill_the_parent(count, words):
+    """The child's limits do not bind the process that reads its answer."""
+    text = "\N{GRINNING FACE}" * 10_000
+    numbers = [range(k * count, (k + 1) * count) for k in range(5)]
+    found = [
+        a_ref(ref_id=k, sentences=[{"sent_id": n, "sent": text} for n in numbers[k]])
+        for k in range(5)
+    ]
+    content = pickle.dumps(found, 2)
+    assert len(content) < 150_000
+    tracemalloc.start()
+    try:
+        told = outcome(content) if words else len(referents(content)["refs"])
+        assert words in str(told)
+        assert tracemalloc.get_traced_memory()[1] < 150 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_what_a_pickle_says_does_not_reach_the_terminal_as_it_is():
+    with pytest.raises(ValueError) as error:
+        referents(b"cos\x1b[2J" + b"x" * 500_000 + b"\nsystem\n.")
+    assert str(error.value).isprintable() and len(str(error.value)) < 200

@@ -3,9 +3,9 @@
 import json
 import os
 import pickle
+import re
 from collections import Counter
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,45 +16,9 @@ from data_setup.convert import refer_index
 from data_setup.folders import index_folders
 from data_setup.sources import ContentError
 from data_setup.unpickle import MOST_TEXT, checked
-from data_setup.validate import Findings, annotations, fault, is_plain, pictures, unpack
-from tvnet.data.masks import _unpack, decode
+from data_setup.validate import Findings, annotations, is_plain, pictures
 
 FLOATS = st.floats(allow_subnormal=False)  # the tests flush them to zero
-
-# segmentations of an image of 64x48
-SIX = [1, 1, 9, 1, 9, 9]
-MALFORMED = [
-    None, 7, "text", [], {}, [[]], [[1, 2, 3, 4]], [[1, 2, 3, 4, 5, 6, 7]], [SIX, []],
-    [["1"] * 6], [[None] * 6], [[True] * 6], [[float("nan")] * 6], [[float("inf"), 1, 2, 3, 4, 5]],
-    [[1e9, 1, 2, 3, 4, 5]], [[1e300, 1, 2, 3, 4, 5]], [[10**400, 1, 2, 3, 4, 5]],
-    [[-65, 1, 2, 3, 4, 5]], [[1, 97, 2, 3, 4, 5]], [[1, -49, 2, 3, 4, 5]], [[[1, 2], [3, 4]]],
-    {"size": [48, 64]}, {"counts": [3072]}, {"size": [64, 48], "counts": [3072]},
-    {"size": [48, 64], "counts": [3071]}, {"size": [48, 64], "counts": [3073]},
-    {"size": [48, 64], "counts": [-1, 3073]}, {"size": [48, 64], "counts": [1.0, 3071]},
-    {"size": [48, 64], "counts": []}, {"size": [48, 64], "counts": "~~~~"},
-    {"size": [48, 64], "counts": "o" * 200}, {"size": [48, 64], "counts": "\0\0"},
-    {"size": [48, 64], "counts": "é"}, {"size": [48, 64], "counts": {"a": 1}},
-    {"size": "48x64", "counts": [3072]}, {"size": [True, 64], "counts": [3072]},
-    [SIX, {"size": [48, 64], "counts": [1]}],
-]  # fmt: skip
-
-
-def test_malformed_segmentations_are_refused_with_their_id():
-    assert len(MALFORMED) >= 30
-    findings = Findings()
-    sizes = pictures([{"id": 1, "file_name": "a.jpg", "width": 64, "height": 48}], "f", findings)
-    entries = [{"id": k, "image_id": 1, "segmentation": s} for k, s in enumerate(MALFORMED)]
-    found = annotations(entries, set(range(len(entries))), sizes, "f", findings)
-    assert found == {}
-    told = [problem["record"] for problem in findings.problems]
-    assert told == [f"annotation {k}" for k in range(len(MALFORMED))]
-    json.dumps(findings.problems)
-
-
-def test_good_segmentations_pass():
-    counts = {"size": [48, 64], "counts": [3000, 72]}
-    for good in ([SIX], [SIX, SIX], counts, [counts], [SIX, counts], [[-3.5, 1, 70, 2, 5, 50]]):
-        assert fault(good, 48, 64) == ""
 
 
 def test_names_that_leave_their_folder():
@@ -77,42 +41,6 @@ def test_names_that_leave_their_folder():
         assert not is_plain(name), name
     for name in ("a.jpg", "19/images/19579.jpg", "données 数据.jpg"):
         assert is_plain(name)
-
-
-@settings(max_examples=200, deadline=None)
-@given(st.lists(st.integers(0, 600), min_size=1, max_size=20))
-def test_run_lengths_pass_if_and_only_if_they_fill_the_image(runs):
-    part = {"size": [48, 64], "counts": runs}
-    assert (fault(part, 48, 64) == "") == (sum(runs) == 48 * 64)
-    if sum(runs) < 48 * 64:
-        part["counts"] = [*runs, 48 * 64 - sum(runs)]
-        assert fault(part, 48, 64) == "" and decode(part, 48, 64).shape == (48, 64)
-
-
-@settings(max_examples=300, deadline=None)
-@given(
-    st.one_of(
-        st.text(max_size=30),
-        st.text("01234567890:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[]^_`abcdefghijklmno", max_size=30),
-    )
-)
-def test_packed_runs_are_read_as_the_training_side_reads_them(text):
-    """Two rooms that must not import each other read one format: they agree on every text."""
-    ours = unpack(text)
-    try:
-        theirs = _unpack(text)
-    except (ValueError, UnicodeEncodeError):
-        theirs = None
-    if ours is not None:
-        assert theirs == ours
-
-
-@settings(max_examples=100, deadline=None)
-@given(st.lists(st.one_of(FLOATS, st.integers(-500, 500)), max_size=12))
-def test_what_passes_decodes(points):
-    if fault([points], 48, 64) == "":
-        mask = decode([points], 48, 64)
-        assert mask.shape == (48, 64) and mask.dtype == np.bool_
 
 
 @settings(max_examples=300, deadline=None)
@@ -232,6 +160,48 @@ def test_dangling_double_and_malformed_entries_are_named(tiny_copy, case):
     with pytest.raises(ContentError) as error:
         index_folders(tiny_copy)
     assert words in str(error.value) and "unc has " in str(error.value)
+
+
+def test_a_category_that_differs_from_the_annotation_is_remarked_upon(tiny_copy, capsys):
+    path = tiny_copy / "refcoco" / "instances.json"
+    content = json.loads(path.read_text())
+    for annotation in content["annotations"][:2]:
+        annotation["category_id"] += 1
+    path.write_text(json.dumps(content))
+    index_folders(tiny_copy)
+    told = capsys.readouterr().out
+    assert "unc is taken with 2 remarks." in told
+    assert re.search(r"referent 1\d has category 1, its annotation 2 \(and 1 more like it\)", told)
+
+
+def test_no_number_is_too_large_to_be_told():
+    huge = 10**400
+    findings = Findings()
+    sizes = pictures([{"id": 1, "file_name": "a", "width": 64, "height": 48}], "f", findings)
+    entries = [
+        {"id": 1, "image_id": 1, "segmentation": {"size": [48, 64], "counts": [huge, 1]}},
+        {"id": 2, "image_id": 1, "segmentation": [[1, 1, 9, huge, 9, 9]]},
+        {"id": 3, "image_id": huge, "segmentation": [[1, 1, 9, 1, 9, 9]]},
+        {"id": huge, "image_id": 1, "segmentation": [[1, 1, 9, 1, 9, 9]]},
+    ]
+    assert annotations(entries, {1, 2, 3, huge}, sizes, "f", findings) == {}
+    assert len(findings.problems) == 4 and len(findings.told()) < 1000
+
+
+def test_control_characters_of_sentences_become_blanks_and_are_told():
+    findings = Findings()
+    texts = [[5, "left\0dog"], [6, "\x1b[2Jred"], [7, "\ud800"], [8, "caf\u00e9"]]
+    rows = [[1, 2, 3, 4, "val", texts]]
+    masks = {2: {"image_id": 3, "category_id": 4}}
+    validate.referents(rows, {3: [3, "a", 9, 9]}, {4: "dog"}, masks, "f", findings)
+    assert texts == [[5, "left dog"], [6, " [2Jred"], [7, " "], [8, "caf\u00e9"]]
+    assert findings.problems == []
+    assert [(r["record"], r["reason"]) for r in findings.remarks] == [
+        ("sentence 5", "holds U+0000, which becomes a blank"),
+        ("sentence 6", "holds U+001B, which becomes a blank"),
+        ("sentence 7", "holds U+D800, which becomes a blank"),
+        ("sentence 7", "is empty and becomes <unk>"),
+    ]
 
 
 def test_what_nothing_refers_to_is_only_remarked_upon():

@@ -8,8 +8,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import test_setup_archives as archives
 import test_setup_download as download
 import test_setup_pickles as pickles
+import test_setup_segmentations as segmentations
 import test_setup_sets as sets
-import test_setup_validate as validate
 
 
 def test_what_is_refused_is_counted(capsys):
@@ -17,7 +17,7 @@ def test_what_is_refused_is_counted(capsys):
     faults = len(download.RECOVERS) + len(download.REFUSED)
     zips = len(archives.ZIPS) + len(archives.TARS)
     attacks = len(pickles.CODE) + len(pickles.MEMORY) + len(pickles.DAMAGED)
-    odd = len(validate.MALFORMED)
+    odd = len(segmentations.MALFORMED)
     with capsys.disabled():
         print(f"\n{faults} kinds of server faults, {zips} hostile archives, {attacks} hostile")
         print(f"pickles, {odd} malformed segmentations, {len(sets.TAKEN)} kinds of pictures taken")

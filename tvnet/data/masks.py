@@ -45,8 +45,9 @@ def _polygons(polygons: list[list[float]], height: int, width: int) -> np.ndarra
 
 def _check_polygon(points: Any, height: int, width: int) -> None:
     whole = isinstance(points, list) and all(type(x) in (int, float) for x in points)
+    whole = whole and all(abs(x) < 1e300 for x in points)  # JSON knows whole numbers beyond floats
     flat = np.asarray(points, dtype=float) if whole else np.empty(0)
-    if len(flat) < 6 or len(flat) % 2 or not np.isfinite(flat).all():
+    if len(flat) < 6 or len(flat) % 2:
         count = len(points) if isinstance(points, list) else type(points).__name__
         raise ValueError(f"A polygon of {count} numbers is no list of three or more x, y pairs.")
     for name, values, side in (("x", flat[::2], width), ("y", flat[1::2], height)):
