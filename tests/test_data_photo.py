@@ -198,6 +198,15 @@ def test_a_picture_that_is_too_large_is_refused_by_its_header(tmp_path, side):
     tracemalloc.stop()
 
 
+def test_an_array_that_is_too_large_is_refused_before_it_is_copied():
+    """A broadcast array takes one byte; its copy would take 192 MB."""
+    tracemalloc.start()
+    with pytest.raises(ValueError, match="The picture has 8001 x 8000 pixels, more than"):
+        read_photo(np.broadcast_to(np.uint8(7), (8_000, 8_001, 3)))
+    assert tracemalloc.get_traced_memory()[1] < 5_000_000
+    tracemalloc.stop()
+
+
 def test_what_is_no_file_is_refused(tmp_path):
     os.mkfifo(tmp_path / "pipe.jpg")  # nobody writes: reading it would wait for ever
     for path in (tmp_path / "pipe.jpg", tmp_path):

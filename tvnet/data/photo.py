@@ -96,14 +96,19 @@ def _of_array(array: np.ndarray) -> Image.Image:
             f"An array of {array.dtype} and shape {array.shape} is no picture: give uint8 of shape "
             "(H, W, 3)."
         )
+    _limit(*array.shape[1::-1], "The picture")  # a broadcast array is small until it is copied
     return Image.fromarray(np.ascontiguousarray(array))
+
+
+def _limit(width: int, height: int, name: str) -> None:
+    if width * height > MAX_PIXELS:
+        raise ValueError(f"{name} has {width} x {height} pixels, {TOO_LARGE}")
 
 
 def _upright(picture: Image.Image, name: str, in_place: bool) -> Image.Image:
     """In place, the given picture is turned itself, which saves a copy."""
     width, height = picture.size
-    if width * height > MAX_PIXELS:
-        raise ValueError(f"{name} has {width} x {height} pixels, {TOO_LARGE}")
+    _limit(width, height, name)
     if not width * height:
         raise ValueError(f"{name} has {width} x {height} pixels: there is nothing to see.")
     try:
