@@ -28,7 +28,7 @@ class _RefusedError(Exception):
     """This mirror serves something else: on to the next. `wrong`: its bytes were not ours."""
 
     def __init__(self, reason: str, wrong: bool = False):
-        super().__init__(reason)
+        super().__init__(" ".join(reason.split()))  # urllib's reasons may have several lines
         self.wrong = wrong
 
 
@@ -107,6 +107,8 @@ def _from_mirror(source, url, target, part, tell, sleep) -> None:
             wait = getattr(error, "wait", None)
             backoff = 0.0 if left == TRIES else 2.0 ** (TRIES - left - 1)
             sleep(min(LONGEST_WAIT, backoff if wait is None else wait))
+        except ValueError as error:  # a length or an address that is none
+            raise _RefusedError(f"its answer makes no sense ({error!s:.80})") from error
 
 
 def _receive(source: Source, url: str, target: Path, part: Path, tell) -> bool:
@@ -119,7 +121,7 @@ def _receive(source: Source, url: str, target: Path, part: Path, tell) -> bool:
         headers |= {"Range": f"bytes={have}-", "If-Range": validator}
     with _open(urllib.request.Request(url, headers=headers), part) as answer:
         kind = answer.headers.get("Content-Type", "")
-        if kind.startswith("text/html"):
+        if kind.lower().startswith("text/html"):
             start = answer.read(80).decode("utf-8", "replace")
             raise _RefusedError(f"it answers with a web page: {' '.join(start.split())!r}")
         if answer.headers.get("Content-Encoding", "identity") != "identity":
@@ -168,7 +170,7 @@ def _open(request: urllib.request.Request, part: Path) -> http.client.HTTPRespon
             raise _BrokenError("it has fewer bytes than we") from error
         if error.code == 429 or error.code >= 500:
             asked = error.headers.get("Retry-After", "")
-            wait = float(asked) if asked.isdigit() else None
+            wait = float(asked) if asked.isdecimal() else None
             raise _BrokenError(f"it answers {error.code}", wait) from error
         raise _RefusedError(f"it answers {error.code} {error.reason}") from error
 

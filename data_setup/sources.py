@@ -15,6 +15,12 @@ class SetupError(Exception):
 
     code = 2
 
+    def __str__(self) -> str:
+        """Printable: it may hold what a server, an archive or a file's name says."""
+        text = super().__str__()
+        shown = (c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
+        return "".join(shown)
+
 
 class DiskError(SetupError):
     code = 3

@@ -11,8 +11,9 @@ PAGE = b"<!DOCTYPE html><html><title>503</title><p>Please come back later.</p></
 class FaultServer(ThreadingHTTPServer):
     """`files` maps a path to its bytes, `faults` a path to the faults of its next requests.
 
-    A fault is a name, or ("cut", n): the connection ends after n bytes of the file. What has no
-    fault left is served right. `delay` slows every 64 KiB down, in seconds.
+    A fault is a name, or ("cut", n): the connection ends after n bytes of the file, or ("head",
+    code, headers) of another answer. What has no fault left is served right. `delay` slows every
+    64 KiB down, in seconds.
     """
 
     daemon_threads = True
@@ -44,6 +45,9 @@ class _Handler(BaseHTTPRequestHandler):
                 self._head(404, {"Content-Length": 0})
             elif fault in ("503", "429"):
                 self._head(int(fault), {"Content-Length": len(PAGE), "Retry-After": "7"})
+                self.wfile.write(PAGE)
+            elif fault and fault[0] == "head":
+                self._head(*fault[1:])
                 self.wfile.write(PAGE)
             elif fault == "html":
                 self._head(200, {"Content-Length": len(PAGE), "Content-Type": "text/html"})

@@ -101,6 +101,44 @@ REFUSED = {
 }
 
 
+NONSENSE = {
+    "length": (200, {"Content-Length": "abc"}),
+    "length of another script": (200, {"Content-Length": "\N{SUPERSCRIPT TWO}"}),
+    "length of 5,000 digits": (200, {"Content-Length": "9" * 5000}),
+    "range of 5,000 digits": (206, {"Content-Range": "bytes 0-9/" + "9" * 5000}),
+    "address": (302, {"Location": "http://[::1"}),
+    "name of a host": (
+        302,
+        {"Location": f"http://{'a' * 70}.\N{LATIN SMALL LETTER E WITH ACUTE}/"},
+    ),
+    "chunk": (200, {"Transfer-Encoding": "chunked"}),
+}
+
+
+@pytest.mark.parametrize("case", NONSENSE)
+def test_an_answer_that_makes_no_sense_leads_to_the_next_mirror(server, tmp_path, waits, case):
+    server.faults["/a.zip"] = [("head", *NONSENSE[case])] * 10
+    with pytest.raises((IntegrityError, NetworkError), match="a.zip cannot be fetched"):
+        download(source(server), tmp_path / "a.zip", sleep=waits.append)
+    download(source(server, "/a.zip", "/mirror/a.zip"), tmp_path / "a.zip", sleep=waits.append)
+    assert (tmp_path / "a.zip").read_bytes() == CONTENT
+
+
+def test_a_wait_that_is_no_number_is_not_asked_for(server, tmp_path, waits):
+    odd = ("head", 503, {"Retry-After": "\N{SUPERSCRIPT TWO}", "Content-Length": 0})
+    server.faults["/a.zip"] = [odd]
+    download(source(server), tmp_path / "a.zip", sleep=waits.append)
+    assert waits == [1.0]
+
+
+def test_a_page_is_a_page_however_its_kind_is_written(server, tmp_path, waits):
+    server.faults["/a.zip"] = [
+        ("head", 200, {"Content-Type": "Text/HTML", "Content-Length": 76})
+    ] * 5
+    with pytest.raises(NetworkError, match="it answers with a web page: '<!DOCTYPE html>"):
+        download(source(server, size=None, sha256=None), tmp_path / "a.zip", sleep=waits.append)
+
+
 @pytest.mark.parametrize("fault", REFUSED)
 def test_what_is_wrong_is_refused_and_the_next_mirror_tried(server, tmp_path, waits, fault):
     server.faults["/a.zip"] = [fault] * 10

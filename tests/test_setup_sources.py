@@ -5,7 +5,7 @@ import re
 import pytest
 import yaml
 
-from data_setup.sources import REGISTRY, SetupError, read_registry
+from data_setup.sources import REGISTRY, NetworkError, SetupError, read_registry
 
 
 def test_every_file_of_the_registry_has_an_address_a_licence_and_a_place():
@@ -31,6 +31,11 @@ def test_the_counts_add_up_to_the_published_totals():
     assert totals["unc+"] == [49856, 19992, 141564]
     assert (totals["gref"][0], totals["gref"][2]) == (49822, 95010)
     assert (totals["gref-umd"][0], totals["gref-umd"][2]) == (49822, 95010)
+
+
+def test_what_a_server_or_an_archive_says_does_not_reach_the_terminal_as_it_is():
+    error = NetworkError("it answers 404 \x1b[2Jgone\x07 \ud800:\n  and more, caf\u00e9")
+    assert str(error) == "it answers 404 \\x1b[2Jgone\\x07 \\ud800:\n  and more, caf\u00e9"
 
 
 WRONG = {
