@@ -93,21 +93,27 @@ class _Header(tarfile.TarInfo):
 
     @classmethod
     def frombuf(cls, *about) -> _Header:
-        header = super().frombuf(*about)
+        try:
+            header = super().frombuf(*about)
+        except tarfile.EOFHeaderError:  # a block of zeros ends a tar
+            raise
+        except tarfile.HeaderError as error:  # tarfile takes it for the end
+            raise ValueError(f"it ends in the middle or a header is damaged ({error})") from error
         if header.size < 0 or not header.isfile() and header.size > LONGEST_NAME:
             raise ValueError(f"its header has {header.size} bytes")
         return header
 
 
 def tar_members(path: Path, most: int, total: int) -> Iterator[tuple[str, bytes]]:
-    """Every plain file of a tar, one after another: at most `most` bytes each and `total` in all.
+    """Every plain file of a tar, one after another: at most `most` bytes each and `total` in all,
+    headers included.
 
     Raises ContentError at the first link, device or name that leaves the archive.
     """
     try:
         with tarfile.open(path, "r|*", tarinfo=_Header) as archive:
-            read = 0
             for count, entry in enumerate(archive):
+                archive.members.clear()  # each holds its headers, which may be long
                 if count > MOST_MEMBERS:
                     raise ValueError(f"it has more than {MOST_MEMBERS} members")
                 if entry.isdir():
@@ -117,8 +123,7 @@ def tar_members(path: Path, most: int, total: int) -> Iterator[tuple[str, bytes]
                     raise ValueError(f"{entry.name!r:.80} is no plain file")
                 if not is_plain(name):
                     raise ValueError(f"{entry.name!r:.80} is no plain relative name")
-                read += entry.size
-                if not 0 <= entry.size <= most or read > total:
+                if not 0 <= entry.size <= most or entry.offset_data + entry.size > total:
                     raise ValueError(f"{entry.name!r:.80} goes beyond the bytes it may have")
                 yield name, archive.extractfile(entry).read(most)
     except FileNotFoundError:

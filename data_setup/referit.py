@@ -5,7 +5,11 @@ from __future__ import annotations
 import io
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from multiprocessing import get_context
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -14,7 +18,7 @@ from data_setup.convert import finished
 from data_setup.index import Index
 from data_setup.members import tar_members
 from data_setup.sources import ContentError, DataSet
-from data_setup.unpickle import MOST_TEXT
+from data_setup.unpickle import MOST_TEXT, limit
 from data_setup.validate import MAX_SIDE, Findings, clean
 
 SPLITS = ("trainval", "test")  # what the paper trains and tests on
@@ -23,14 +27,44 @@ QUERIES = {f"referit_query_{split}.json": split for split in SPLITS}
 MOST = 50_000_000  # bytes of one member
 TOTAL = 20_000_000_000  # bytes of the whole archive, unpacked
 MOST_PIXELS = 25_000_000
+MEMORY, SECONDS = 4 << 30, 3600  # what may be taken to read all masks
 
 
 def from_tar(chosen: DataSet, root: Path) -> Index:
     """The index of a set whose annotations are Hu's archive. Raises ContentError."""
     archive = chosen.sources[0].path(root)
     findings = Findings()
-    index = lists_index(chosen.name, tar_members(archive, MOST, TOTAL), archive.name, findings)
+    members = tar_members(archive, MOST, TOTAL)
+    with apart() as read:
+        index = lists_index(chosen.name, members, archive.name, findings, read)
     return finished(index, chosen, root, archive.name, findings)
+
+
+@contextmanager
+def apart() -> Iterator[Callable[[bytes], dict | str]]:
+    """A reader of masks in a process of its own: scipy trusts its input, and one wrong byte may
+    crash it or take any memory.
+
+    After a crash it reads on with a new process.
+    """
+    spawn = get_context("spawn")
+    workers: list[ProcessPoolExecutor] = []
+
+    def read(content: bytes) -> dict | str:
+        if not workers:
+            limits = (MEMORY, SECONDS)
+            workers.append(ProcessPoolExecutor(1, spawn, initializer=limit, initargs=limits))
+        try:
+            return workers[-1].submit(_mask, content).result()
+        except BrokenProcessPool:
+            workers.pop().shutdown()
+            return "cannot be read (its reader crashes)"
+
+    try:
+        yield read
+    finally:
+        for worker in workers:
+            worker.shutdown()
 
 
 def folder_members(folder: Path) -> Iterable[tuple[str, bytes]]:
@@ -41,9 +75,13 @@ def folder_members(folder: Path) -> Iterable[tuple[str, bytes]]:
 
 
 def lists_index(
-    name: str, members: Iterable[tuple[str, bytes]], file: str, findings: Findings
+    name: str,
+    members: Iterable[tuple[str, bytes]],
+    file: str,
+    findings: Findings,
+    read: Callable[[bytes], dict | str] | None = None,
 ) -> Index:
-    """Join lists and masks, which may come in any order.
+    """Join lists and masks, which may come in any order. `read` reads a mask: see `apart`.
 
     A region "38685_1" lies in image 38685.jpg and its annotation id is 38685001; referents and
     sentences have no ids in the files and are numbered from 0 in the order of their keys.
@@ -52,9 +90,13 @@ def lists_index(
     for member, content in members:
         base = PurePosixPath(member).name
         if base == SIZES or base in QUERIES:
-            lists[base] = _object(content, base)
+            known, key, found = lists, base, _object(content, base)
         elif base.endswith(".mat"):
-            masks[base.removesuffix(".mat")] = _mask(content)
+            known, key, found = masks, base.removesuffix(".mat"), (read or _mask)(content)
+        else:
+            continue
+        if known.setdefault(key, found) != found:
+            findings.problem(base, f"{member!r:.80}", "is there twice, and differs")
     missing = [base for base in (SIZES, *QUERIES) if base not in lists]
     if missing:
         raise ContentError(f"{file} holds no {', no '.join(missing)}: it is not the one it seems.")
@@ -133,9 +175,13 @@ def _mask(content: bytes) -> dict | str:
         if np.prod(shapes["segimg_t"], dtype=float) > MOST_PIXELS:
             return f"has the shape {shapes['segimg_t']}"
         values = loadmat(io.BytesIO(content), variable_names=["segimg_t"])["segimg_t"]
+        values = np.asarray(values)  # a sparse one becomes an object
         if values.ndim != 2 or values.dtype.kind not in "buif":
             return f"holds {values.ndim} dimensions of {values.dtype}"
     except Exception as error:  # scipy raises many kinds on damaged files
         return f"cannot be read ({error!r:.80})"
-    runs = coco.encode(np.asfortranarray(values == 0, dtype=np.uint8))
+    inside = np.asfortranarray(values == 0, dtype=np.uint8)
+    if not inside.any():
+        return "is empty: it holds no 0"
+    runs = coco.encode(inside)
     return {"size": list(runs["size"]), "counts": runs["counts"].decode()}

@@ -54,7 +54,8 @@ class Plain(pickle.Unpickler):
         raise pickle.UnpicklingError("it names an object outside the file")
 
 
-def _limit(memory: int, seconds: int) -> None:
+def limit(memory: int, seconds: int) -> None:
+    """Let this process take so many bytes, so many seconds of processor time, and write no file."""
     try:
         import resource
     except ImportError:  # Windows has none; the unpickler itself still knows no global
@@ -140,7 +141,7 @@ def _mended(text: str) -> str:
 
 def _child(memory: int, seconds: int) -> int:
     content = sys.stdin.buffer.read()
-    _limit(memory, seconds)
+    limit(memory, seconds)
     try:
         result = checked(Plain(io.BytesIO(content), encoding="latin1").load())
         # not as \u escapes, which are three times as long

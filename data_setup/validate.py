@@ -157,7 +157,7 @@ def clean(sentences: list[list], file: str, findings: Findings) -> None:
         odd = {c for c in text if not c.isprintable() and unicodedata.category(c) in CONTROL}
         if odd:
             shown = ", ".join(f"U+{ord(c):04X}" for c in sorted(odd)[:5])
-            findings.remark(file, f"sentence {sent_id}", f"holds {shown}, which becomes a blank")
+            findings.remark(file, f"sentence {sent_id}", f"holds {shown}, now blank")
             sentence[1] = text = text.translate(dict.fromkeys(map(ord, odd), " "))
         if not text.strip():
             findings.remark(file, f"sentence {sent_id}", "is empty and becomes <unk>")

@@ -1,10 +1,12 @@
 """Hostile archives: each is refused as a whole, and nothing is ever written."""
 
+import gzip
 import io
 import re
 import stat
 import struct
 import tarfile
+import tracemalloc
 import zipfile
 import zlib
 
@@ -158,6 +160,26 @@ def long_name(form):
     return out.getvalue()
 
 
+def tarred_plain(members):
+    return gzip.decompress(tarred(members))
+
+
+def damaged(at):
+    content = bytearray(tarred_plain([("a.json", b"{}"), ("b.json", b"{}")]))
+    content[at] ^= 1
+    return bytes(content)
+
+
+def many_headers(count):
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        for k in range(count):
+            info = tarfile.TarInfo(f"{k}.json")
+            info.pax_headers = {"comment": "x" * 60_000}
+            archive.addfile(info)
+    return out.getvalue()
+
+
 TARS = {
     f"name {name}": tarred([(name, b"x")]) for name in ("../a", "/a", "a/../../b", "a\\b", "..")
 }
@@ -170,6 +192,10 @@ TARS |= {
     "too large": tarred([("a.json", b"1" * (MOST + 1))]),
     "too much": tarred([(f"{k}.json", b"1" * 900_000) for k in range(4)]),
     "cut": tarred([("a.json", b"1" * 900_000)])[:-500],
+    "a bit of a checksum": damaged(512 + 512 + 20),
+    "no end": tarred_plain([("a.json", b"{}")])[:1024],
+    "cut before a member": tarred_plain([("a.json", b"{}"), ("b.json", b"{}")])[:1300],
+    "records beyond the total": many_headers(60),
     "size -1": entry(lambda info: setattr(info, "size", -1), None),
     "escape in a name": tarred([("a\x1b[2J.json", b"{}")]),
     "no tar": b"<html>" * 1000,
@@ -187,6 +213,15 @@ def test_hostile_tars_are_refused(tmp_path, case):
     with pytest.raises(ContentError, match=rf"a\.tar\.gz is refused: .*{words}"):
         list(tar_members(path, MOST, 3 * MOST))
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_long_headers_do_not_pile_up(tmp_path):
+    path = tmp_path / "a.tar.gz"
+    path.write_bytes(many_headers(300))
+    tracemalloc.start()
+    assert len(list(tar_members(path, MOST, 300 * MOST))) == 300
+    assert tracemalloc.get_traced_memory()[1] < 5_000_000
+    tracemalloc.stop()
 
 
 def test_there_are_forty_hostile_archives():

@@ -197,9 +197,9 @@ def test_control_characters_of_sentences_become_blanks_and_are_told():
     assert texts == [[5, "left dog"], [6, " [2Jred"], [7, " "], [8, "caf\u00e9"]]
     assert findings.problems == []
     assert [(r["record"], r["reason"]) for r in findings.remarks] == [
-        ("sentence 5", "holds U+0000, which becomes a blank"),
-        ("sentence 6", "holds U+001B, which becomes a blank"),
-        ("sentence 7", "holds U+D800, which becomes a blank"),
+        ("sentence 5", "holds U+0000, now blank"),
+        ("sentence 6", "holds U+001B, now blank"),
+        ("sentence 7", "holds U+D800, now blank"),
         ("sentence 7", "is empty and becomes <unk>"),
     ]
 
