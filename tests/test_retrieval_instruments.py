@@ -85,6 +85,25 @@ def test_a_card_shows_the_query_its_candidates_and_the_chosen_one(data, neighbou
         retrieval_card(data, neighbours, 99999)
 
 
+def test_a_dollar_in_a_sentence_is_no_formula(data, neighbours):
+    import matplotlib.pyplot as plt
+
+    from tvnet.course.figures import panel
+    from tvnet.course.retrieval_figures import retrieval_card
+
+    text = r"the $\frac$ dog"
+    first, *others = data.referents
+    sentence = replace(first.sentences[0], text=text)
+    odd = replace(data, referents=(replace(first, sentences=(sentence,)), *others))
+    card = retrieval_card(odd, neighbours, sentence.sent_id)
+    image = np.zeros((8, 8, 3), dtype=np.uint8)
+    drawn = panel([(text, image, {"mask": np.ones((8, 8), dtype=bool)})])
+    for figure in (card, drawn):
+        figure.canvas.draw()
+        plt.close(figure)
+    assert text in card.get_suptitle() and text in drawn.axes[0].get_title(loc="left")
+
+
 def test_the_instruments_are_drawn(data, neighbours):
     from tvnet.course.retrieval_figures import plot_instruments
 

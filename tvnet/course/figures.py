@@ -67,7 +67,7 @@ def panel(
     )
     for line, (expression, image, masks) in zip(axes, lines, strict=True):
         line[0].imshow(image)
-        line[0].set_title(f"“{expression}”", fontsize=8, loc="left")
+        line[0].set_title(f"“{expression}”", fontsize=8, loc="left", parse_math=False)
         for ax, column in zip(line[1:], columns, strict=True):
             ax.imshow(overlay(image, masks[column]))
     for ax, column in zip(axes[0, 1:], columns, strict=True):

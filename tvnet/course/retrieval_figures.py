@@ -50,7 +50,8 @@ def retrieval_card(data: ReferData, neighbours: Neighbours, sent_id: int) -> Fig
             ax.set_frame_on(True)
             for side in ax.spines.values():
                 side.set(color="C1", linewidth=4)
-    figure.suptitle(f"“{text}”, with likeness by text and by image", fontsize=10)
+    title = f"“{text}”, with likeness by text and by image"
+    figure.suptitle(title, fontsize=10, parse_math=False)  # a $ in it is no formula
     figure.tight_layout()
     return figure
 
