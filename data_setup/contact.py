@@ -1,0 +1,68 @@
+"""A contact sheet: pictures in columns, each with its mask tinted and its sentence under it."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from data_setup.files import write_aside
+
+ROWS, COLUMNS = 6, 4
+CELL = (264, 206)  # pixels of a picture's place
+TEXT = 40  # pixels of the two lines of text under it
+GAP = 8
+HEAD = 26
+COLOUR = np.array([255, 64, 129])
+
+Sample = tuple[Image.Image, np.ndarray, str]  # picture, mask (H, W) bool, sentence
+
+
+def write_contact_sheet(out: Path, columns: Iterable[tuple[str, Iterable[Sample]]]) -> None:
+    """Draw at most 4 columns of at most 6 samples, each column under its title, into a PNG file."""
+    step = (CELL[0] + GAP, CELL[1] + TEXT + GAP)
+    sheet = Image.new("RGB", (COLUMNS * step[0] + GAP, ROWS * step[1] + HEAD), "white")
+    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(14)
+    for column, (title, samples) in enumerate(columns):
+        x = GAP + column * step[0]
+        pen.text((x, 5), title, "black", font)
+        for row, (picture, mask, sentence) in enumerate(samples):
+            y = HEAD + row * step[1]
+            _paste(sheet, picture, mask, (x, y))
+            lines = _wrapped(sentence, pen, font)
+            pen.multiline_text((x, y + CELL[1] + 2), lines, "black", font, spacing=2)
+    # a palette keeps the file small enough for a README
+    small = sheet.quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    content = io.BytesIO()
+    small.save(content, "PNG", optimize=True)
+    write_aside(out, content.getvalue())
+
+
+def _paste(sheet: Image.Image, picture: Image.Image, mask: np.ndarray, at: tuple[int, int]) -> None:
+    """The picture with its mask tinted and outlined, centred in its place."""
+    scale = min(CELL[0] / picture.width, CELL[1] / picture.height)
+    size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
+    pixels = np.asarray(picture.convert("RGB").resize(size, Image.Resampling.LANCZOS)).copy()
+    inside = np.asarray(Image.fromarray(mask).resize(size))
+    padded = np.pad(inside, 2)
+    height, width = inside.shape
+    around = [padded[y : y + height, x : x + width] for y in (0, 2, 4) for x in (0, 2, 4)]
+    pixels[inside] = 0.88 * pixels[inside] + 0.12 * COLOUR
+    pixels[np.logical_or.reduce(around) & ~inside] = COLOUR
+    offset = at[0] + (CELL[0] - size[0]) // 2, at[1] + (CELL[1] - size[1]) // 2
+    sheet.paste(Image.fromarray(pixels), offset)
+
+
+def _wrapped(sentence: str, pen: ImageDraw.ImageDraw, font) -> str:
+    """The sentence in lines no wider than a picture's place, two at most."""
+    lines = [""]
+    for word in sentence.split():
+        longer = f"{lines[-1]} {word}".strip()
+        if pen.textlength(longer, font) <= CELL[0]:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return "\n".join(lines[:2])
