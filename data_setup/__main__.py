@@ -1,7 +1,7 @@
 """Data roots: fetch the real benchmarks, draw the built-in world, or bring your own pictures.
 
 Exit codes: 0 done, 2 usage, 3 disk, 4 network, 5 a file is not what it should be, 6 its content is
-not. A set is one of unc, unc+, gref, gref-umd, referit, referit-hu, weights, glove.
+not. A set is one of unc, unc+, gref, gref-umd, referit, referit-hu, weights, glove, or your own.
 """
 
 from __future__ import annotations
@@ -49,6 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     own.add_argument("folder", type=Path)
     own.add_argument("--name", default="own")
     own.add_argument("--root", type=Path, default=Path("data"))
+    own.add_argument("--turn", action="store_true", help="turn pictures as their EXIF flag says")
     miniref = subparsers.add_parser("miniref", help="draw the built-in world")
     miniref.add_argument("--root", type=Path, default=Path("data/miniref"))
     miniref.add_argument("--pictures", type=int, default=2000)
@@ -103,32 +104,39 @@ def _run(options: argparse.Namespace) -> None:
     elif options.command == "own":
         from data_setup.own import write_own
 
-        index = write_own(options.folder, options.root, options.name)
-        print(f"{options.name} is ready in {options.root}: {len(index.referents)} referents.")
+        print(write_own(options.folder, options.root, options.name, options.turn))
     elif options.command == "clean":
         commands.clean(options.root)
     else:
-        chosen = _chosen(options)
+        sets, own = _chosen(options)
         if options.command == "fetch":
-            commands.fetch(chosen, options.root, options.offline)
+            commands.fetch(sets, options.root, options.offline)
+        elif options.command == "plan":
+            commands.plan(sets, options.root)
         else:
-            getattr(commands, options.command)(chosen, options.root)
+            getattr(commands, options.command)(sets, own, options.root)
 
 
-def _chosen(options: argparse.Namespace) -> list[DataSet]:
-    """The named sets; where none is named, those that are there to be verified, or all."""
+def _chosen(options: argparse.Namespace) -> tuple[list[DataSet], list[str]]:
+    """The named sets of the registry and of the user; where none is named, those that are there to
+    be verified, or all."""
     registry = read_registry(options.sources)
+    looks = options.command in ("verify", "status")
+    own = commands.own_sets(options.root, {*registry, *read_registry()}) if looks else []
     for name in options.sets:
-        if name not in registry:
-            raise SetupError(f"There is no set '{name}': choose from {', '.join(registry)}.")
+        if name not in [*registry, *own]:
+            raise SetupError(
+                f"There is no set '{name}': choose from {', '.join([*registry, *own])}."
+            )
     if options.sets:
-        return [registry[name] for name in dict.fromkeys(options.sets)]
+        names = dict.fromkeys(options.sets)
+        return [registry[n] for n in names if n in registry], [n for n in names if n in own]
     usual = [registry[name] for name in SETS if name in registry]
     if options.command == "verify":
         usual = [s for s in usual if any(x.path(options.root).is_file() for x in s.sources)]
-        if not usual:
+        if not usual and not own:
             raise SetupError(f"There is nothing to verify in {options.root}: fetch a set first.")
-    return usual
+    return usual, own
 
 
 def _draw(options: argparse.Namespace) -> None:

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from data_setup.index import Index
+from data_setup.pictures import opened
+from data_setup.sources import ContentError
 from data_setup.validate import Findings
 
 
@@ -16,13 +18,11 @@ def audit_pictures(root: Path, index: Index, findings: Findings) -> None:
 
     Sizes are those of the stored pixels: an EXIF turn is not applied, as masks are not turned.
     """
-    from PIL import Image
-
-    opened = _opener(root, index)
+    stream = _stream(root, index)
     for image_id, name, width, height in index.pictures:
         record = f"image {image_id} ('{name}')"
         try:
-            with opened(name) as file, Image.open(file) as picture:
+            with stream(name) as file, opened(file) as picture:
                 if picture.size != (width, height):
                     found = f"{picture.width}x{picture.height}"
                     findings.problem(index.name, record, f"is {found}, not {width}x{height}")
@@ -31,12 +31,14 @@ def audit_pictures(root: Path, index: Index, findings: Findings) -> None:
                     findings.problem(index.name, record, reason)
         except (FileNotFoundError, KeyError):
             findings.problem(index.name, record, "is missing")
-        except Exception as error:  # damaged pictures raise many kinds
+        except ValueError as error:
+            findings.problem(index.name, record, str(error))
+        except Exception as error:  # damaged archives raise many kinds
             findings.problem(index.name, record, f"cannot be opened ({error!r:.80})")
 
 
-def _opener(root: Path, index: Index) -> Callable[[str], BinaryIO]:
-    """How to open a picture: in the first folder of `pictures_in` that is there, or in the zip."""
+def _stream(root: Path, index: Index) -> Callable[[str], BinaryIO]:
+    """How to reach a picture: in the first folder of `pictures_in` that is there, or in the zip."""
     for place in index.pictures_in:
         if (root / place).is_dir():
             return lambda name: (root / place / name).open("rb")
@@ -45,4 +47,4 @@ def _opener(root: Path, index: Index) -> Callable[[str], BinaryIO]:
         if ending and archive.is_file():
             zipped = zipfile.ZipFile(archive)
             return lambda name: zipped.open(f"{inside}/{name}".strip("/"))  # noqa: B023
-    raise FileNotFoundError(f"There are no pictures of {index.name} in {root}.")
+    raise ContentError(f"There are no pictures of {index.name} in {root}.")

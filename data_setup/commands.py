@@ -9,8 +9,8 @@ from pathlib import Path
 from data_setup import convert, glove, parts, referit, validate
 from data_setup.audit import audit_pictures
 from data_setup.download import download
-from data_setup.files import is_there
-from data_setup.index import read_index
+from data_setup.files import is_there, sha256_of
+from data_setup.index import Index, read_index
 from data_setup.progress import Progress, megabytes
 from data_setup.sources import (
     ContentError,
@@ -66,6 +66,11 @@ def plan(sets: list[DataSet], root: Path) -> None:
     print(f"Disk needed: {megabytes(load * (1 + RESERVE))}; free: {megabytes(_free(root))}.")
 
 
+def own_sets(root: Path, registered: Iterable[str]) -> list[str]:
+    """The data sets of a root that no registry names: those that `own` has made."""
+    return sorted({path.stem for path in (root / "index").glob("*.json")} - set(registered))
+
+
 def fetch(sets: list[DataSet], root: Path, offline: bool = False) -> None:
     """Bring a root into the state that the sets ask for; what is there already is left alone.
 
@@ -109,10 +114,11 @@ def _make_rows(chosen: DataSet, root: Path) -> None:
     glove.write_rows(root, chosen.sources[0].path(root), words)
 
 
-def verify(sets: list[DataSet], root: Path) -> None:
+def verify(sets: list[DataSet], own: list[str], root: Path) -> None:
     """Hash every file again, count every split again, open the header of every picture.
 
-    Goes on after a failure; at the end raises the first one with the sentences of all.
+    `own` names data sets of the user's own; their pictures are hashed one by one. Goes on after a
+    failure; at the end raises the first one with the sentences of all.
     """
     failures: list[SetupError] = []
     for source in sources_of(sets, root):
@@ -123,10 +129,10 @@ def verify(sets: list[DataSet], root: Path) -> None:
             print(f"{source.folder}/{source.name}: its hash is right.", flush=True)
         except SetupError as error:
             failures.append(error)
-    for chosen in sets:
+    checks = [(_verify_index, chosen) for chosen in sets if chosen.kind in ("refer", "lists")]
+    for check, chosen in [*checks, *((_verify_own, name) for name in own)]:
         try:
-            if chosen.kind in ("refer", "lists"):
-                _verify_index(chosen, root)
+            check(chosen, root)
         except SetupError as error:
             failures.append(error)
     if failures:
@@ -140,19 +146,46 @@ def _verify_index(chosen: DataSet, root: Path) -> None:
     findings = Findings()
     if index.made_from != convert.inputs(chosen, root):
         findings.problem("index", chosen.name, "was made from other files: fetch it again")
-    found = validate.counts(index.referents)
-    validate.compare(found, chosen.counts, "index", findings)
-    try:
-        audit_pictures(root, index, findings)
-    except FileNotFoundError as error:
-        raise ContentError(str(error)) from error
+    validate.compare(validate.counts(index.referents), chosen.counts, "index", findings)
+    audit_pictures(root, index, findings)
     convert.refuse(chosen.name, findings)
+    _tell_counts(index)
+
+
+def _tell_counts(index: Index) -> None:
+    found = validate.counts(index.referents)
     told = "; ".join(f"{split} {n[0]}/{n[1]}/{n[2]}" for split, n in found.items())
-    print(f"{chosen.name}: referents/images/expressions {told}; {len(index.pictures)} pictures.")
+    print(f"{index.name}: referents/images/expressions {told}; {len(index.pictures)} pictures.")
 
 
-def status(sets: list[DataSet], root: Path) -> None:
+def _own_index(name: str, root: Path) -> Index:
+    index = read_index(root, name)
+    if index is None:
+        raise ContentError(f"The index of {name} in {root} has another format: run `own` again.")
+    return index
+
+
+def _verify_own(name: str, root: Path) -> None:
+    index = _own_index(name, root)
+    findings = Findings()
+    audit_pictures(root, index, findings)
+    told_already = {problem["record"] for problem in findings.problems}
+    for image_id, file, _, _ in index.pictures:
+        record = f"image {image_id} ('{file}')"
+        path = f"{index.pictures_in[0]}/{file}"
+        if record not in told_already and sha256_of(root / path) != index.made_from.get(path):
+            findings.problem(name, record, "is not the file that `own` has copied: run it again")
+    convert.refuse(name, findings)
+    _tell_counts(index)
+
+
+def status(sets: list[DataSet], own: list[str], root: Path) -> None:
     """Print what is there of each set, without hashing anything again."""
+    for name in own:
+        index = _own_index(name, root)
+        place = root / index.pictures_in[0]
+        there = sum((place / picture[1]).is_file() for picture in index.pictures)
+        print(f"{name}: your own, {there} of {len(index.pictures)} pictures there, index made")
     for chosen in sets:
         told = []
         for source in sources_of([chosen], root):

@@ -21,8 +21,13 @@ COLOUR = np.array([255, 64, 129])
 Sample = tuple[Image.Image, np.ndarray, str]  # picture, mask (H, W) bool, sentence
 
 
-def write_contact_sheet(out: Path, columns: Iterable[tuple[str, Iterable[Sample]]]) -> None:
-    """Draw at most 4 columns of at most 6 samples, each column under its title, into a PNG file."""
+def write_contact_sheet(
+    out: Path, columns: Iterable[tuple[str, Iterable[Sample]]], tint: float = 0.12
+) -> None:
+    """Draw at most 4 columns of at most 6 samples, each column under its title, into a PNG file.
+
+    Inside its outline, a mask's colour has the share `tint`.
+    """
     step = (CELL[0] + GAP, CELL[1] + TEXT + GAP)
     sheet = Image.new("RGB", (COLUMNS * step[0] + GAP, ROWS * step[1] + HEAD), "white")
     pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(14)
@@ -31,7 +36,7 @@ def write_contact_sheet(out: Path, columns: Iterable[tuple[str, Iterable[Sample]
         pen.text((x, 5), title, "black", font)
         for row, (picture, mask, sentence) in enumerate(samples):
             y = HEAD + row * step[1]
-            _paste(sheet, picture, mask, (x, y))
+            _paste(sheet, picture, mask, (x, y), tint)
             lines = _wrapped(sentence, pen, font)
             pen.multiline_text((x, y + CELL[1] + 2), lines, "black", font, spacing=2)
     # a palette keeps the file small enough for a README
@@ -41,7 +46,9 @@ def write_contact_sheet(out: Path, columns: Iterable[tuple[str, Iterable[Sample]
     write_aside(out, content.getvalue())
 
 
-def _paste(sheet: Image.Image, picture: Image.Image, mask: np.ndarray, at: tuple[int, int]) -> None:
+def _paste(
+    sheet: Image.Image, picture: Image.Image, mask: np.ndarray, at: tuple[int, int], tint: float
+) -> None:
     """The picture with its mask tinted and outlined, centred in its place."""
     scale = min(CELL[0] / picture.width, CELL[1] / picture.height)
     size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
@@ -50,7 +57,7 @@ def _paste(sheet: Image.Image, picture: Image.Image, mask: np.ndarray, at: tuple
     padded = np.pad(inside, 2)
     height, width = inside.shape
     around = [padded[y : y + height, x : x + width] for y in (0, 2, 4) for x in (0, 2, 4)]
-    pixels[inside] = 0.88 * pixels[inside] + 0.12 * COLOUR
+    pixels[inside] = (1 - tint) * pixels[inside] + tint * COLOUR
     pixels[np.logical_or.reduce(around) & ~inside] = COLOUR
     offset = at[0] + (CELL[0] - size[0]) // 2, at[1] + (CELL[1] - size[1]) // 2
     sheet.paste(Image.fromarray(pixels), offset)

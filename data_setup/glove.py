@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
@@ -16,6 +15,7 @@ from data_setup.files import write_aside
 from data_setup.index import Index
 from data_setup.members import table
 from data_setup.sources import ContentError
+from data_setup.words import pieces
 
 ROWS = "glove-rows.safetensors"
 DIMENSIONS = 300
@@ -25,12 +25,8 @@ LONGEST_LINE = 100_000
 
 def words_of(indexes: Iterable[Index]) -> list[str]:
     """Every word and run of punctuation of every sentence, lower case, in the alphabet's order."""
-    found: set[str] = set()
-    for index in indexes:
-        for row in index.referents:
-            for _, text in row[5]:
-                found.update(piece.strip().lower() for piece in re.split(r"(\W+)", text))
-    return sorted(found - {""})
+    texts = (text for index in indexes for row in index.referents for _, text in row[5])
+    return sorted({piece for text in texts for piece in pieces(text)})
 
 
 def write_rows(root: Path, archive: Path, words: list[str]) -> Path:

@@ -1,4 +1,4 @@
-"""ReferIt both ways, a data set of one's own, and pictures of every kind."""
+"""ReferIt both ways, a world that lies open, and pictures of every kind."""
 
 import io
 import json
@@ -13,7 +13,6 @@ from PIL import Image
 from real_root import REASON, real_samples
 
 from data_setup import referit, validate
-from data_setup.__main__ import main
 from data_setup.audit import audit_pictures
 from data_setup.convert import from_archive
 from data_setup.folders import index_folders
@@ -120,83 +119,6 @@ def test_the_true_referit_lists_are_counted_to_the_unit(monkeypatch):
     assert found == {"trainval": [49515, 9995, 59976], "test": [49730, 9994, 60105]}
 
 
-# ---- bring your own ----
-
-
-@pytest.fixture
-def own(tmp_path):
-    folder = tmp_path / "own"
-    (folder / "masks").mkdir(parents=True)
-    rows = ["image,mask,sentence,split"]
-    for k, split in enumerate(("train", "train", "val")):
-        Image.new("RGB", (40, 30), (90, 90, 90)).save(folder / f"{k}.jpg")
-        for n in range(2):
-            mask = np.zeros((30, 40), dtype=np.uint8)
-            mask[5 : 10 + k, 20 * n : 20 * n + 9] = 255
-            Image.fromarray(mask).save(folder / "masks" / f"{k}_{n}.png")
-            rows += [f"{k}.jpg,masks/{k}_{n}.png,{t} {n},{split}" for t in ("The Box", "thing")]
-    (folder / "sentences.csv").write_text("\n".join(rows))
-    return folder
-
-
-def test_a_folder_becomes_a_data_set(own, tmp_path, capsys):
-    root = tmp_path / "data"
-    assert main(["own", str(own), "--name", "mine", "--root", str(root)]) == 0
-    assert capsys.readouterr().out == f"mine is ready in {root}: 6 referents.\n"
-    data = refer.read(root, "mine")
-    assert data.splits == ["train", "val"] and data.missing_pictures() == []
-    assert [s.text for s in data.samples("val")] == ["the box 0", "thing 0", "the box 1", "thing 1"]
-    sample = data.samples("train")[2]
-    mask = data.mask(sample.ann_id)
-    assert mask[5:10, 20:29].all() and mask.sum() == 45
-    assert json.loads((root / "statistics" / "mine.json").read_text())["splits"]["val"]
-    rows = [dict(zip(("image", "mask", "sentence", "split"), line.split(","), strict=True))
-            for line in (own / "sentences.csv").read_text().splitlines()[1:]]  # fmt: skip
-    (own / "sentences.csv").unlink()
-    (own / "sentences.json").write_text(json.dumps(rows))
-    assert main(["own", str(own), "--name", "again", "--root", str(root)]) == 0
-    assert refer.read(root, "again").referents == data.referents
-
-
-@pytest.mark.parametrize(
-    ("row", "words"),
-    [
-        ("deep.png,masks/0_0.png,a", "row 13 'deep.png' has the mode I;16: save it with 8 bits"),
-        ("wide.png,masks/0_0.png,a", "row 13 'wide.png' has a side of over 20000 pixels"),
-        ("half.jpg,masks/0_0.png,a", "row 13 'half.jpg' is damaged (OSError('"),
-        ("turned.jpg,masks/0_0.png,a", "row 13 'turned.jpg' has a flag that turns it (EXIF)"),
-        ("0.jpg,masks/0_0.png,", "row 13 lacks image, mask or sentence"),
-        ("../0.jpg,masks/0_0.png,a", "row 13 '../0.jpg' is no plain name of a file in the folder"),
-        ("9.jpg,masks/0_0.png,a", "row 13 '9.jpg' is missing"),
-        ("sentences.csv,masks/0_0.png,a", "row 13 'sentences.csv' is no picture"),
-        ("1.jpg,masks/0_0.png,a", "row 13 gives 'masks/0_0.png' to another image or split"),
-        ("0.jpg,0.jpg,a", "row 13 the mask '0.jpg' is empty"),
-        ("0.jpg,small.png,a", "row 13 the mask 'small.png' is not 40x30 like its image"),
-    ],
-)
-def test_every_bad_row_is_told(own, tmp_path, capsys, row, words):
-    Image.new("L", (4, 4), 255).save(own / "small.png")
-    Image.new("I;16", (40, 30)).save(own / "deep.png")
-    Image.new("L", (20_001, 1)).save(own / "wide.png")
-    (own / "half.jpg").write_bytes((own / "0.jpg").read_bytes()[:-9])
-    turned = Image.Exif()
-    turned[0x0112] = 3
-    Image.new("RGB", (40, 30)).save(own / "turned.jpg", exif=turned)
-    text = (own / "sentences.csv").read_text()
-    (own / "sentences.csv").write_text(f"{text}\n{row}\n{row}")
-    assert main(["own", str(own), "--root", str(tmp_path / "data")]) == 6
-    told = capsys.readouterr().err
-    assert words in told and "row 14" in told
-    assert not (tmp_path / "data" / "index").exists()
-
-
-def test_a_name_that_is_taken_and_a_folder_without_sentences(own, tmp_path, capsys):
-    assert main(["own", str(own), "--name", "unc+", "--root", str(tmp_path)]) == 2
-    assert "cannot be the name" in capsys.readouterr().err
-    assert main(["own", str(tmp_path), "--root", str(tmp_path)]) == 2
-    assert "holds no sentences.csv and no sentences.json" in capsys.readouterr().err
-
-
 # ---- a world that lies open ----
 
 
@@ -253,13 +175,15 @@ REFUSED = {
     "32 bit": (saved(Image.fromarray(GREY.astype(np.int32)), "TIFF"), "not 8 bits a channel"),
     "other size": (saved(RGB.resize((6, 8)), "JPEG"), "is 6x8, not 8x6"),
     "one pixel more": (saved(RGB.resize((8, 7)), "JPEG"), "is 8x7, not 8x6"),
-    "empty": (b"", "cannot be opened"),
-    "web page": (b"<html>503</html>", "cannot be opened"),
-    "cut": (saved(RGB, "JPEG")[:12], "cannot be opened"),
+    "empty": (b"", "is no picture of the kinds JPEG, PNG"),
+    "web page": (b"<html>503</html>", "is no picture of the kinds"),
+    "cut": (saved(RGB, "JPEG")[:12], "is damaged"),
+    "TGA": (saved(RGB, "TGA"), "is no picture of the kinds"),
     "bomb": (
         saved(Image.new("1", (14_000, 14_000)), "PNG"),
-        "cannot be opened .*DecompressionBomb",
+        "has too many pixels, more than the 50 million that are read: make it smaller",
     ),
+    "large": (saved(Image.new("1", (8_000, 8_000)), "PNG"), "has 8000 x 8000 pixels, more than"),
 }
 
 
