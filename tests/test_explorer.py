@@ -20,7 +20,7 @@ from tvnet.course import explorer as module
 from tvnet.course import view
 from tvnet.course.layers import LAYERS
 from tvnet.course.upload import uploaded
-from tvnet.predict import NEIGHBOURS
+from tvnet.predictor import NEIGHBOURS
 
 COURSE = Path(view.__file__).parent
 TEXT = "red square"

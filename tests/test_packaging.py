@@ -33,8 +33,10 @@ ROOMS = {
     "tvnet.experiment": (
         "tvnet.experiment", "tvnet.retrieval", "tvnet.model", "tvnet.data", "tvnet.settings",
     ),
+    "tvnet.predictor": ("tvnet.retrieval", "tvnet.model", "tvnet.data", "tvnet.settings"),
     "tvnet.predict": (
-        "tvnet.experiment", "tvnet.retrieval", "tvnet.model", "tvnet.data", "tvnet.settings",
+        "tvnet.predictor", "tvnet.experiment", "tvnet.retrieval", "tvnet.model", "tvnet.data",
+        "tvnet.settings",
     ),
     "tvnet.course": ("tvnet",),
     "data_setup": ("data_setup",),

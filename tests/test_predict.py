@@ -1,9 +1,8 @@
 """One picture, one expression: against the evaluator, with every neighbour, and with bad input."""
 
 import json
-import re
+import pickle
 import shutil
-import subprocess
 import sys
 from dataclasses import replace
 
@@ -25,7 +24,8 @@ from tvnet.experiment.training import logits_of
 from tvnet.model.method import build as build_model
 from tvnet.model.pretrained import load_backbone
 from tvnet.model.trace import expected_shapes
-from tvnet.predict import NEIGHBOURS, load, main
+from tvnet.predict import load
+from tvnet.predictor import NEIGHBOURS
 from tvnet.retrieval.build import build
 from tvnet.retrieval.sight import Sight
 from tvnet.settings import settings
@@ -179,6 +179,26 @@ def test_leaving_words_out_is_the_same_as_not_saying_them(predictor, photo):
     assert len(predictor.without_each_word(predictor(photo, "red"))) == 1
 
 
+def test_words_left_out_of_a_large_picture_take_little_memory(predictor):
+    """48 megapixels and 20 words took 5.9 GiB: a float and a bool for every pixel and word."""
+    picture = Image.new("RGB", (2000, 1000), "red")
+    words = predictor.vocabulary.words[-20:]
+    whole = predictor(picture, " ".join(words))
+    found = predictor.without_each_word(whole)
+    assert [effect.word for effect in found] == list(whole.words) and len(found) > 4
+    assert {effect.mask.shape for effect in found} == {(320, 640)}
+    assert sum(e.mask.nbytes + e.probability.nbytes for e in found) < whole.mask.nbytes * len(found)
+    alone = predictor(picture, " ".join(whole.words[1:]), whole.neighbour_id)
+    both, either = (alone.mask & whole.mask).sum(), (alone.mask | whole.mask).sum()
+    assert found[0].iou == pytest.approx(both / either if either else 1, abs=0.01)
+
+
+def test_a_predictor_can_be_pickled(predictor, photo):
+    predictor(photo, "red square")  # its caches are full
+    found = pickle.loads(pickle.dumps(predictor))(photo, "red square")
+    assert (found.probability == predictor(photo, "red square").probability).all()
+
+
 def test_rows_share_one_sight(models, predictor, photo, tiny_root):
     seen = predictor.see(photo)
     for row, folder in models.items():
@@ -199,82 +219,6 @@ def test_the_module_is_the_function(models, tiny_root, photo):
     assert found.mask.shape == (48, 64)
     with pytest.raises(AttributeError, match="has no attribute 'foretell'"):
         _ = tvnet.foretell
-
-
-def command(*arguments):
-    return subprocess.run(
-        [sys.executable, "-W", "error", "-m", "tvnet.predict", *map(str, arguments)],
-        capture_output=True, text=True,
-    )  # fmt: skip
-
-
-def test_the_command_writes_the_mask_and_says_what_it_did(models, tiny_root, photo, tmp_path):
-    model, out = models["Baseline+RES+AMF"], tmp_path / "mask.png"
-    shown = command(photo, "red zebra", "--model", model, "--pool", tiny_root, "--out", out)
-    assert (shown.returncode, shown.stderr) == (0, "")
-    found = load(model, tiny_root)(photo, "red zebra")
-    assert ((np.asarray(Image.open(out)) == 255) == found.mask).all()
-    assert "does not know 'zebra'" in shown.stdout and "Enriched by picture" in shown.stdout
-    assert [p.name for p in tmp_path.iterdir()] == ["mask.png"]
-
-
-def run(capsys, *arguments):
-    """Exit code and what was said, of a run that fails."""
-    code = main([*map(str, arguments)])
-    out, err = capsys.readouterr()
-    assert out == "" and err.count("\n") == 1
-    return code, err
-
-
-@pytest.mark.parametrize(
-    "change, sentence",
-    [
-        ({"expression": "  "}, "The expression '' holds no word: say what to look for"),
-        ({"expression": "?!"}, "The expression '\\?!' holds no word"),
-        ({"image": "missing.jpg"}, "There is no picture at .*missing.jpg: check the path"),
-        ({"neighbour": "best"}, "There is no neighbour 'best': choose one of retrieved, none"),
-        ({"out": "mask.jpg"}, "The mask is a PNG: name it .*mask.png"),
-        ({"out": "nowhere/mask.png"}, "There is no folder .*nowhere: make it first"),
-        ({"model": "nowhere"}, "There is no trained model in .*: settings.json is missing"),
-        ({"pool": "nowhere"}, "There is no data at .*nowhere"),
-    ],
-)
-def test_a_wrong_command_ends_in_one_sentence(
-    change, sentence, models, tiny_root, photo, tmp_path, capsys, monkeypatch
-):
-    monkeypatch.chdir(tmp_path)
-    given = {"image": photo, "expression": "red", "out": "mask.png", "neighbour": "retrieved"}
-    given |= {"model": models["Baseline+RES+AMF"], "pool": tiny_root} | change
-    options = [f"--{name}={given[name]}" for name in ("out", "neighbour", "model", "pool")]
-    code, said = run(capsys, given["image"], given["expression"], *options)
-    assert code == 2 and re.search(sentence, said), said
-    assert not list(tmp_path.iterdir())
-
-
-def test_a_mask_that_cannot_be_written_leaves_nothing(models, tiny_root, photo, tmp_path, capsys):
-    (tmp_path / "mask.png").mkdir()
-    options = ["--model", models["Baseline"], "--pool", tiny_root, "--out", tmp_path / "mask.png"]
-    code, said = run(capsys, photo, "red", *options)
-    assert code == 2 and "mask.png" in said
-    assert [p.name for p in tmp_path.iterdir()] == ["mask.png"]
-
-
-def test_a_damaged_model_is_refused_in_one_sentence(models, tiny_root, photo, tmp_path, capsys):
-    folder = shutil.copytree(models["Baseline"], tmp_path / "model")
-    for name, damage, sentence in (
-        ("model.safetensors", lambda b: b[: len(b) // 2], "model.safetensors have sha256"),
-        ("model.safetensors", lambda b: b"", "model.safetensors have sha256"),
-        ("settings.json", lambda b: b[:40], "The settings in .* are damaged"),
-        ("settings.json", lambda b: b"[]", "The settings in .* are damaged"),
-        ("vocabulary.json", lambda b: b[:9], "The vocabulary .* is damaged"),
-    ):
-        whole = (folder / name).read_bytes()
-        (folder / name).write_bytes(damage(whole))
-        with pytest.raises(ValueError, match=sentence):
-            load(folder, tiny_root)
-        code, _ = run(capsys, photo, "red", "--model", folder, "--pool", tiny_root)
-        assert code == 2
-        (folder / name).write_bytes(whole)
 
 
 def test_settings_of_an_older_version_are_filled_with_defaults(models, tiny_root, photo, tmp_path):

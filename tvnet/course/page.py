@@ -14,7 +14,7 @@ from tvnet.course.canvas import NARROW, Panel, png
 from tvnet.course.layers import LAYERS
 from tvnet.course.still import still
 from tvnet.model.trace import LEVELS
-from tvnet.predict import NEIGHBOURS
+from tvnet.predictor import NEIGHBOURS
 
 STYLE = """<style>
 .tv-explorer { max-width: 1060px; font-size: 13px; }

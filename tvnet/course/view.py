@@ -23,7 +23,8 @@ from tvnet.experiment.ablation import ROWS
 from tvnet.experiment.ship import BEST, MODELS
 from tvnet.model.amf import AMF
 from tvnet.model.blocks import upsample, wide
-from tvnet.predict import Prediction, Predictor, WithoutWord, load
+from tvnet.predict import load
+from tvnet.predictor import Prediction, Predictor, WithoutWord
 from tvnet.retrieval.sight import Seen
 from tvnet.settings import Settings
 

@@ -35,10 +35,14 @@ class Sight:
 
     def __init__(self, chosen: Settings, backbone: Backbone, pool: Path, weights: Path = WEIGHTS):
         """pool: a data root with the settings' data set. Raises as `refer.read` does."""
-        self.chosen, self.backbone, self.weights = chosen, backbone, weights
+        self.chosen, self.backbone, self.pool, self.weights = chosen, backbone, pool, weights
         self.data = refer.read(pool, chosen.data.dataset)
         self.from_pool = lru_cache(maxsize=2 * chosen.retrieval.k)(self._from_pool)
         self.glance = lru_cache(maxsize=8)(self._glance)
+
+    def __reduce__(self) -> tuple:
+        """Pickled by what it was made of: another process opens the pool itself."""
+        return Sight, (self.chosen, self.backbone, self.pool, self.weights)
 
     @cached_property
     def online(self) -> Online:
