@@ -40,7 +40,7 @@ def measure(rounds: int = 25) -> dict[str, float]:
 
     return interleaved(
         {
-            "one forward pass": lambda: predictor._masks(whole.seen, whole.similar, [whole.words]),
+            "one forward pass": lambda: predictor._logits(whole.seen, whole.similar, [whole.words]),
             WARM: lambda: predictor(*next(turn)),
             COLD: cold,
             "a new picture: read it, compute its maps": lambda: predictor.see(next(paths)),
