@@ -160,6 +160,17 @@ def test_a_picture_of_the_pool_never_retrieves_itself(predictor):
     assert other.candidates[0].image_id == 1
 
 
+def test_a_copy_in_the_pool_is_never_retrieved_for_its_picture(tiny_copy):
+    data = refer.read(tiny_copy, "unc+")
+    for copy in (2, 5):
+        shutil.copyfile(data.pictures[1].path, data.pictures[copy].path)
+    sight = Sight(SMALL, load_backbone(SMALL.backbone), tiny_copy)
+    seen = sight.see(data.pictures[5].path)
+    for words in ("the red one of picture 1", "the red one of picture 2", "blue square"):
+        found = {c.image_id for c in sight.retrieve(seen, words)}
+        assert found == {3, 4, 6} and sight.random(seen, words) in found
+
+
 def test_typed_punctuation_changes_nothing(predictor, photo):
     plain, typed = (predictor(photo, text) for text in ("the red square", " The RED, square!"))
     assert plain.candidates == typed.candidates

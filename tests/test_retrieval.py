@@ -1,5 +1,7 @@
 """Retrieval over a data set: own images, pools, controls, the file; stage 2; the offline pair."""
 
+import shutil
+import zipfile
 from dataclasses import replace
 
 import numpy as np
@@ -88,6 +90,43 @@ def test_no_own_image_and_nothing_of_val_is_ever_retrieved(data):
         assert similar != own[sent_id] and own[sent_id] not in line
         assert not val & set(line.tolist())
     assert len(found.sent_id) == len(own)
+
+
+def copied(root, source, target):
+    """The data of a root in which the picture `target` holds the bytes of `source`."""
+    pictures = refer.read(root, "unc+").pictures
+    shutil.copyfile(pictures[source].path, pictures[target].path)
+    return refer.read(root, "unc+")
+
+
+def test_a_copy_of_the_querys_picture_is_never_retrieved(tiny_copy):
+    data = copied(tiny_copy, 1, 4)
+    assert data.originals == {i: 1 if i == 4 else i for i in data.pictures}
+    found, own = retrieve(data), image_of_sentence(data)
+    for sent_id, line in zip(found.sent_id, found.candidates, strict=True):
+        assert not {1, 4} & set(line.tolist()) or own[sent_id] not in (1, 4)
+    assert 1 in found.candidates and 4 not in found.candidates
+    assert len(found.sent_id) == len(own)
+
+
+def test_a_copy_of_a_picture_of_val_stays_out_of_the_pool(tiny_copy):
+    data = copied(tiny_copy, 7, 2)
+    assert not {2, 7} & set(retrieve(data).candidates.ravel().tolist())
+
+
+def test_copies_in_a_zip_are_known_too(tiny_copy):
+    data = copied(tiny_copy, 1, 4)
+    images = data.pictures[1].path.parent
+    with zipfile.ZipFile(images.with_name("train2014.zip"), "w") as archive:
+        for path in sorted(images.iterdir()):
+            archive.write(path, f"train2014/{path.name}")
+    inside = {
+        i: replace(p, path=images.with_name("train2014.zip") / "train2014" / p.path.name)
+        for i, p in data.pictures.items()
+    }
+    assert replace(data, pictures=inside).originals == data.originals
+    gone = {i: replace(p, path=images / "gone" / p.path.name) for i, p in data.pictures.items()}
+    assert replace(data, pictures=gone).originals == {i: i for i in data.pictures}
 
 
 def test_images_that_train_shares_with_val_stay_out_of_the_pool(data):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from tvnet.data.archive import is_there, size_of
+from tvnet.data.archive import file_of, is_there, size_of
 from tvnet.data.masks import decode
 
 NAMES = ("unc", "unc+", "gref", "referit")  # the paper's
@@ -93,6 +94,21 @@ class ReferData:
         """Files that the index names and the disk does not hold."""
         return [p.path for p in self.pictures.values() if not is_there(p.path)]
 
+    @cached_property
+    def originals(self) -> dict[int, int]:
+        """image id -> the least id whose file holds the same bytes: itself, unless it is a copy."""
+        by_size: dict[int, list[int]] = defaultdict(list)
+        for image_id in sorted(self.pictures):
+            by_size[size_of(self.pictures[image_id].path)].append(image_id)
+        found: dict[int, int] = {}
+        for size, ids in by_size.items():
+            first: dict[bytes | int, int] = {}
+            for image_id in ids:
+                alone = len(ids) == 1 or size < 0  # only files of one length can be the same
+                content = image_id if alone else _content(self.pictures[image_id].path)
+                found[image_id] = first.setdefault(content, image_id)
+        return found
+
     def samples(self, split: str) -> list[Sample]:
         """Every sentence of a split, in the order of the file."""
         if split not in self.splits:
@@ -128,6 +144,13 @@ class ReferData:
 def _name_and_size(path: Path) -> str:
     """What stands for a file's content, without its folder: a data root may be moved."""
     return f"{path.name}:{size_of(path)}"
+
+
+def _content(path: Path) -> bytes:
+    """The hash of a picture's file."""
+    file = file_of(path)
+    content = path.read_bytes() if isinstance(file, Path) else file.getvalue()
+    return hashlib.sha256(content).digest()
 
 
 def load_json(path: Path) -> dict:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -64,18 +64,25 @@ class Task:
 
 def pool_of(data: ReferData, train_split: str) -> list[Sample]:
     """The sentences that may answer. Raises ValueError when there are none."""
-    held_out = {r.image_id for r in data.referents if r.split != train_split}
+    same = data.originals
+    held_out = {same[r.image_id] for r in data.referents if r.split != train_split}
     # D33. G-Ref's val shares images with train; what is evaluated on never enters the pool.
-    pool = [s for s in data.samples(train_split) if s.image_id not in held_out]
+    pool = [s for s in _of_originals(data, train_split) if s.image_id not in held_out]
     if not pool:
         raise ValueError(f"The pool is empty: every image of {data.name} is held out.")
     return pool
 
 
+def _of_originals(data: ReferData, split: str) -> list[Sample]:
+    """The sentences of a split, copies of a picture counted as one: a query sees neither its own
+    picture nor a copy of it (D32)."""
+    return [replace(s, image_id=data.originals[s.image_id]) for s in data.samples(split)]
+
+
 def task(data: ReferData, chosen: Settings, split: str = "all") -> Task:
     """Who asks whom. Raises ValueError when the split is unknown or empty, or the pool is."""
     splits = data.splits if split == "all" else [split]
-    queries = [s for name in splits for s in data.samples(name)]
+    queries = [s for name in splits for s in _of_originals(data, name)]
     if not queries:
         raise ValueError(f"The split '{split}' of {data.name} holds no sentence: choose another.")
     pool = pool_of(data, chosen.data.train_split)

@@ -1,6 +1,6 @@
 """Who may be a candidate, and in which order: what the paper leaves open (D32).
 
-- A query never sees a key of its own image.
+- A query never sees a key of its own image, nor of one whose file holds the same bytes.
 - An image is a candidate once, with its best-matching text.
 - Similarities are compared after rounding to six decimals, and equal ones are ordered by a seeded
   hash of the key, so that neither the order of the pool nor the size of a block can matter.
