@@ -215,7 +215,7 @@ def main(arguments: list[str] | None = None) -> int:
                 make(path, dict(options.p)).relative_to(HERE.parent),
                 flush=True,
             )
-    except runner.RefusedError as error:
+    except (runner.RefusedError, runner.FaultyError) as error:
         print(error, file=sys.stderr)
         return 2
     return 0

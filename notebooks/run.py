@@ -17,6 +17,7 @@ import sys
 import time
 from pathlib import Path
 
+import nbformat
 from traitlets.config import Config
 
 HERE = Path(__file__).resolve().parent
@@ -38,6 +39,10 @@ class RefusedError(ValueError):
     """What was asked for cannot be run; nothing has been started."""
 
 
+class FaultyError(ValueError):
+    """This notebook cannot be run; the others can."""
+
+
 def find(name: str, folder: Path) -> Path:
     path = folder / f"{name.removesuffix('.ipynb')}.ipynb"
     if not path.is_file():
@@ -48,15 +53,30 @@ def find(name: str, folder: Path) -> Path:
     return path
 
 
-def checked(path: Path, given: dict[str, str]) -> dict[str, object]:
-    """The parameters in the types that the notebook states; RefusedError when one does not fit."""
+def parameters_of(path: Path) -> dict[str, dict]:
+    """What papermill says of the parameters cell; FaultyError where no run can be judged by it."""
     import papermill
 
-    known = papermill.inspect_notebook(str(path))
+    try:
+        known = papermill.inspect_notebook(str(path))
+    except Exception as error:  # nbformat's and papermill's own are many
+        raise FaultyError(
+            f"{path} is no notebook that can be read ({type(error).__name__}: {error})."
+        ) from error
     if not known:
-        raise RefusedError(
+        raise FaultyError(
             f"{path.stem} has no cell tagged 'parameters': add one."
         )
+    if "OUT_DIR" not in known:
+        raise FaultyError(
+            f"{path.stem} has no parameter OUT_DIR, where its last cell writes: add it."
+        )
+    return known
+
+
+def checked(path: Path, given: dict[str, str]) -> dict[str, object]:
+    """The parameters in the types that the notebook states; RefusedError when one does not fit."""
+    known = parameters_of(path)
     values: dict[str, object] = {}
     for key, text in given.items():
         if key not in known:
@@ -70,24 +90,43 @@ def checked(path: Path, given: dict[str, str]) -> dict[str, object]:
             raise RefusedError(
                 f"{path.stem} takes {key} as {kind}, and '{text}' is none."
             ) from None
-    for key in (
-        set(PATHS) & known.keys()
-    ):  # a notebook runs in its own folder, paths count from here
-        default = path.parent / known[key]["default"].strip("\"'")
-        values[key] = str(Path(given.get(key, default)).resolve())
+        if key in PATHS and text:  # given ones count from here
+            values[key] = str(Path(text).resolve())
+    values["OUT_DIR"] = values.get("OUT_DIR") or str(
+        own_out_dir(path, known, values)
+    )
     return values
+
+
+def own_out_dir(path: Path, known: dict, values: dict) -> Path:
+    """Where a notebook writes when nothing is given: what it states, or its profile's place."""
+    from tvnet.course.start import results_folder
+
+    def stated(key: str) -> str:
+        return known.get(key, {}).get("default", "").strip("\"'")
+
+    if stated("OUT_DIR"):  # a notebook runs in its own folder
+        return (path.parent / stated("OUT_DIR")).resolve()
+    return results_folder(str(values.get("PROFILE") or stated("PROFILE")))
 
 
 def stated_seconds(path: Path) -> float:
     """How long a notebook's first cell says that it runs; infinite where it says nothing."""
-    found = STATED.search(
-        "".join(json.loads(path.read_text("utf-8"))["cells"][0]["source"])
-    )
+    found = STATED.search(nbformat.read(path, 4).cells[0].source)
     return (
         int(found[1]) * {"s": 1, "min": 60}[found[2]]
         if found
         else float("inf")
     )
+
+
+def has_ended(done: Path) -> bool:
+    """Whether the file that a notebook writes last says that it is done."""
+    try:
+        found = json.loads(done.read_text("utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(found, dict) and found.get("status") == "done"
 
 
 def run(path: Path, values: dict[str, object]) -> str | None:
@@ -101,8 +140,11 @@ def run(path: Path, values: dict[str, object]) -> str | None:
 
     out = Path(str(values["OUT_DIR"]))
     done, copy = out / f"{path.stem}.done.json", out / "notebooks" / path.name
-    done.unlink(missing_ok=True)
-    copy.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        done.unlink(missing_ok=True)
+    except OSError as error:
+        return f"OUT_DIR is {out}, and results cannot be written there ({error}): name another."
     try:
         papermill.execute_notebook(
             str(path), str(copy), values, kernel_name="python3", cwd=str(path.parent),
@@ -113,11 +155,8 @@ def run(path: Path, values: dict[str, object]) -> str | None:
         return f"{error.ename} in cell {error.exec_count}: {error.evalue} The copy is {copy}."
     except Exception as error:  # a kernel that died, a cell that hung
         return f"{type(error).__name__}: {error} The copy is {copy}."
-    if (
-        not done.is_file()
-        or json.loads(done.read_text()).get("status") != "done"
-    ):
-        return f"It ended without writing {done}: its last cell must call notebook_done. See {copy}."
+    if not has_ended(done):
+        return f"{done} does not say that it is done: its last cell must call notebook_done. See {copy}."
     for cell in json.loads(copy.read_text())["cells"]:
         for output in cell.get("outputs", []):
             if output.get("name") == "stderr" and OURS.search(
@@ -125,6 +164,14 @@ def run(path: Path, values: dict[str, object]) -> str | None:
             ):
                 return f"A warning comes from our own code: {''.join(output['text']).strip()}"
     return None
+
+
+def job(path: Path, given: dict[str, str]) -> tuple[Path, dict, str | None]:
+    """A notebook, its parameters, and the sentence that says why it cannot be run, if so."""
+    try:
+        return path, checked(path, given), None
+    except FaultyError as error:
+        return path, {}, str(error)
 
 
 def main(arguments: list[str] | None = None, folder: Path = HERE) -> int:
@@ -140,19 +187,17 @@ def main(arguments: list[str] | None = None, folder: Path = HERE) -> int:
         names = options.names or sorted(
             path.stem for path in folder.glob("*.ipynb")
         )
-        jobs = [
-            (path, checked(path, dict(options.p)))
-            for path in (find(n, folder) for n in names)
-        ]
+        jobs = [job(find(name, folder), dict(options.p)) for name in names]
     except RefusedError as error:
         print(error, file=sys.stderr)
         return 2
     rows = [("notebook", "stated", "taken", "")]
-    for path, values in jobs:
+    for path, values, fault in jobs:
         print(f"{path.stem} ...", flush=True)
-        started, stated = time.perf_counter(), stated_seconds(path)
-        fault = run(path, values)
+        started = time.perf_counter()
+        fault = fault or run(path, values)
         taken = time.perf_counter() - started
+        stated = stated_seconds(path) if values else float("inf")
         if fault is None and taken > PATIENCE * stated:
             fault = f"{path.stem} states {stated:.0f} s and took {taken:.0f} s: mend one of them."
         if fault is not None:

@@ -8,6 +8,9 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
+from data_setup.miniref.write import write
+from tvnet.settings import settings
+
 NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
 sys.path.insert(0, str(NOTEBOOKS))
 import architecture  # noqa: E402
@@ -144,7 +147,9 @@ def test_prices_in_code_are_no_formulas():
 def test_it_runs_twice_in_one_kernel_and_from_anywhere(path, tmp_path, tmp_path_factory):
     out = tmp_path_factory.getbasetemp() / "twice"
     world = NOTEBOOKS.parent / "data" / "miniref-smoke"
-    world = world if world.exists() else tmp_path_factory.getbasetemp() / "world"
+    if not world.exists():
+        world = tmp_path_factory.getbasetemp() / "world"
+        write(world, settings("smoke").miniref_pictures)
     notebook = nbformat.read(path, 4)
     k = next(i for i, c in enumerate(notebook.cells) if "parameters" in c.metadata.get("tags", []))
     given = f'PROFILE, DATA_DIR, OUT_DIR = "smoke", r"{world}", r"{out}"'

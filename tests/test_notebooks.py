@@ -52,13 +52,60 @@ def test_the_runner_refuses_before_a_kernel_starts(tmp_path, capsys, arguments, 
     assert not (tmp_path / "ran").exists()
 
 
-def test_a_notebook_without_parameters_is_refused(tmp_path, capsys):
+FAULTS = {  # a notebook's text -> the sentence
+    "{half": "no notebook that can be read",
+    "[]": "no notebook that can be read",
+    '{"nbformat": 4, "nbformat_minor": 5, "metadata": {}}': "no notebook that can be read",
+    '{"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": []}': "tagged 'parameters'",
+}
+
+
+@pytest.mark.parametrize("text", FAULTS)
+def test_a_faulty_notebook_is_a_row_of_its_own(tmp_path, capsys, monkeypatch, text):
+    (tmp_path / "a.ipynb").write_text(text)
+    notebook(tmp_path, name="b", parameters='PROFILE: str = "smoke"')
+    notebook(tmp_path, name="c")
+    monkeypatch.setattr(run, "run", lambda path, values: None)
+    assert run.main([], tmp_path) == 1
+    told = capsys.readouterr()
+    assert FAULTS[text] in told.err
+    assert "b has no parameter OUT_DIR, where its last cell writes: add it." in told.err
+    rows = {line.split()[0]: line.split()[-1] for line in told.out.splitlines()[-3:]}
+    assert rows == {"a": "FAILED", "b": "FAILED", "c": "done"}
+
+
+def test_an_out_dir_that_is_a_file_is_a_failed_row(tmp_path, capsys):
+    (tmp_path / "taken").write_text("mine")
     notebook(tmp_path)
-    untagged = nbformat.read(tmp_path / "a.ipynb", 4)
-    untagged.cells[1].metadata = {}
-    nbformat.write(untagged, tmp_path / "a.ipynb")
-    assert run.main([], tmp_path) == 2
-    assert "a has no cell tagged 'parameters'" in capsys.readouterr().err
+    notebook(tmp_path, name="b")
+    assert run.main(["-p", "OUT_DIR", str(tmp_path / "taken")], tmp_path) == 1
+    told = capsys.readouterr()
+    assert told.err.count(f"OUT_DIR is {tmp_path / 'taken'}, and results cannot be written") == 2
+    assert told.out.count("FAILED") == 2 and (tmp_path / "taken").read_text() == "mine"
+
+
+@pytest.mark.parametrize("text", ["[]", "3", '"done"', "{half", '{"status": "begun"}', "\xff"])
+def test_only_a_whole_file_that_says_so_is_the_end(tmp_path, text):
+    (tmp_path / "a.done.json").write_bytes(text.encode("latin-1"))
+    assert not run.has_ended(tmp_path / "a.done.json")
+    assert not run.has_ended(tmp_path)
+    (tmp_path / "a.done.json").write_text('{"status": "done"}')
+    assert run.has_ended(tmp_path / "a.done.json")
+
+
+def test_folders_that_are_given_count_from_here_and_others_are_the_notebooks_own(
+    tmp_path, monkeypatch
+):
+    notebook(tmp_path)
+    notebook(tmp_path, name="b", parameters=PARAMETERS.replace('"d"', '""').replace('"o"', '""'))
+    monkeypatch.chdir("/")
+    given = {"DATA_DIR": "tmp/x", "OUT_DIR": "tmp/y"}
+    assert run.checked(tmp_path / "a.ipynb", given) == {"DATA_DIR": "/tmp/x", "OUT_DIR": "/tmp/y"}
+    assert run.checked(tmp_path / "a.ipynb", {}) == {"OUT_DIR": str(tmp_path / "o")}
+    repository = NOTEBOOKS.parent
+    for profile, own in (("smoke", "out/smoke"), ("laptop", "out")):
+        values = run.checked(tmp_path / "b.ipynb", {"PROFILE": profile, "DATA_DIR": ""})
+        assert values == {"PROFILE": profile, "DATA_DIR": "", "OUT_DIR": str(repository / own)}
 
 
 @pytest.mark.slow
@@ -68,7 +115,7 @@ def test_success_is_the_file_written_last(tmp_path, capsys):
     assert run.main(["-p", "OUT_DIR", str(out)], tmp_path) == 0
     notebook(tmp_path, "1")  # an old done file must not count
     assert run.main(["-p", "OUT_DIR", str(out)], tmp_path) == 1
-    assert "It ended without writing" in capsys.readouterr().err
+    assert "does not say that it is done: its last cell" in capsys.readouterr().err
 
 
 @pytest.mark.slow
@@ -117,7 +164,6 @@ def test_committed_notebooks_keep_the_rules(path):
     assert list(parameters)[:4] == ["PROFILE", "SEED", "DATA_DIR", "OUT_DIR"]
     assert all(entry["inferred_type_name"] in run.TYPES for entry in parameters.values())
     code = [cell for cell in nbformat.read(path, 4).cells if cell.cell_type == "code"]
-    assert f'notebook_done("{path.stem}", OUT_DIR)' in code[-1].source
     lines = [len(cell.source.splitlines()) for cell in code]
     assert max(lines) <= 25 and sorted(lines)[len(lines) // 2] <= 7
     assert "cuda()" not in "".join(cell.source for cell in code)

@@ -38,7 +38,7 @@ ROOMS = {
         "tvnet.predictor", "tvnet.experiment", "tvnet.retrieval", "tvnet.model", "tvnet.data",
         "tvnet.settings",
     ),
-    "tvnet.course": ("tvnet",),
+    "tvnet.course": ("tvnet", "data_setup.miniref.write"),  # draws the world for a first look
     "data_setup": ("data_setup",),
 }  # fmt: skip
 LIGHT = ("torch", "torchvision", "numpy", "PIL", "safetensors", "regex", "tqdm", "tvnet")

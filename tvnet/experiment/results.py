@@ -101,8 +101,3 @@ def provenance(device: str = "cpu") -> dict:
         "device": torch.cuda.get_device_name() if device.startswith("cuda") else device,
         "system": f"{platform.system()} {platform.machine()}",
     }
-
-
-def notebook_done(name: str, out_dir: str | Path) -> None:
-    """A notebook's last cell: the file by which the runner knows that it reached its end."""
-    write_json(Path(out_dir) / f"{name}.done.json", {"status": "done", **provenance()})
