@@ -18,13 +18,14 @@ import shutil
 import sys
 from html import unescape
 from pathlib import Path
+from xml.etree import ElementTree
 
 import nbformat
 import run as runner  # the runner stands beside this file, in no package
 from latex2mathml.converter import convert
 from nbconvert import HTMLExporter, MarkdownExporter, SlidesExporter
 from nbformat import NotebookNode
-from PIL import Image
+from PIL import Image, ImageChops
 from traitlets.config import Config
 
 HERE = Path(__file__).resolve().parent
@@ -32,6 +33,7 @@ RENDERED, OUT = HERE / "rendered", HERE.parent / "out"
 TEMPLATES = HERE / "templates"
 REVEAL = HERE.parent / ".venv" / "reveal"  # where `make slides` puts reveal.js
 WIDGET = "application/vnd.jupyter.widget-view+json"
+FRAME = 'class="dataframe"'
 HIDDEN = {"colab", "injected-parameters"}
 FIGURE = re.compile(r"# Figure: (.*)")
 MATH = re.compile(
@@ -81,6 +83,8 @@ def readable(notebook: NotebookNode) -> NotebookNode:
         for output in cell.outputs:
             if "text" in output:
                 output.text = output.text.replace(f"{HERE.parent}/", "")
+            if FRAME in output.get("data", {}).get("text/html", ""):
+                output.data["text/markdown"] = table(output.data["text/html"])
             # Of a widget only its still picture can be read.
             output.get("data", {}).pop(WIDGET, None)
             if "image/png" in output.get("data", {}):
@@ -90,11 +94,38 @@ def readable(notebook: NotebookNode) -> NotebookNode:
 
 
 def smaller(png: str) -> str:
-    """A base64 PNG with at most 128 colours, which no eye tells apart in a plot."""
+    """A base64 PNG at its smallest with every colour: a palette only where it holds them all."""
     picture = Image.open(io.BytesIO(base64.b64decode(png))).convert("RGB")
+    few = picture.quantize(256)
+    same = not ImageChops.difference(picture, few.convert("RGB")).getbbox()
     small = io.BytesIO()
-    picture.quantize(128).save(small, "PNG", optimize=True)
+    (few if same else picture).save(small, "PNG", optimize=True)
     return base64.b64encode(small.getvalue()).decode()
+
+
+def table(html: str) -> str:
+    """The table that pandas wrote as HTML, as Markdown; its plain text breaks long lines."""
+    found = ElementTree.fromstring(
+        html[html.index("<table") : html.index("</table>") + len("</table>")]
+    )
+
+    def cells(row: ElementTree.Element) -> list[str]:
+        texts = (" ".join("".join(cell.itertext()).split()) for cell in row)
+        return [
+            text.replace("|", "\\|").replace("<", "&lt;") for text in texts
+        ]
+
+    # An index with a name puts it into a second row of the head, below an empty cell.
+    head = [cells(row) for row in found.iterfind("thead/tr")]
+    names = [
+        " ".join(filter(None, column)) for column in zip(*head, strict=True)
+    ]
+    rows = [
+        names,
+        ["---"] * len(names),
+        *map(cells, found.iterfind("tbody/tr")),
+    ]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
 def rendered(path: Path, given: dict[str, str]) -> Path:
