@@ -12,6 +12,7 @@ from pathlib import Path
 
 FIGURES = Path(__file__).resolve().parent / "figures"
 WIDTH, HEIGHT = 1008, 430
+FRAME = "One forward pass"  # the title of the box around the others
 
 # notebook: (x, y, width, height, title, lines)
 BOXES = {
@@ -20,7 +21,7 @@ BOXES = {
     "02": (
         208,
         84,
-        162,
+        174,
         160,
         "Words and pixels",
         ["ResNet → V2 … V5", "", "LSTM → s"],
@@ -28,12 +29,12 @@ BOXES = {
     "03": (
         24,
         284,
-        346,
+        358,
         58,
         "Retrieval",
         ["from the pool: 20 by text, of them 1 by image"],
     ),
-    "04": (448, 84, 146, 74, "Enrichment: RES", ["A, gate → V′3 V′4 V′5"]),
+    "04": (454, 84, 146, 94, "Enrichment", ["RES: A, gate", "→ V′3 V′4 V′5"]),
     "05": (
         644,
         84,
@@ -42,7 +43,7 @@ BOXES = {
         "Fusion",
         ["s ⊙ V′ → M raw", "exchange → M′ raw", "ConvLSTM → M fine"],
     ),
-    "06": (854, 84, 130, 74, "AMF", ["C HR, A2 → M′ fine"]),
+    "06": (848, 84, 140, 74, "AMF", ["C HR, A2 → M′ fine"]),
     "07": (24, 376, 176, 42, "Training", []),
     "08": (220, 376, 176, 42, "Evaluation", []),
     "09": (416, 376, 176, 42, "Table 1", []),
@@ -55,10 +56,10 @@ ARROWS = [
     ([(154, 168), (208, 168)], "words", (160, 160)),
     ([(89, 244), (89, 284)], "query", (96, 268)),
     ([(289, 284), (289, 244)], "similar image", (296, 268)),
-    ([(370, 120), (448, 120)], "V in, V sim", (378, 112)),
-    ([(594, 120), (644, 120)], "V′", (612, 112)),
-    ([(370, 210), (644, 210)], "s", (505, 202)),
-    ([(790, 120), (854, 120)], "M fine", (800, 112)),
+    ([(382, 120), (454, 120)], "V in, V sim", (388, 112)),
+    ([(600, 120), (644, 120)], "V′", (614, 112)),
+    ([(382, 210), (644, 210)], "s", (505, 202)),
+    ([(790, 120), (848, 120)], "M fine", (800, 112)),
     (
         [(289, 84), (289, 50), (919, 50), (919, 84)],
         "V2, at twice the resolution",
@@ -66,7 +67,7 @@ ARROWS = [
     ),
     ([(919, 158), (919, 184)], "", (0, 0)),
 ]
-MASK = (877, 184, 84, 60)  # the answer: a small picture with a mask in it
+MASK = (875, 184, 88, 60)  # the answer: a small picture with a mask in it
 PLAIN, LIT = (
     ("#f4f4f4", "#777777", 1.2),
     ("#fbe3c5", "#d55e00", 3),
@@ -97,11 +98,12 @@ def box(notebook: str, lit: bool) -> list[str]:
         )
     else:
         drawn.append(
-            text(x + 16, y + 24, "00 One forward pass", 13, font_weight=weight)
+            text(x + 16, y + 24, f"00 {FRAME}", 13, font_weight=weight)
         )
     drawn += [
         text(x + 10, head + 24 + 20 * k, words, 12)
         for k, words in enumerate(lines)
+        if words
     ]
     return drawn
 
@@ -121,18 +123,26 @@ def mask() -> list[str]:
     x, y, w, h = MASK
     return [
         f'<rect x="{x}" y="{y}" width="{w}" height="{h}" rx="4" fill="#555555"/>',
-        f'<ellipse cx="{x + 26}" cy="{y + 34}" rx="17" ry="15" fill="#0072b2"/>',
-        text(x + 50, y + 36, "mask", 12, fill="#ffffff"),
+        f'<ellipse cx="{x + 24}" cy="{y + 31}" rx="17" ry="15" fill="#0072b2"/>',
+        text(x + 46, y + 35, "mask", 12, fill="#ffffff"),
     ]
+
+
+def alt(lit: str) -> str:
+    """What the picture shows, for who cannot see it."""
+    parts = ", ".join(title for *_, title, lines in BOXES.values() if lines)
+    return (
+        f"Diagram of TV-Net in the order of one forward pass: {parts}. "
+        f"The box of this notebook is highlighted: {lit} {BOXES[lit][4] or FRAME}."
+    )
 
 
 def svg(lit: str) -> str:
     """The picture as SVG text, with the box of notebook `lit` ("00" ... "11") lit."""
-    title = BOXES[lit][4] or "One forward pass"
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" '
         f'width="{WIDTH}" height="{HEIGHT}" font-family="Helvetica, Arial, sans-serif" role="img">',
-        f"<title>The parts of TV-Net; lit: {lit} {title}</title>",
+        f"<title>{alt(lit)}</title>",
         '<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" '
         'markerHeight="7" orient="auto">'
         '<path d="M0,0 L8,4 L0,8 z" fill="#444444"/></marker></defs>',

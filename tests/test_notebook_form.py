@@ -3,10 +3,13 @@
 import re
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
+import matplotlib
 import nbformat
 import pytest
 from nbclient import NotebookClient
+from PIL import ImageFont
 
 from data_setup.miniref.write import write
 from tvnet.settings import settings
@@ -19,7 +22,7 @@ import run  # noqa: E402
 
 PATHS = sorted(NOTEBOOKS.glob("*.ipynb"))
 README = (NOTEBOOKS.parent / "README.md").read_text("utf-8")
-BUDGET = 300_000  # bytes of one twin with its pictures
+BUDGET = 1_000_000  # bytes of one twin with its pictures, photographs in full colour
 ANATOMY = [r"^# \d\d · ", r"\*Reads in \d+ min · runs in ", r" · needs ", "Afterwards you can"]
 
 each_notebook = pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
@@ -46,7 +49,7 @@ def test_anatomy(path):
     for part in ANATOMY:
         assert re.search(part, first, re.M), f"{path.stem} lacks {part}"
     number = path.stem[:2]
-    assert f"(figures/architecture-{number}.svg)" in first
+    assert f"![{architecture.alt(number)}](figures/architecture-{number}.svg)" in first
     assert len(re.findall(r"^- \*\*\w+", first, re.M)) == 3  # three verbs
     assert run.stated_seconds(path) < float("inf")
     headings = "".join(others)
@@ -110,6 +113,32 @@ def test_the_architecture_files_are_what_the_code_draws():
         file = NOTEBOOKS / "figures" / f"architecture-{number}.svg"
         assert file.read_text("utf-8") == architecture.svg(number)
         assert file.read_text("utf-8").count('stroke="#d55e00"') == 1  # one box is lit
+
+
+def widths(drawn):
+    """Each text with its left, baseline and right end, in DejaVu, the widest of the usual fonts."""
+    fonts = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
+    for text in drawn.findall("{*}text"):
+        bold = text.get("font-weight") in ("bold", "600")
+        font = fonts / ("DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf")
+        size = 10 * int(text.get("font-size"))  # ten times as large: widths come in whole pixels
+        x, y = float(text.get("x")), float(text.get("y"))
+        yield text.text, x, y, x + ImageFont.truetype(font, size).getlength(text.text) / 10
+
+
+def test_no_text_of_the_architecture_leaves_its_box():
+    for number in architecture.BOXES:
+        drawn = ElementTree.fromstring(architecture.svg(number))
+        boxes = [[float(r.get(k, 0)) for k in ("x", "y", "width", "height")]
+                 for r in drawn.findall("{*}rect")][1:]  # fmt: skip
+        texts = list(widths(drawn))
+        assert len(texts) > len(boxes) > len(architecture.BOXES)
+        for words, left, line, right in texts:
+            inside = [b for b in boxes if b[0] < left < b[0] + b[2] and b[1] < line < b[1] + b[3]]
+            x, y, w, h = min(inside, key=lambda b: b[2] * b[3])
+            assert right <= x + w - 4 and line <= y + h - 6, f"{words} leaves its box"
+            over = [b for b in boxes if left < b[0] < right and b[1] < line < b[1] + b[3]]
+            assert not over, f"{words} runs into a box"
 
 
 def test_the_readme_lists_each_notebook_with_its_times():
