@@ -32,8 +32,9 @@ def words_of(indexes: Iterable[Index]) -> list[str]:
 def write_rows(root: Path, archive: Path, words: list[str]) -> Path:
     """weights/glove-rows.safetensors: "rows" (N, 300) float32 and, as metadata, "words".
 
-    A third entry, the hash of what was asked for, tells whether a file can be left as it is. Raises
-    ContentError when the archive holds no vectors of 300 numbers.
+    Of two hashes, "asked", of what was asked for, tells whether a file can be left as it is, and
+    "sha256", of rows and words, whether it holds what was written. Raises ContentError when the
+    archive holds no vectors of 300 numbers.
     """
     from safetensors import safe_open
     from safetensors.numpy import save
@@ -43,8 +44,10 @@ def write_rows(root: Path, archive: Path, words: list[str]) -> Path:
     if path.is_file():
         try:
             with safe_open(path, framework="numpy") as file:
-                if file.get_tensor("asked").tobytes() == digest:
-                    return path
+                whole = _hash(file.get_tensor("rows"), file.metadata()["words"])
+                there = [file.get_tensor(name).tobytes() for name in ("asked", "sha256")]
+            if there == [digest, whole]:
+                return path
         except Exception:  # damaged: it is made again
             pass
     try:
@@ -54,11 +57,16 @@ def write_rows(root: Path, archive: Path, words: list[str]) -> Path:
     if not found:
         raise ContentError(f"{archive} holds a vector for none of {len(words)} words.")
     kept = sorted(found)
-    # a tensor, as several entries of metadata would be written in no fixed order
-    asked = np.frombuffer(digest, dtype=np.uint8)
-    tensors = {"rows": np.stack([found[word] for word in kept]), "asked": asked}
-    write_aside(path, save(tensors, {"words": json.dumps(kept)}))
+    rows, text = np.stack([found[word] for word in kept]), json.dumps(kept)
+    # tensors, as several entries of metadata would be written in no fixed order
+    hashes = {"asked": digest, "sha256": _hash(rows, text)}
+    tensors = {name: np.frombuffer(value, dtype=np.uint8) for name, value in hashes.items()}
+    write_aside(path, save({"rows": rows, **tensors}, {"words": text}))
     return path
+
+
+def _hash(rows: np.ndarray, words: str) -> bytes:
+    return hashlib.sha256(rows.tobytes() + words.encode()).digest()
 
 
 def forget_rows(root: Path) -> None:

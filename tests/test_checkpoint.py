@@ -180,6 +180,14 @@ def test_a_trained_backbone_learns_at_its_own_rate_and_comes_back(tiny_root, tmp
     assert moved == {"1", "2", "3"} and (folder / "backbone.safetensors").is_file()
     groups = parameter_groups(model, ready.features.backbone, chosen.training)
     assert [group["rate"] for group in groups] == [1.0, 1.0, 0.5]
+    path = folder / "backbone.safetensors"
+    content = path.read_bytes()
+    path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    with pytest.raises(ValueError, match="backbone.safetensors have sha256 .*the file is damaged"):
+        load_run(chosen, "Baseline", 0, tiny_root, tmp_path)
+    path.unlink()
+    with pytest.raises(FileNotFoundError, match="it lacks backbone.safetensors"):
+        load_run(chosen, "Baseline", 0, tiny_root, tmp_path)
     stale = replace(chosen, training=replace(chosen.training, cache_features=True))
     with pytest.raises(ValueError, match="cache_features is on while the backbone is trained from"):
         prepare(replace(stale, model=model.settings.model), tiny_root, tmp_path)

@@ -14,6 +14,7 @@ from safetensors import safe_open
 
 from data_setup import commands
 from data_setup.__main__ import main
+from data_setup.glove import write_rows
 from data_setup.miniref.write import write
 from data_setup.sources import DiskError, SetupError, read_registry
 from tvnet.data import refer
@@ -152,6 +153,20 @@ def test_the_kept_rows_give_what_the_whole_file_gives(fetched, tmp_path):
     assert np.array_equal(kept, whole) and known == count >= 3
     with pytest.raises(ValueError, match="glove-rows.safetensors holds rows of shape .* delete it"):
         glove_rows(fetched[0] / "weights", vocabulary.words, 50)
+
+
+def test_kept_rows_that_are_not_those_written_are_refused_and_made_again(fetched, tmp_path):
+    """One bit of one number would be another start of training."""
+    folder = shutil.copytree(fetched[0] / "weights", tmp_path / "weights")
+    path, archive = folder / "glove-rows.safetensors", folder / "glove.840B.300d.zip"
+    whole = write_rows(tmp_path, archive, ["left", "the"]).read_bytes()
+    for at in (-1, -301, whole.index(b"left") + 1):
+        flipped = bytearray(whole)
+        flipped[at] ^= 4
+        path.write_bytes(flipped)
+        with pytest.raises(ValueError, match=f"{path} is damaged .*: delete it, then the whole fi"):
+            glove_rows(folder, ["left", "the"], 300)
+    assert write_rows(tmp_path, archive, ["left", "the"]).read_bytes() == whole
 
 
 def test_statistics_count_what_is_there(fetched, world):

@@ -20,8 +20,9 @@ from PIL import Image
 from tvnet.data.photo import Photo
 from tvnet.experiment.ablation import ROWS
 from tvnet.experiment.checkpoint import load as load_checkpoint
+from tvnet.experiment.checkpoint import load_backbone_of
 from tvnet.experiment.ship import BEST, MODELS
-from tvnet.model.pretrained import check_hash, fill, load_backbone, read_tensors
+from tvnet.model.pretrained import check_hash, load_backbone
 from tvnet.predictor import NEIGHBOURS, Prediction, Predictor
 from tvnet.retrieval.build import WEIGHTS
 from tvnet.retrieval.sight import Sight
@@ -63,7 +64,7 @@ def load(
             )
         backbone = load_backbone(chosen.backbone, Path(weights))
         if chosen.backbone.train_from != "none":
-            fill(backbone, read_tensors(folder / "backbone.safetensors"), folder)
+            load_backbone_of(folder, backbone)
         sight = Sight(chosen, backbone, Path(pool), Path(weights))
     for part in ("data", "backbone", "retrieval"):
         if getattr(sight.chosen, part) != getattr(chosen, part):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import zipfile
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from tqdm import tqdm
 
 NAME = "glove.840B.300d"
@@ -38,8 +39,17 @@ def glove_rows(folder: Path, words: list[str], width: int, seed: int = 0) -> tup
 
 def _fill(rows: np.ndarray, words: list[str], path: Path) -> int:
     """Copy the rows of a kept file; how many there were."""
-    with safe_open(path, framework="numpy") as file:
-        kept, at = file.get_tensor("rows"), json.loads(file.metadata()["words"])
+    try:
+        with safe_open(path, framework="numpy") as file:
+            kept, text = file.get_tensor("rows"), file.metadata()["words"]
+            written = file.get_tensor("sha256").tobytes()
+        if hashlib.sha256(kept.tobytes() + text.encode()).digest() != written:
+            raise ValueError("its content is not what was written")
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"{path} is damaged ({error}): delete it, then the whole file is read."
+        ) from error
+    at = json.loads(text)
     if kept.shape != (len(at), rows.shape[1]):
         raise ValueError(
             f"{path} holds rows of shape {kept.shape}, not {(len(at), rows.shape[1])}: delete it, "

@@ -66,6 +66,18 @@ def load(folder: Path | str, expected: Settings | None = None) -> tuple[Method, 
     return model.eval(), vocabulary
 
 
+def load_backbone_of(folder: Path, backbone: Backbone) -> None:
+    """Fill a backbone with the weights that were trained with a folder's model.
+
+    Raises FileNotFoundError or ValueError when they are missing, or not those that were written.
+    """
+    path = folder / "backbone.safetensors"
+    if not path.is_file():
+        raise FileNotFoundError(f"There is no trained backbone in {folder}: it lacks {path.name}.")
+    check_hash(path, published="")
+    fill(backbone, read_tensors(path), folder)
+
+
 def refuse_other(stored: Settings, expected: Settings, folder: Path) -> None:
     """ValueError listing every key in which two settings would make different models."""
     told = [

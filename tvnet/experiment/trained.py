@@ -12,14 +12,13 @@ import torch
 from tvnet.data.dataset import collate
 from tvnet.data.images import open_picture, placement
 from tvnet.experiment.ablation import recorded, row_settings, run_folder
-from tvnet.experiment.checkpoint import load
+from tvnet.experiment.checkpoint import load, load_backbone_of
 from tvnet.experiment.evaluation import clean, evaluate
 from tvnet.experiment.metrics import by_size, counters
 from tvnet.experiment.prepare import Prepared, prepare
 from tvnet.experiment.processes import workers
 from tvnet.experiment.training import device_of, logits_of
 from tvnet.model.method import Method
-from tvnet.model.pretrained import fill, read_tensors
 from tvnet.retrieval.build import CONTROLS
 from tvnet.settings import Settings
 
@@ -41,8 +40,7 @@ def load_run(
         )
     model, _ = load(folder, chosen)
     if chosen.backbone.train_from != "none":
-        state = read_tensors(folder / "backbone.safetensors")
-        fill(ready.features.backbone, state, folder)
+        load_backbone_of(folder, ready.features.backbone)
     return model, ready
 
 
