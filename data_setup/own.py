@@ -53,4 +53,4 @@ def write_own(folder: Path, root: Path, name: str, turn: bool = False) -> str:
     write_statistics(root, index)
     write_sheet(root, index, joined.remarked)
     index.write(root)
-    return data_sheet(root, index, findings)
+    return data_sheet(root, index)

@@ -72,16 +72,13 @@ def refuse_unlike(file: File) -> None:
         )
     if max(picture.size) > MAX_SIDE:
         raise ValueError(f"'{file.name}' has a side of over {MAX_SIDE} pixels: make it smaller")
-    if picture.has_transparency_data:
-        least = picture.convert("RGBA").getchannel("A").getextrema()[0]
-        if least < 255:
-            raise ValueError(f"'{file.name}' is transparent in part: save it on white, as JPEG")
 
 
 def content(folder: Path, file: str, turned: bool) -> bytes:
     """What a data root keeps of a picture: the file as it is, or its turned pixels as PNG."""
     if not turned:
         return (folder / file).read_bytes()
-    made = io.BytesIO()
-    load(folder, file, turn=True).picture.convert("RGB").save(made, "PNG")
+    made, picture = io.BytesIO(), load(folder, file, turn=True).picture
+    # not every mode can be PNG; what is transparent stays so, for the reader to put it on white
+    picture.convert("RGBA" if picture.has_transparency_data else "RGB").save(made, "PNG")
     return made.getvalue()

@@ -51,9 +51,8 @@ class Joined:
         self.kept[name] = (row.image, file.turned)
         self.pictures[row.image] = [len(self.pictures) + 1, name, *file.picture.size]
         if file.turned:
-            reason = f"'{row.image}' is turned: its masks are taken as drawn on the turned picture"
-            self.findings.remark(self.table, row.place, reason)
-        self._remark_on_frames(file, row)
+            self._remark(row, file, "is turned; its masks are taken as drawn on the turned picture")
+        self._remark_on_frames(row, file)
 
     def _add_mask(self, row: Row, width: int, height: int) -> None:
         file = own_files.load(self.folder, row.mask, self.turn)
@@ -65,15 +64,17 @@ class Joined:
             raise ValueError(f"the mask '{row.mask}' {error}") from error
         ann_id = len(self.masks) + 1
         self.masks[row.mask, row.id] = [ann_id, 0, _runs(inside)]
-        self._remark_on_frames(file, row)
+        self._remark_on_frames(row, file)
         if odd := own_masks.remark(inside):
             self.remarked[ann_id] = odd
-            self.findings.remark(self.table, row.place, f"the mask '{row.mask}' {odd}")
+            self._remark(row, file, odd)
 
-    def _remark_on_frames(self, file: own_files.File, row: Row) -> None:
+    def _remark_on_frames(self, row: Row, file: own_files.File) -> None:
         if file.frames > 1:
-            reason = f"'{file.name}' holds {file.frames} pictures, of which the first is taken"
-            self.findings.remark(self.table, row.place, reason)
+            self._remark(row, file, f"holds {file.frames} pictures, of which the first is taken")
+
+    def _remark(self, row: Row, file: own_files.File, reason: str) -> None:
+        self.findings.remark(self.table, f"{row.place} ('{file.name}')", reason)
 
     def remark_on_shared_pictures(self) -> None:
         """Pictures in more than one split, under one name or as copies under several."""

@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 
+from PIL import Image
+
 from data_setup.contact import COLUMNS, ROWS, Sample, write_contact_sheet
 from data_setup.index import Index
 from data_setup.own_table import TRAIN
 from data_setup.pictures import opened
-from data_setup.validate import MOST_TOLD, Findings, counts
+from data_setup.validate import counts
 from data_setup.words import pieces
 
 
@@ -42,12 +44,15 @@ def _samples(
     runs = {ann_id: runs for ann_id, _, runs in index.segmentations}
     for _, ann_id, image_id, _, _, sentences in rows:
         text = f"({remarked[ann_id]})" if ann_id in remarked else sentences[0][1]
-        with opened(root / index.pictures_in[0] / names[image_id]) as picture:
-            yield picture, coco.decode(runs[ann_id]).astype(bool), text
+        with opened(root / index.pictures_in[0] / names[image_id]) as file:
+            picture = file.convert("RGBA") if file.has_transparency_data else file.convert("RGB")
+        if picture.mode == "RGBA":
+            picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
+        yield picture, coco.decode(runs[ann_id]).astype(bool), text
 
 
-def data_sheet(root: Path, index: Index, findings: Findings) -> str:
-    """Counts of each split, the share of its words that `train` lacks, and what is odd."""
+def data_sheet(root: Path, index: Index) -> str:
+    """Counts of each split, and the share of its words that `train` lacks."""
     texts: dict[str, list[str]] = {}
     for row in index.referents:
         texts.setdefault(row[4], []).extend(text for _, text in row[5])
@@ -58,10 +63,6 @@ def data_sheet(root: Path, index: Index, findings: Findings) -> str:
             line += f"; {unknown_share(texts[TRAIN], texts[split]):.1%} of its words are not in "
             line += f"{TRAIN} and become <unk>"
         lines.append(line)
-    lines += [f"Remark: {r['record']} {r['reason']}." for r in findings.remarks[:MOST_TOLD]]
-    if len(findings.remarks) > MOST_TOLD:
-        more = len(findings.remarks) - MOST_TOLD
-        lines.append(f"And {more} more remarks: {root / 'reports' / index.name}.json lists all.")
     lines.append(f"Look at {sheet_path(root, index.name)}: it shows the masks as understood.")
     return "\n".join(lines)
 

@@ -172,7 +172,7 @@ FRAME[1:-1, 1:-1] = False
 @pytest.mark.parametrize(
     ("mask", "value", "words"),
     [
-        (grey(0, 255), "", "covers 93% of its picture, as one with swapped values does."),
+        (grey(0, 255), "", "covers 93% of its picture, as one with swapped values does"),
         (grey(255, 255), "255", "covers 100% of its picture"),
         (saved(Image.fromarray(FRAME)), "", "touches all four borders of its picture"),
     ],
@@ -180,9 +180,9 @@ FRAME[1:-1, 1:-1] = False
 )
 def test_a_mask_that_may_be_swapped_is_remarked_on(tmp_path, capsys, mask, value, words):
     assert made(tmp_path, mask, value) == 0
-    assert f"Remark: line 2 the mask 'm.bin' {words}" in capsys.readouterr().out
+    assert f"  sentences.csv: line 2 ('m.bin') {words}" in capsys.readouterr().out
     report = json.loads((tmp_path / "data" / "reports" / "mine.json").read_text())
-    assert any(words.strip(".") in remark["reason"] for remark in report["remarks"])
+    assert any(words in remark["reason"] for remark in report["remarks"])
 
 
 def test_the_contact_sheet_shows_which_side_is_the_referent(tmp_path):

@@ -220,13 +220,13 @@ def test_json_is_read_as_the_table_is(folder):
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (lines("image,mask,sentence", A[:-6]), "it names no split, so every row is 'train'."),
+        (lines("image,mask,sentence", A[:-6]), "it names no split, so every row is 'train'"),
         (
             lines(HEAD, A),
             "split 'val' has no row; `DataSettings` evaluates on it unless another is",
         ),
         (lines(HEAD, B), "split 'train' has no row; `DataSettings` trains on it unless another is"),
-        (lines("image,mask,sentence,spilt", A), "column 'spilt' is not read."),
+        (lines("image,mask,sentence,spilt", A), "column 'spilt' is not read"),
         (
             lines(HEAD, A, "a.jpg,n.png,the lion,val"),
             "picture 'a.jpg' is in the splits train and val",
@@ -235,14 +235,14 @@ def test_json_is_read_as_the_table_is(folder):
 )
 def test_what_training_would_stumble_over_is_said_at_once(folder, capsys, content, words):
     assert own(folder, content) == 0
-    assert f"Remark: {words}" in capsys.readouterr().out
+    assert f"  sentences.csv: {words}" in capsys.readouterr().out
 
 
 def test_a_copy_of_a_picture_in_another_split_is_remarked_on(folder, capsys):
     (folder / "b.jpg").write_bytes((folder / "a.jpg").read_bytes())
     assert own(folder, lines(HEAD, A, B)) == 0
     told = capsys.readouterr().out
-    assert "Remark: picture 'a.jpg' = 'b.jpg' is in the splits train and val." in told
+    assert "picture 'a.jpg' = 'b.jpg' is in the splits train and val\n" in told
 
 
 def test_the_splits_are_those_of_the_settings():
