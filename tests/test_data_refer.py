@@ -1,15 +1,19 @@
 """The reader returns what was written, and refuses what is damaged with a sentence."""
 
+import hashlib
 import json
+import os
 import pickle
 import shutil
+import time
+import zipfile
 
 import numpy as np
 import pytest
 from conftest import write_root
 
 from data_setup.folders import FOLDERS, index_folders
-from tvnet.data import refer
+from tvnet.data import contents, refer
 
 
 @pytest.fixture
@@ -126,6 +130,24 @@ def test_a_flipped_bit_in_an_index_is_noticed(root):
             refer.read(root, "unc")
 
 
+def with_index(root, alter):
+    """Let `alter` change the index of unc, as one that `data_setup` wrote."""
+    path = root / "index" / "unc.json"
+    head, body = path.read_text().rstrip("\n").split("\n")
+    content = json.loads(body)
+    alter(content)
+    body = json.dumps(content)
+    head = json.loads(head) | {"sha256": hashlib.sha256(body.encode()).hexdigest()}
+    path.write_text(f"{json.dumps(head)}\n{body}\n")
+
+
+@pytest.mark.parametrize("size", [(13_500, 13_500), (20_001, 1), (0, 48)])
+def test_a_picture_of_a_size_that_is_never_read_is_refused(root, size):
+    with_index(root, lambda content: content["pictures"][0].__setitem__(slice(2, 4), size))
+    with pytest.raises(ValueError, match=f"jpg {size[0]}x{size[1]} pixels: fetch or draw"):
+        refer.read(root, "unc")
+
+
 def test_nothing_refers_to_an_unknown_annotation(root):
     with pytest.raises(ValueError, match="unc refers to no annotation 99"):
         refer.read(root, "unc").mask(99)
@@ -155,3 +177,78 @@ def test_the_fingerprint_follows_the_content_and_not_the_folder(root, tmp_path):
     path = refer.read(root, "unc").pictures[1].path
     path.write_bytes(path.read_bytes() + b"x")
     assert refer.read(root, "unc").fingerprint != first
+
+
+def swapped(root):
+    """Two pictures change their names, as a script that renames files does."""
+    one, other = (refer.read(root, "unc").pictures[i].path for i in (1, 2))
+    one.rename(one.parent / "aside")
+    other.rename(one)
+    (one.parent / "aside").rename(other)
+
+
+def painted_over(root):
+    """Another picture of the same length and time, written into the file."""
+    path = refer.read(root, "unc").pictures[1].path
+    time.sleep(0.05)  # a tick of the clock that nobody can set back
+    stat, content = path.stat(), path.read_bytes()
+    path.write_bytes(content[:-9] + b"another" + content[-2:])
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+
+
+@pytest.mark.parametrize("replace", [swapped, painted_over])
+@pytest.mark.parametrize("settled", [-1, 1000])  # checksums are kept at once, or not yet
+def test_another_picture_of_equal_length_is_other_data(root, monkeypatch, replace, settled):
+    monkeypatch.setattr(contents, "SETTLED", settled)
+    path = refer.read(root, "unc").pictures[1].path
+    longer = path.read_bytes() + bytes(4000 - path.stat().st_size)
+    for picture in refer.read(root, "unc").pictures.values():
+        picture.path.write_bytes(longer[:-1] + bytes([picture.image_id]))
+        os.utime(picture.path, ns=(0, 0))
+    first = refer.read(root, "unc").fingerprint
+    assert (root / contents.KEPT).is_file() == (settled < 0)
+    replace(root)
+    assert refer.read(root, "unc").fingerprint != first
+
+
+def test_a_picture_s_content_is_read_once(root, monkeypatch):
+    first = refer.read(root, "unc").fingerprint
+    assert not (root / contents.KEPT).exists()  # so young a file may change unseen
+    monkeypatch.setattr(contents, "SETTLED", -1)
+    assert refer.read(root, "unc").fingerprint == first
+    kept = (root / contents.KEPT).read_text()
+    with monkeypatch.context() as patch:
+        patch.setattr(contents.zlib, "crc32", lambda *_: pytest.fail("read again"))
+        for name in ("unc", "unc+"):  # which have the same pictures
+            assert refer.read(root, name).pictures and refer.read(root, name).fingerprint
+        assert refer.read(root, "unc").fingerprint == first
+    for damaged in ("", "[]", '{"a": 1}', kept[:-9], "[" * 100_000):
+        (root / contents.KEPT).write_text(damaged)
+        assert refer.read(root, "unc").fingerprint == first
+        assert (root / contents.KEPT).read_text() == kept
+    assert not list(root.glob("*part*"))
+
+
+def test_a_root_that_cannot_be_written_has_a_fingerprint(root, monkeypatch):
+    first = refer.read(root, "unc").fingerprint
+    monkeypatch.setattr(contents, "SETTLED", -1)
+    monkeypatch.setattr(contents.os, "replace", refuse)
+    assert refer.read(root, "unc").fingerprint == first
+    assert not list(root.glob(".checksums*"))
+
+
+def refuse(*_):
+    raise PermissionError
+
+
+def test_a_picture_in_a_zip_has_the_checksum_that_the_zip_states(root, monkeypatch):
+    first = refer.read(root, "unc").fingerprint
+    pictures = refer.read(root, "unc").pictures.values()
+    with_index(root, lambda content: content.update(pictures_in=["pictures.zip/in"]))
+    with zipfile.ZipFile(root / "pictures.zip", "w") as archive:
+        for picture in pictures:
+            archive.write(picture.path, f"in/{picture.path.name}")
+    shutil.rmtree(root / "images")
+    monkeypatch.setattr(contents.zlib, "crc32", lambda *_: pytest.fail("a member was read"))
+    found = refer.read(root, "unc")
+    assert found.missing_pictures() == [] and found.fingerprint == first

@@ -20,13 +20,22 @@ def is_there(path: Path) -> bool:
 
 def size_of(path: Path) -> int:
     """Bytes of the file or member; -1 where there is none."""
+    if found := listed(path):
+        return found[0]
+    return path.stat().st_size if path.is_file() else -1
+
+
+def listed(path: Path) -> tuple[int, int] | None:
+    """Bytes and CRC-32 of a member as its zip lists them, -1 and 0 where it has none; None for a
+    path that leads through no zip."""
     archive, member = _split(path)
     if archive is None:
-        return path.stat().st_size if path.is_file() else -1
+        return None
     try:
-        return _opened(archive, os.getpid()).getinfo(member).file_size
+        info = _opened(archive, os.getpid()).getinfo(member)
     except KeyError:
-        return -1
+        return -1, 0
+    return info.file_size, info.CRC
 
 
 def file_of(path: Path) -> Path | io.BytesIO:

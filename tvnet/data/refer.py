@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,8 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from tvnet.data.archive import file_of, is_there, size_of
+from tvnet.data.archive import is_there
+from tvnet.data.contents import NOTHING, contents
 from tvnet.data.masks import decode
+from tvnet.data.photo import MAX_PIXELS
 
 NAMES = ("unc", "unc+", "gref", "referit")  # the paper's
 FORMAT = "tvnet index 1"
@@ -67,7 +68,7 @@ class ReferData:
     referents: tuple[Referent, ...]
     segmentations: dict[int, Any]
     categories: dict[int, str]
-    root: Path = Path()  # the data root that it was read from
+    root: Path | None = None  # that it was read from; it may hold weights and kept checksums
 
     @property
     def splits(self) -> list[str]:
@@ -75,19 +76,19 @@ class ReferData:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Twelve digits that change with any sentence, split or mask, and with the name and length
-        of a picture's file.
+        """Twelve digits that change with any sentence, split, mask or picture.
 
         Files derived from the data carry them, so that none outlives the data it came from.
         """
         digest = hashlib.sha256()
         for r in self.referents:
             segmentation = self.segmentations[r.ann_id]
-            if isinstance(segmentation, Path):
-                segmentation = _name_and_size(segmentation)
-            digest.update(f"{r}{segmentation}".encode())
-        for picture in self.pictures.values():
-            digest.update(_name_and_size(picture.path).encode())
+            named = segmentation.name if isinstance(segmentation, Path) else segmentation
+            digest.update(f"{r}{named}".encode())
+        files = [picture.path for picture in self.pictures.values()]
+        files += [path for path in self.segmentations.values() if isinstance(path, Path)]
+        held = zip((path.name for path in files), contents(files, self.root), strict=True)
+        digest.update(str(list(held)).encode())  # no folders: a data root may be moved
         return digest.hexdigest()[:12]
 
     def missing_pictures(self) -> list[Path]:
@@ -97,17 +98,13 @@ class ReferData:
     @cached_property
     def originals(self) -> dict[int, int]:
         """image id -> the least id whose file holds the same bytes: itself, unless it is a copy."""
-        by_size: dict[int, list[int]] = defaultdict(list)
-        for image_id in sorted(self.pictures):
-            by_size[size_of(self.pictures[image_id].path)].append(image_id)
-        found: dict[int, int] = {}
-        for size, ids in by_size.items():
-            first: dict[bytes | int, int] = {}
-            for image_id in ids:
-                alone = len(ids) == 1 or size < 0  # only files of one length can be the same
-                content = image_id if alone else _content(self.pictures[image_id].path)
-                found[image_id] = first.setdefault(content, image_id)
-        return found
+        ids = sorted(self.pictures)
+        held = contents((self.pictures[i].path for i in ids), self.root)
+        first: dict[tuple[int, int] | int, int] = {}
+        return {
+            i: first.setdefault(i if content == NOTHING else content, i)
+            for i, content in zip(ids, held, strict=True)
+        }
 
     def samples(self, split: str) -> list[Sample]:
         """Every sentence of a split, in the order of the file."""
@@ -139,18 +136,6 @@ class ReferData:
     def image_of(self) -> dict[int, int]:
         """annotation id -> image id, for every annotation that is referred to."""
         return {referent.ann_id: referent.image_id for referent in self.referents}
-
-
-def _name_and_size(path: Path) -> str:
-    """What stands for a file's content, without its folder: a data root may be moved."""
-    return f"{path.name}:{size_of(path)}"
-
-
-def _content(path: Path) -> bytes:
-    """The hash of a picture's file."""
-    file = file_of(path)
-    content = path.read_bytes() if isinstance(file, Path) else file.getvalue()
-    return hashlib.sha256(content).digest()
 
 
 def load_json(path: Path) -> dict:
@@ -237,7 +222,8 @@ def refuse_doubles(ids: Iterable[int], what: str) -> None:
 
 
 def picture_of(image_id: int, path: Path, width: int, height: int) -> Picture:
-    """A Picture, its sides checked."""
-    if not (1 <= width <= MAX_SIDE and 1 <= height <= MAX_SIDE):
+    """A Picture, its sides checked: none is trained on that could not be predicted on."""
+    fits = 1 <= width <= MAX_SIDE and 1 <= height <= MAX_SIDE
+    if not fits or width * height > MAX_PIXELS:
         raise ValueError(f"The index gives the picture {path} {width}x{height} pixels: {AGAIN}")
     return Picture(image_id, path, width, height)

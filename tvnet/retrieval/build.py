@@ -88,8 +88,9 @@ def build(
     all processes do their part and one of them writes. Raises ValueError where the data is another
     drawn world than the settings need.
     """
-    require_world(data.root, chosen.miniref_pictures)
-    weights = weights or data.root / "weights"
+    root = data.root or Path()
+    require_world(root, chosen.miniref_pictures)
+    weights = weights or root / "weights"
     path = neighbours_path(chosen, data, out_dir, split)
     if path.is_file():
         return Neighbours.load(path, identity(chosen, data, split))
