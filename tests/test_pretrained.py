@@ -84,7 +84,7 @@ def foreign_state(chosen, prefix="base.", shortcut="shortcut"):
     return state
 
 
-def restated(state, chosen, pixels, prefix="base.", shortcut="shortcut"):
+def restated(state, chosen, pixels, prefix="base.", shortcut="shortcut", ceil=False):
     """That network again, as plain calls on the foreign names."""
 
     def unit(x, name, stride=1, padding=0, dilation=1):
@@ -94,7 +94,7 @@ def restated(state, chosen, pixels, prefix="base.", shortcut="shortcut"):
 
     mean = torch.tensor([104.008, 116.669, 122.675]).view(1, 3, 1, 1)
     x = F.relu(unit(pixels[:, [2, 1, 0]].float() - mean, f"{prefix}layer1.conv1", 2, 3))
-    x, maps = F.max_pool2d(x, 3, 2, 1), []
+    x, maps = F.max_pool2d(x, 3, 2, 1, ceil_mode=ceil), []
     for stage, count in enumerate(chosen.blocks):
         dilation = (1, 1, 2, 4)[stage]
         for block in range(1, count + 1):
@@ -126,6 +126,25 @@ def test_deeplab_pytorchs_weights_give_that_networks_maps(tmp_path, names):
     assert [V.shape[-1] for V in maps.values()] == [24, 12, 12, 12]
     for V, expected in zip(maps.values(), restated(state, SLIM, pixels, *names), strict=True):
         assert (V - expected).abs().max() < 1e-4 * expected.abs().max()
+
+
+@pytest.mark.parametrize("size", [96, 90])
+def test_ceil_pools_as_that_network_does_and_keeps_the_grid(tmp_path, size):
+    """D52: the row and the column of cells that it adds are cut off after they were seen."""
+    state = foreign_state(SLIM)
+    put(state, tmp_path)
+    pixels = torch.randint(0, 256, (2, 3, size, size), dtype=torch.uint8)
+    floor = load_backbone(SLIM, tmp_path)(pixels)
+    ceil = load_backbone(replace(SLIM, pool="ceil"), tmp_path)(pixels)
+    theirs = restated(state, SLIM, pixels, ceil=True)
+    assert [V.shape[-1] for V in theirs] == {96: [25, 13, 13, 13], 90: [23, 12, 12, 12]}[size]
+    for mine, ours, V in zip(floor.values(), ceil.values(), theirs, strict=True):
+        assert mine.shape == ours.shape
+        V = V[..., : ours.shape[-1], : ours.shape[-1]]
+        assert (ours - V).abs().max() < 1e-4 * V.abs().max()
+        assert ((mine - ours).abs().max() > 0.01 * V.abs().max()) == (size == 96)
+    with pytest.raises(ValueError, match="pool is 'round': choose one of 'floor', 'ceil'"):
+        replace(SLIM, pool="round")
 
 
 @pytest.mark.slow

@@ -39,9 +39,11 @@ class BackboneSettings:
     blocks: tuple[int, int, int, int] = (3, 4, 23, 3)
     weights: str = "deeplab-voc"  # D27: a name of model/pretrained.py, or "random" for tests
     train_from: str = "none"  # D26: "none" | "res3" | "res4" | "res5"
+    pool: str = "floor"  # D52: "floor" | "ceil", as deeplab-pytorch pools
 
     def __post_init__(self):
-        refuse_unknown(self, {"train_from": ("none", "res3", "res4", "res5")})
+        stages = ("none", "res3", "res4", "res5")
+        refuse_unknown(self, {"train_from": stages, "pool": ("floor", "ceil")})
 
     @property
     def channels(self) -> dict[str, int]:

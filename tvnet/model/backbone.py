@@ -31,9 +31,9 @@ class Backbone(nn.Module):
 
     stages: nn.ModuleList
 
-    def __init__(self, contract: InputContract):
+    def __init__(self, contract: InputContract, pool: str = "floor"):
         super().__init__()
-        self.contract = contract
+        self.contract, self.pool = contract, pool
         for name in ("mean", "std"):
             value = tensor(getattr(contract, name)).view(1, 3, 1, 1)
             self.register_buffer(name, value, persistent=False)
@@ -70,8 +70,17 @@ class Backbone(nn.Module):
         maps = {}
         for i, stage in enumerate(self.stages):
             x = stage(x)
-            maps[f"V{i + 2}"] = x
+            cells = -(-pixels.shape[-1] // (4 if i == 0 else 8))
+            maps[f"V{i + 2}"] = x[..., :cells, :cells]
         return maps
+
+    def pooled(self, x: Tensor) -> Tensor:
+        """The stem's map at half of its size.
+
+        D52: "ceil" adds a row and a column of cells at the lower and right border, 81x81 of 320 px,
+        which the stages see and `forward` cuts off: cell i stays at pixel 8i.
+        """
+        return F.max_pool2d(x, 3, 2, 1, ceil_mode=self.pool == "ceil")
 
 
 class Bottleneck(nn.Module):
@@ -101,7 +110,7 @@ class DeepLab(Backbone):
     """DeepLab-v2's ResNet: res4 and res5 keep the stride of res3 and dilate by 2 and 4 instead."""
 
     def __init__(self, settings: BackboneSettings):
-        super().__init__(CAFFE)
+        super().__init__(CAFFE, settings.pool)
         width, d = settings.width, list(settings.channels.values())
         self.stem = nn.Conv2d(3, width, 7, 2, 3, bias=False)
         self.stem_norm = nn.BatchNorm2d(width)
@@ -114,12 +123,8 @@ class DeepLab(Backbone):
             self.stages.append(nn.Sequential(first, *rest))
 
     def res1(self, x: Tensor) -> Tensor:
-        """The pooled stem at 1/4: the paper's res1, which it never uses.
-
-        No `ceil_mode`, which in some ports makes 81x81 and 41x41 cells of 320 px.
-        """
-        x = F.relu(self.stem_norm(self.stem(x)))
-        return F.max_pool2d(x, 3, 2, 1)
+        """The pooled stem at 1/4: the paper's res1, which it never uses."""
+        return self.pooled(F.relu(self.stem_norm(self.stem(x))))
 
 
 class TorchvisionResNet101(Backbone):
@@ -129,13 +134,13 @@ class TorchvisionResNet101(Backbone):
     res5 keeps the dilation of the stage before.
     """
 
-    def __init__(self):
+    def __init__(self, pool: str = "floor"):
         from torchvision.models import resnet101
 
-        super().__init__(TORCHVISION)
+        super().__init__(TORCHVISION, pool)
         net = resnet101(replace_stride_with_dilation=[False, True, True])
         self.conv1, self.bn1 = net.conv1, net.bn1
         self.stages = nn.ModuleList([net.layer1, net.layer2, net.layer3, net.layer4])
 
     def res1(self, x: Tensor) -> Tensor:
-        return F.max_pool2d(F.relu(self.bn1(self.conv1(x))), 3, 2, 1)
+        return self.pooled(F.relu(self.bn1(self.conv1(x))))

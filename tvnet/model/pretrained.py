@@ -69,7 +69,7 @@ def _resnet101(settings: BackboneSettings) -> Backbone:
             f"The weights '{settings.weights}' are those of a ResNet-101, but the settings ask for "
             f"blocks {settings.blocks} of width {settings.width}: use the paper profile's."
         )
-    return TorchvisionResNet101()
+    return TorchvisionResNet101(settings.pool)
 
 
 PRETRAINED = {

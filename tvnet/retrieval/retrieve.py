@@ -41,6 +41,7 @@ def identity(chosen: Settings, data: ReferData, split: str = "all") -> dict:
         return about | {"image weights": weights_of(chosen.retrieval.image)}
     source = PRETRAINED.get(chosen.backbone.weights)
     backbone = (source.sha256 or source.file) if source else "random"
+    backbone += f" {chosen.backbone.pool}"
     return about | {"size": chosen.data.size, "backbone": backbone, "cells": "nearest"}
 
 
