@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tvnet.data.photo import FRAMES, read_photo
+from tvnet.data.photo import FORMATS, FRAMES, MAX_PIXELS, read_photo
 
 RAMP = np.arange(12 * 8 * 3, dtype=np.uint8).reshape(8, 12, 3)
 
@@ -71,6 +71,11 @@ def test_what_is_transparent_becomes_white():
     high = np.zeros((600, 3, 4), np.uint8)  # more than one strip
     high[::7] = 255
     assert (pixels(high)[::7] == 255).all() and (pixels(high) == 255).all()
+
+
+def test_what_trains_a_model_can_be_asked_about():
+    pictures = pytest.importorskip("data_setup.pictures")
+    assert (pictures.FORMATS, pictures.MAX_PIXELS) == (FORMATS, MAX_PIXELS)
 
 
 def test_what_is_read_is_the_reader_s_own():
