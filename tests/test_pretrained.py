@@ -1,6 +1,7 @@
 """The backbone: frozen for good, aligned; its weights checked by hash, name, shape and value."""
 
 import hashlib
+import pickle
 from dataclasses import replace
 
 import pytest
@@ -249,6 +250,58 @@ def test_code_in_a_weights_file_never_runs(tmp_path):
     put({"base.layer1.conv1.bn.bias": Boom()}, tmp_path)
     with pytest.raises(ValueError, match="holds more than tensors, and what else it holds is not"):
         load_backbone(SLIM, tmp_path)
+
+
+NOT_PLAIN = {
+    "a list": [torch.zeros(1)],
+    "a number": {"a": 3},
+    "a dict in it": {"state_dict": {"a": torch.zeros(1)}, "epoch": 3},
+    "no name": {1: torch.zeros(1)},
+    "sparse": {"a": torch.ones(3, 4).to_sparse()},
+    "without numbers": {"a": torch.empty(3, device="meta")},
+    "one number repeated": {"a": torch.zeros(1).expand(10**6, 10**4)},  # 40 GB where it is used
+}
+
+
+@pytest.mark.parametrize("case", NOT_PLAIN)
+def test_what_is_no_state_dict_is_told(tmp_path, case):
+    torch.save(NOT_PLAIN[case], tmp_path / "a.pth")
+    with pytest.raises(ValueError, match="a.pth holds something else than named, dense tensors"):
+        pretrained.read_tensors(tmp_path / "a.pth")
+
+
+@pytest.mark.parametrize("content", [b"", b"<html>", pickle.dumps({"a": 1}, 2), None], ids=str)
+def test_what_is_no_weights_file_is_told(tmp_path, content):
+    path = tmp_path / "a.pth"
+    torch.save({"a": torch.zeros(1)}, path)
+    path.write_bytes(path.read_bytes()[:-50] if content is None else content)
+    with pytest.raises(ValueError, match=r"a\.pth (is no whole weights file|holds more than)"):
+        pretrained.read_tensors(path)
+
+
+@pytest.mark.parametrize("kind", [torch.int64, torch.bool, torch.complex64])
+def test_tensors_of_another_kind_are_told(tmp_path, kind):
+    layer = torch.nn.Linear(2, 3)
+    given = layer.state_dict() | {"bias": torch.ones(3, dtype=kind)}
+    with pytest.raises(ValueError, match="Tensors of another kind: bias"):
+        pretrained.fill(layer, given, tmp_path)
+
+
+def test_not_every_odd_name_is_told_and_none_as_it_is(tmp_path):
+    layer = torch.nn.Linear(2, 3)
+    given = layer.state_dict() | {f"\x1b[2J{k}": torch.ones(1) for k in range(130)}
+    with pytest.raises(ValueError, match=r"left over: \\x1b\[2J0, .* and 30 more") as error:
+        pretrained.fill(layer, given, tmp_path)
+    assert str(error.value).isprintable()
+
+
+@pytest.mark.parametrize("sidecar", ["", "\n", "9", "no hash", "9" * 63])
+def test_a_recorded_hash_that_is_none_is_told(tmp_path, sidecar):
+    (tmp_path / "a").write_bytes(b"weights")
+    digest = hashlib.sha256(b"weights").hexdigest()
+    (tmp_path / "a.sha256").write_text(digest[: len(sidecar)] if sidecar.isdigit() else sidecar)
+    with pytest.raises(ValueError, match="a.sha256 holds no sha256: fetch or make a again"):
+        pretrained.check_hash(tmp_path / "a", published="")
 
 
 def test_weights_of_another_network_are_named():

@@ -17,6 +17,7 @@ from tvnet.model.backbone import Backbone, DeepLab, TorchvisionResNet101
 from tvnet.settings import BackboneSettings
 
 SHIPPED = Path(__file__).parent.parent / "weights"
+MOST_TOLD = 100  # names of tensors in a message
 COUNTER = "num_batches_tracked"  # a batch norm in eval mode never reads it
 
 
@@ -147,7 +148,10 @@ def check_hash(path: Path, published: str) -> None:
                 f"Nobody publishes a hash of {path.name} and none is recorded: once you trust the "
                 f"file, run `sha256sum {path.name} > {recorded.name}` in {path.parent}."
             )
-        published = recorded.read_text().split()[0]
+        found = re.match(r"[0-9a-f]{64}\b", recorded.read_text("utf-8", "replace"))
+        if not found:
+            raise ValueError(f"{recorded} holds no sha256: fetch or make {path.name} again.")
+        published = found[0]
     with open(path, "rb") as file:
         actual = hashlib.file_digest(file, "sha256").hexdigest()
     if not actual.startswith(published):
@@ -177,11 +181,30 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
                 f"{path} holds more than tensors, and what else it holds is not run: use a plain "
                 "state dict."
             ) from error
+        except Exception as error:  # a damaged file raises many kinds
+            raise ValueError(
+                f"{path} is no whole weights file ({error!s:.80}): fetch or make it again."
+            ) from error
+    if not isinstance(state, dict) or not all(map(_is_plain, state, state.values())):
+        raise ValueError(
+            f"{path} holds something else than named, dense tensors: use a plain state dict."
+        )
     return {name: t.float() if t.is_floating_point() else t for name, t in state.items()}
 
 
+def _is_plain(name: object, tensor: object) -> bool:
+    """Whether it is a dense tensor with all its numbers in the file: not one number repeated."""
+    return (
+        isinstance(name, str)
+        and isinstance(tensor, Tensor)
+        and (tensor.layout, tensor.device.type) == (torch.strided, "cpu")
+        and not tensor.is_quantized
+        and tensor.nbytes <= tensor.untyped_storage().nbytes()
+    )
+
+
 def fill(module: torch.nn.Module, given: dict[str, Tensor], path: Path) -> None:
-    """Load exactly these tensors; ValueError listing all that do not fit, or are not finite."""
+    """Load exactly these tensors; ValueError listing those that do not fit, or are not finite."""
     expected = module.state_dict()
     names = {name for name in given.keys() | expected.keys() if not name.endswith(COUNTER)}
     wrong = {
@@ -190,9 +213,17 @@ def fill(module: torch.nn.Module, given: dict[str, Tensor], path: Path) -> None:
         "of another shape": [
             n for n in given.keys() & expected.keys() & names if given[n].shape != expected[n].shape
         ],
+        "of another kind": [
+            n for n in given.keys() & expected.keys() & names if given[n].dtype != expected[n].dtype
+        ],
         "not finite": [n for n in names & given.keys() if not given[n].isfinite().all()],
     }
-    told = [f"{kind}: {', '.join(sorted(found))}" for kind, found in wrong.items() if found]
+    told = [
+        f"{kind}: {', '.join(ascii(n)[1:-1] for n in sorted(found)[:MOST_TOLD])}"
+        + f" and {len(found) - MOST_TOLD} more" * (len(found) > MOST_TOLD)
+        for kind, found in wrong.items()
+        if found
+    ]
     if told:
         raise ValueError(
             f"{path} does not fit these settings; use those that it was made with. "
