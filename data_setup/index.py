@@ -66,5 +66,5 @@ def read_index(root: Path, name: str) -> Index | None:
         if about["sha256"] != hashlib.sha256(body.removesuffix(b"\n")).hexdigest():
             raise ValueError("its content is not what was written")
         return Index(**json.loads(body))
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise IntegrityError(f"The index {path} is damaged ({error}): remove it.") from error

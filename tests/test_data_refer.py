@@ -153,6 +153,32 @@ def test_nothing_refers_to_an_unknown_annotation(root):
         refer.read(root, "unc").mask(99)
 
 
+FORGED = {
+    "no object": lambda x: [],
+    "key gone": lambda x: {k: v for k, v in x.items() if k != "pictures"},
+    "text as side": lambda x: x | {"pictures": [[1, "a.jpg", "5", 4]]},
+    "short sentence": lambda x: x | {"referents": [[1, 10, 1, 1, "train", [[0]]]]},
+    "no places": lambda x: x | {"pictures_in": []},
+    "image gone": lambda x: x | {"pictures": []},
+    "segmentation gone": lambda x: x | {"segmentations": []},
+    "picture outside": lambda x: x | {"pictures": [[1, "../../a.jpg", 5, 4]]},
+    "place outside": lambda x: x | {"pictures_in": ["../.."]},
+    "absolute place": lambda x: x | {"pictures_in": ["/etc"]},
+}
+
+
+@pytest.mark.parametrize("case", [*FORGED, "deep"])
+def test_an_index_with_the_right_hash_and_a_wrong_content_is_one_sentence(root, case):
+    path = root / "index" / "unc.json"
+    body = b"[" * 100_000
+    if case in FORGED:
+        body = json.dumps(FORGED[case](json.loads(path.read_bytes().splitlines()[1]))).encode()
+    head = {"format": refer.FORMAT, "sha256": hashlib.sha256(body).hexdigest()}
+    path.write_bytes(json.dumps(head).encode() + b"\n" + body + b"\n")
+    with pytest.raises(ValueError, match="The index .*unc.json is damaged .*: fetch or draw the"):
+        refer.read(root, "unc")
+
+
 def test_missing_pictures_are_listed(root):
     data = refer.read(root, "unc")
     gone = data.pictures[2].path

@@ -165,7 +165,10 @@ def read(root: Path | str, name: str) -> ReferData:
         )
     path = root / "index" / f"{name}.json"
     if path.parent.parent == root and path.is_file():
-        return _from_index(root, name, _load_index(path))
+        try:
+            return _from_index(root, name, _load_index(path))
+        except (ValueError, LookupError, TypeError, RecursionError) as error:
+            raise ValueError(f"The index {path} is damaged ({error}): {AGAIN}") from error
     if name == "referit" and (root / "referit").is_dir():
         from tvnet.data.referit import read_referit
 
@@ -185,21 +188,21 @@ def read(root: Path | str, name: str) -> ReferData:
 def _load_index(path: Path) -> dict:
     """The second line of an index, held against its hash in the first."""
     head, _, body = path.read_bytes().partition(b"\n")
-    try:
-        about = json.loads(head)
-        if about["format"] != FORMAT:
-            raise ValueError(f"its format is '{about['format']}', not '{FORMAT}'")
-        if about["sha256"] != hashlib.sha256(body.removesuffix(b"\n")).hexdigest():
-            raise ValueError("its content is not what was written")
-        return json.loads(body)
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"The index {path} is damaged ({error}): {AGAIN}") from error
+    about = json.loads(head)
+    if about["format"] != FORMAT:
+        raise ValueError(f"its format is '{about['format']}', not '{FORMAT}'")
+    if about["sha256"] != hashlib.sha256(body.removesuffix(b"\n")).hexdigest():
+        raise ValueError("its content is not what was written")
+    return json.loads(body)
 
 
 def _from_index(root: Path, name: str, index: dict) -> ReferData:
     places = [root / place for place in index["pictures_in"]]
     images = next((place for place in places if place.is_dir()), places[-1])
-    return ReferData(
+    for path in [*places, *(images / file for _, file, _, _ in index["pictures"])]:
+        if ".." in path.relative_to(root).parts:
+            raise ValueError(f"'{path}' lies outside {root}")
+    data = ReferData(
         name,
         {i: picture_of(i, images / file, w, h) for i, file, w, h in index["pictures"]},
         tuple(
@@ -210,6 +213,11 @@ def _from_index(root: Path, name: str, index: dict) -> ReferData:
         dict(index["categories"]),
         root,
     )
+    if lacking := data.image_of.keys() - data.segmentations.keys():
+        raise ValueError(f"annotation {min(lacking)} has no segmentation")
+    if lacking := set(data.image_of.values()) - data.pictures.keys():
+        raise ValueError(f"image {min(lacking)} is not among its pictures")
+    return data
 
 
 def refuse_doubles(ids: Iterable[int], what: str) -> None:
