@@ -1,5 +1,6 @@
 """A trained model comes back exactly, or not at all; GloVe's rows find their words."""
 
+import json
 import zipfile
 from dataclasses import replace
 
@@ -13,6 +14,7 @@ from tvnet.data.words import UNK, Vocabulary
 from tvnet.experiment import checkpoint
 from tvnet.experiment.ablation import run
 from tvnet.experiment.prepare import prepare
+from tvnet.experiment.results import sha256_of
 from tvnet.experiment.trained import load_run
 from tvnet.experiment.training import parameter_groups, train
 from tvnet.model.backbone import DeepLab
@@ -58,14 +60,59 @@ def test_other_settings_are_refused_with_their_keys(saved):
     assert checkpoint.load(folder, budget)  # how long it trained does not shape the model
 
 
+def hash_again(folder):
+    """As if the files had been written like this."""
+    path = folder / "sha256.json"
+    digests = {name: sha256_of(folder / name) for name in json.loads(path.read_text())}
+    path.write_text(json.dumps(digests))
+
+
 def rewrite(change):
     def damage(folder):
         state = load_file(folder / "model.safetensors")
         change(state)
         save_file(state, folder / "model.safetensors")
-        (folder / "model.safetensors.sha256").unlink()  # written elsewhere, whole
+        hash_again(folder)
 
     return damage
+
+
+def convert(dtype):
+    def change(state):
+        state["head.score.bias"] = state["head.score.bias"].to(dtype)
+
+    return rewrite(change)
+
+
+def reset(part, name, value):
+    """Settings with another value, written whole."""
+
+    def damage(folder):
+        stored = json.loads((folder / "settings.json").read_text())
+        (stored[part] if part else stored)[name] = value
+        (folder / "settings.json").write_text(json.dumps(stored))
+        hash_again(folder)
+
+    return damage
+
+
+def replaced(name, content):
+    def damage(folder):
+        (folder / name).write_text(content)
+        hash_again(folder)
+
+    return damage
+
+
+def reverse_the_words(folder):
+    words = json.loads((folder / "vocabulary.json").read_text())
+    (folder / "vocabulary.json").write_text(json.dumps(words[::-1]))
+
+
+def cut_a_hash(folder):
+    digests = json.loads((folder / "sha256.json").read_text())
+    digests["vocabulary.json"] = digests["vocabulary.json"][:1]
+    (folder / "sha256.json").write_text(json.dumps(digests))
 
 
 def flip_one_bit(folder):
@@ -84,6 +131,28 @@ def flip_one_bit(folder):
             "Tensors not finite: head.score.bias.",
         ),
         (rewrite(lambda s: s.pop("head.score.bias")), "Tensors missing: head.score.bias."),
+        (lambda f: (f / "sha256.json").unlink(), "no trained model in .*: sha256.json is missing"),
+        (convert(torch.int64), "Tensors of another kind: head.score.bias"),
+        (convert(torch.bool), "Tensors of another kind: head.score.bias"),
+        (convert(torch.complex64), "Tensors of another kind: head.score.bias"),
+        (reverse_the_words, "vocabulary.json have sha256"),
+        (cut_a_hash, "sha256.json is damaged at 'vocabulary.json'"),
+        (reset("retrieval", "k", 10**9), "do not fit: k is 1000000000: .* from 1 to 10000"),
+        (reset("data", "size", 1e9), "do not fit: size is 1000000000.0: give a whole number"),
+        (reset("data", "size", 10**9), "size is 1000000000: choose a number from 32 to 1024"),
+        (reset("model", "d_m", "x"), "do not fit: d_m is 'x': give a whole number"),
+        (reset("model", "d_m", 4096), "Tensors of another shape"),
+        (reset("model", "d_fine", []), "d_fine is .*: give a whole number"),
+        (reset("model", "tanh", 1), "tanh is 1: give true or false"),
+        (reset("model", "level_order", [3] * 99), "level_order is .* a list of at most 10 whole"),
+        (reset("backbone", "blocks", [3, 4]), "blocks is .* give a list of 4 whole numbers"),
+        (reset("training", "power", float("nan")), "power is nan: give a number"),
+        (reset("", "model", 7), "do not fit: model is 7, not an object of settings"),
+        (reset("", "profile", 7), "do not fit: profile is 7: give a word"),
+        (reset("backbone", "train_from", "res3"), "holds no backbone.safetensors"),
+        (replaced("settings.json", "[" * 100_000), "settings.json is damaged .*make the model"),
+        (replaced("settings.json", "[]"), "settings.json is damaged .* list, not dict"),
+        (replaced("vocabulary.json", "[" * 100_000), "The vocabulary .* is damaged"),
         (flip_one_bit, "model.safetensors have sha256 .* damaged or another one, fetch or make"),
     ],
 )
@@ -186,7 +255,7 @@ def test_a_trained_backbone_learns_at_its_own_rate_and_comes_back(tiny_root, tmp
     with pytest.raises(ValueError, match="backbone.safetensors have sha256 .*the file is damaged"):
         load_run(chosen, "Baseline", 0, tiny_root, tmp_path)
     path.unlink()
-    with pytest.raises(FileNotFoundError, match="it lacks backbone.safetensors"):
+    with pytest.raises(FileNotFoundError, match="backbone.safetensors is missing: fetch or make the model again"):
         load_run(chosen, "Baseline", 0, tiny_root, tmp_path)
     stale = replace(chosen, training=replace(chosen.training, cache_features=True))
     with pytest.raises(ValueError, match="cache_features is on while the backbone is trained from"):

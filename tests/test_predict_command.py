@@ -117,9 +117,9 @@ def test_a_damaged_model_is_refused_in_one_sentence(models, tiny_root, photo, tm
     for name, damage, sentence in (
         ("model.safetensors", lambda b: b[: len(b) // 2], "model.safetensors have sha256"),
         ("model.safetensors", lambda b: b"", "model.safetensors have sha256"),
-        ("settings.json", lambda b: b[:40], "The settings in .* are damaged"),
-        ("settings.json", lambda b: b"[]", "The settings in .* are damaged"),
-        ("vocabulary.json", lambda b: b[:9], "The vocabulary .* is damaged"),
+        ("settings.json", lambda b: b[:40], "settings.json have sha256"),
+        ("vocabulary.json", lambda b: b[:9], "vocabulary.json have sha256"),
+        ("sha256.json", lambda b: b[:40], "sha256.json is damaged .*: fetch or make the model"),
     ):
         whole = (folder / name).read_bytes()
         (folder / name).write_bytes(damage(whole))

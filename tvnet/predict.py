@@ -22,7 +22,7 @@ from tvnet.experiment.ablation import ROWS
 from tvnet.experiment.checkpoint import load as load_checkpoint
 from tvnet.experiment.checkpoint import load_backbone_of
 from tvnet.experiment.ship import BEST, MODELS
-from tvnet.model.pretrained import check_hash, load_backbone
+from tvnet.model.pretrained import load_backbone
 from tvnet.predictor import NEIGHBOURS, Prediction, Predictor
 from tvnet.retrieval.build import WEIGHTS
 from tvnet.retrieval.sight import Sight
@@ -49,11 +49,10 @@ def load(
             f"There is no model '{model}': choose one of {', '.join(ROWS)}, or name the folder of "
             "a trained one."
         )
-    network, vocabulary = load_checkpoint(folder)
+    digests = None
     if shipped:
         digests = json.loads((MODELS / "shipped.json").read_text("utf-8"))["rows"][model]["sha256"]
-        for name, digest in digests.items():
-            check_hash(folder / name, digest)
+    network, vocabulary = load_checkpoint(folder, digests=digests)
     chosen = network.settings
     if sight is None:
         name = chosen.data.dataset

@@ -8,12 +8,61 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
+from functools import cache
+from typing import get_args, get_origin, get_type_hints
+
+# From where to where a number may go: far beyond the paper's, but a damaged or hostile file cannot
+# ask for all memory there is.
+RANGES = {
+    "size": (32, 1024), "max_words": (1, 1000), "k": (1, 10_000),
+    "width": (1, 256), "expansion": (1, 16), "blocks": (1, 100),
+    "d_words": (1, 4096), "d_s": (1, 4096), "d_m": (1, 4096), "rank": (1, 100),
+    "exchange_rounds": (1, 100), "d_hr": (1, 4096), "norm_groups": (1, 4096), "d_fine": (1, 4096),
+    "steps": (1, 10**9), "batch": (1, 10**6),
+}  # fmt: skip
+_hints = cache(get_type_hints)
+KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a word"}
+
+
+class Part:
+    """What every part of the settings is held to."""
+
+    def __post_init__(self):
+        """ValueError where a value is of another kind than its field, or out of its range."""
+        for name, hint in _hints(type(self)).items():
+            value, kinds = getattr(self, name), get_args(hint) or (hint,)
+            if get_origin(hint) is tuple:
+                _refuse_other_list(name, value, None if Ellipsis in kinds else len(kinds))
+            elif not _is_one_of(value, kinds):
+                kind = KINDS.get(kinds[0], "a part of the settings")
+                raise ValueError(f"{name} is {value!r:.40}: give {kind}.")
+            least, most = RANGES.get(name, (-math.inf, math.inf))
+            for number in value if isinstance(value, tuple) else (value,):
+                if isinstance(number, int | float) and not least <= number <= most:
+                    raise ValueError(
+                        f"{name} is {value!r:.40}: choose a number from {least} to {most}."
+                    )
+
+
+def _is_one_of(value: object, kinds: tuple[type, ...]) -> bool:
+    """A whole number is a number, but true is no whole one, and NaN none at all."""
+    if float in kinds and type(value) in (int, float):
+        return math.isfinite(value)
+    return type(value) in kinds
+
+
+def _refuse_other_list(name: str, value: object, length: int | None) -> None:
+    whole = isinstance(value, tuple) and all(type(number) is int for number in value)
+    if not whole or len(value) > 10 or len(value) != (length or len(value)):
+        count = length or "at most 10"
+        raise ValueError(f"{name} is {value!r:.40}: give a list of {count} whole numbers.")
 
 
 @dataclass(frozen=True)
-class DataSettings:
+class DataSettings(Part):
     """What is read, and at which size."""
 
     dataset: str = "unc+"  # "unc" | "unc+" | "gref" | "referit"
@@ -22,16 +71,9 @@ class DataSettings:
     size: int = 320  # side of the padded square, in pixels
     max_words: int = 20  # D48: T; longer expressions keep their first T words
 
-    def __post_init__(self):
-        if self.size < 32 or self.max_words < 1:
-            raise ValueError(
-                f"size is {self.size} and max_words {self.max_words}: a square needs 32 pixels and "
-                "an expression a word."
-            )
-
 
 @dataclass(frozen=True)
-class BackboneSettings:
+class BackboneSettings(Part):
     """The dilated ResNet. Channels of res2..res5 are width * expansion * (1, 2, 4, 8)."""
 
     width: int = 64
@@ -42,6 +84,7 @@ class BackboneSettings:
     pool: str = "floor"  # D52: "floor" | "ceil", as deeplab-pytorch pools
 
     def __post_init__(self):
+        super().__post_init__()
         stages = ("none", "res3", "res4", "res5")
         refuse_unknown(self, {"train_from": stages, "pool": ("floor", "ceil")})
 
@@ -52,7 +95,7 @@ class BackboneSettings:
 
 
 @dataclass(frozen=True)
-class ModelSettings:
+class ModelSettings(Part):
     """Sizes and open choices of section 3 of the paper: the default first, then the others."""
 
     method: str = "tvnet"  # "tvnet" | "cmpc" | "lstm-cnn": rivals read the fields they share
@@ -95,6 +138,7 @@ class ModelSettings:
     head: str = "x2 conv"  # D23: "x2 conv" | "conv" | "x2 conv x2 conv"
 
     def __post_init__(self):
+        super().__post_init__()
         refuse_unknown(self, CHOICES)
         if not self.level_order or set(self.level_order) - {3, 4, 5}:
             raise ValueError(f"level_order is {self.level_order}: name levels 3, 4 and 5 only.")
@@ -138,7 +182,7 @@ CHOICES = {
 
 
 @dataclass(frozen=True)
-class RetrievalSettings:
+class RetrievalSettings(Part):
     """The two offline stages of section 3.1 / 4.1."""
 
     k: int = 20  # candidates by text
@@ -149,7 +193,7 @@ class RetrievalSettings:
 
 
 @dataclass(frozen=True)
-class TrainingSettings:
+class TrainingSettings(Part):
     """Adam with polynomial decay, and the budget."""
 
     steps: int = 700_000  # D28
@@ -169,6 +213,7 @@ class TrainingSettings:
     reported: str = "last"  # D30: "last" | "best": the last step's model, or the best look's
 
     def __post_init__(self):
+        super().__post_init__()
         refuse_unknown(
             self,
             {
@@ -177,9 +222,6 @@ class TrainingSettings:
                 "reported": ("last", "best"),
             },
         )
-        for name in ("steps", "batch"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}: set it to 1 or more.")
         if not 0 <= self.trunk_steps < self.steps:
             raise ValueError(
                 f"trunk_steps is {self.trunk_steps} of {self.steps} steps: a row needs steps of "
@@ -194,7 +236,7 @@ class TrainingSettings:
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Part):
     """One run, whole."""
 
     profile: str

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
 import regex
+
+from tvnet.data.whole import aside
 
 SPECIAL = ("<pad>", "<go>", "<eos>", "<unk>")
 PAD, GO, EOS, UNK = range(4)
@@ -106,10 +107,8 @@ class Vocabulary:
 
     def save(self, path: Path) -> None:
         """Write aside, then rename: a JSON list of the words after the first four."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(f".part{os.getpid()}")
-        part.write_text(json.dumps(self.words[len(SPECIAL) :]), "utf-8")
-        os.replace(part, path)
+        with aside(path) as part:
+            part.write_text(json.dumps(self.words[len(SPECIAL) :]), "utf-8")
 
     @classmethod
     def load(cls, path: Path) -> Vocabulary:
@@ -118,7 +117,7 @@ class Vocabulary:
             raise FileNotFoundError(f"There is no vocabulary at {path}: build and save it first.")
         try:
             words = json.loads(path.read_text("utf-8"))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ValueError(
                 f"The vocabulary {path} is damaged ({error}): save it again."
             ) from error

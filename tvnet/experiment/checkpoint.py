@@ -2,80 +2,106 @@
 
 from __future__ import annotations
 
-import json
-import os
+import re
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 
+import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from tvnet.data.whole import aside
 from tvnet.data.words import Vocabulary
-from tvnet.experiment.results import sha256_of, write_json, write_whole
+from tvnet.experiment.results import read_json, sha256_of, write_json, write_whole
 from tvnet.model.backbone import Backbone
 from tvnet.model.method import Method, build
-from tvnet.model.pretrained import check_hash, fill, read_tensors
+from tvnet.model.pretrained import check_hash, fill, read_tensors, refuse_misfits
 from tvnet.settings import Settings, as_dict, settings
 
 SHAPING = ("data", "backbone", "model")  # the parts of the settings that a model depends on
+FILES = ("settings.json", "vocabulary.json", "model.safetensors")
+BACKBONE = "backbone.safetensors"  # where it was trained on
+HASHES = "sha256.json"  # of the files above
+AGAIN = "fetch or make the model again"
 
 
 def save_tensors(module: nn.Module, path: Path) -> None:
-    """Write aside, then rename; the file's sha256 stands beside it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(f".part{os.getpid()}")
-    save_file({name: t.contiguous() for name, t in module.state_dict().items()}, part)
-    write_whole(path.with_name(f"{path.name}.sha256"), f"{sha256_of(part)}  {path.name}\n")
-    os.replace(part, path)
+    """A file that stands alone; its sha256 stands beside it."""
+    with aside(path) as part:
+        _write(module, part)
+        write_whole(path.with_name(f"{path.name}.sha256"), f"{sha256_of(part)}  {path.name}\n")
+
+
+def _write(module: nn.Module, path: Path) -> None:
+    save_file({name: t.contiguous() for name, t in module.state_dict().items()}, path)
 
 
 def save(folder: Path, model: Method, vocabulary: Vocabulary, backbone: Backbone) -> None:
     """Everything that `load` needs; a backbone only where it was trained on."""
     folder = Path(folder)
-    vocabulary.save(folder / "vocabulary.json")
-    if model.settings.backbone.train_from != "none":
-        save_tensors(backbone, folder / "backbone.safetensors")
-    save_tensors(model, folder / "model.safetensors")
     write_json(folder / "settings.json", as_dict(model.settings))
+    vocabulary.save(folder / "vocabulary.json")
+    modules = {"model.safetensors": model}
+    if model.settings.backbone.train_from != "none":
+        modules[BACKBONE] = backbone
+    for name, module in modules.items():
+        with aside(folder / name) as part:
+            _write(module, part)
+    digests = {name: sha256_of(folder / name) for name in {*FILES, *modules}}
+    write_json(folder / HASHES, dict(sorted(digests.items())))
 
 
-def load(folder: Path | str, expected: Settings | None = None) -> tuple[Method, Vocabulary]:
+def load(
+    folder: Path | str, expected: Settings | None = None, digests: dict[str, str] | None = None
+) -> tuple[Method, Vocabulary]:
     """The exact model of a folder in eval mode, and its vocabulary.
 
-    Raises FileNotFoundError when a file is missing, and ValueError when tensors do not fit or hold
-    NaN or are not those that were written, or when the settings differ from the `expected` ones:
-    the message lists the keys.
+    digests: the sha256 of each file, where they stand elsewhere. Raises FileNotFoundError when a
+    file is missing, and ValueError when one is not as it was written, when tensors do not fit or
+    hold NaN, or when the settings differ from the `expected` ones: the message lists the keys.
     """
     folder = Path(folder)
-    for name in ("settings.json", "vocabulary.json", "model.safetensors"):
-        if not (folder / name).is_file():
-            raise FileNotFoundError(f"There is no trained model in {folder}: {name} is missing.")
+    digests = _checked(folder, digests)
     try:
-        stored = from_dict(json.loads((folder / "settings.json").read_text("utf-8")))
-    except (json.JSONDecodeError, UnicodeDecodeError, AttributeError, TypeError) as error:
-        raise ValueError(
-            f"The settings in {folder} are damaged ({error}): fetch or make the model again."
-        ) from error
+        stored = from_dict(read_json(folder / "settings.json", {}, AGAIN))
+    except ValueError as error:
+        raise ValueError(f"The settings in {folder} do not fit: {error}") from error
     if expected is not None:
         refuse_other(stored, expected, folder)
+    if stored.backbone.train_from != "none" and BACKBONE not in digests:
+        raise ValueError(f"{folder} holds no {BACKBONE}, which its settings speak of: {AGAIN}.")
     vocabulary = Vocabulary.load(folder / "vocabulary.json")
-    if (folder / "model.safetensors.sha256").is_file():  # what ships is held against shipped.json
-        check_hash(folder / "model.safetensors", published="")
+    tensors = read_tensors(folder / "model.safetensors")
+    with torch.device("meta"):  # so that settings that the file does not fit take no memory
+        refuse_misfits(build(stored, len(vocabulary)), tensors, folder)
     model = build(stored, len(vocabulary))
-    fill(model, read_tensors(folder / "model.safetensors"), folder)
+    fill(model, tensors, folder)
     return model.eval(), vocabulary
 
 
 def load_backbone_of(folder: Path, backbone: Backbone) -> None:
-    """Fill a backbone with the weights that were trained with a folder's model.
+    """Fill a backbone with the weights that were trained with a folder's model, which `load` has
+    checked."""
+    fill(backbone, read_tensors(folder / BACKBONE), folder)
 
-    Raises FileNotFoundError or ValueError when they are missing, or not those that were written.
-    """
-    path = folder / "backbone.safetensors"
-    if not path.is_file():
-        raise FileNotFoundError(f"There is no trained backbone in {folder}: it lacks {path.name}.")
-    check_hash(path, published="")
-    fill(backbone, read_tensors(path), folder)
+
+def _checked(folder: Path, digests: dict[str, str] | None) -> dict[str, str]:
+    """The sha256 of each file, every file held against its own."""
+    for name in FILES if digests else (*FILES, HASHES):
+        if not (folder / name).is_file():
+            raise FileNotFoundError(
+                f"There is no trained model in {folder}: {name} is missing, {AGAIN}."
+            )
+    if digests is None:
+        digests = read_json(folder / HASHES, dict.fromkeys(FILES, str), AGAIN)
+    for name in [*FILES, *(digests.keys() - FILES)]:
+        whole = name in (*FILES, BACKBONE) and re.fullmatch("[0-9a-f]{64}", str(digests[name]))
+        if not whole:
+            raise ValueError(f"{folder / HASHES} is damaged at {name!r}: {AGAIN}.")
+        if not (folder / name).is_file():
+            raise FileNotFoundError(f"{folder / name} is missing: {AGAIN}.")
+        check_hash(folder / name, digests[name])
+    return digests
 
 
 def refuse_other(stored: Settings, expected: Settings, folder: Path) -> None:
@@ -99,6 +125,8 @@ def from_dict(values: dict) -> Settings:
 
 def _filled(part: object, values: dict, name: str) -> object:
     known = {field.name for field in fields(part)}
+    if not isinstance(values, dict):
+        raise ValueError(f"{name} is {values!r:.40}, not an object of settings.")
     if strange := sorted(values.keys() - known):
         raise ValueError(f"There is no setting {name}.{strange[0]}: use the version that wrote it.")
     new = {}

@@ -156,8 +156,8 @@ def check_hash(path: Path, published: str) -> None:
         actual = hashlib.file_digest(file, "sha256").hexdigest()
     if not actual.startswith(published):
         raise ValueError(
-            f"The weights {path} have sha256 {actual[:12]}..., not {published[:12]}...: the file "
-            "is damaged or another one, fetch or make it again."
+            f"The contents of {path} have sha256 {actual[:12]}..., not {published[:12]}...: the "
+            "file is damaged or another one, fetch or make it again."
         )
 
 
@@ -204,7 +204,14 @@ def _is_plain(name: object, tensor: object) -> bool:
 
 
 def fill(module: torch.nn.Module, given: dict[str, Tensor], path: Path) -> None:
-    """Load exactly these tensors; ValueError listing those that do not fit, or are not finite."""
+    """Load exactly these tensors. Raises as `refuse_misfits` does."""
+    refuse_misfits(module, given, path)
+    used = {name: t for name, t in given.items() if not name.endswith(COUNTER)}
+    module.load_state_dict(used, strict=False)
+
+
+def refuse_misfits(module: torch.nn.Module, given: dict[str, Tensor], path: Path) -> None:
+    """ValueError listing all tensors that are not the module's, or are not finite."""
     expected = module.state_dict()
     names = {name for name in given.keys() | expected.keys() if not name.endswith(COUNTER)}
     wrong = {
@@ -229,4 +236,3 @@ def fill(module: torch.nn.Module, given: dict[str, Tensor], path: Path) -> None:
             f"{path} does not fit these settings; use those that it was made with. "
             f"Tensors {'; '.join(told)}."
         )
-    module.load_state_dict({n: t for n, t in given.items() if n in names}, strict=False)
