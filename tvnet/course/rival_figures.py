@@ -90,9 +90,9 @@ def draw_types(seen: Comprehension) -> Figure:
     figure, ax = plt.subplots(figsize=(5.5, 0.42 * len(seen.words) + 1))
     sns.heatmap(
         seen.types, vmin=0, vmax=1, annot=True, fmt=".2f", cmap="cividis", cbar=False, ax=ax,
-        xticklabels=TYPES, yticklabels=seen.words,
+        xticklabels=TYPES, yticklabels=False,
     )  # fmt: skip
-    ax.tick_params(axis="y", rotation=0)
+    ax.set_yticks(np.arange(len(seen.words)) + 0.5, seen.words, rotation=0, parse_math=False)
     ax.set_title("how much of each type each word is", fontsize=10)
     figure.tight_layout()
     return figure
@@ -112,7 +112,7 @@ def draw_graph(seen: Comprehension) -> Figure:
         scale = figure.colorbar(shown, ax=ax, orientation="horizontal", shrink=0.8, pad=0.04)
         scale.ax.tick_params(labelsize=7)
         scale.ax.locator_params(nbins=4)
-        ax.set_title(title, fontsize=9)
+        ax.set_title(title, fontsize=9, parse_math=False)
     y, x = ((np.array(seen.cell) + 0.5) * size / len(seen.neighbours)).tolist()
     figure.suptitle("maps are in multiples of an equal share", fontsize=9)
     axes[len(maps) - 1].plot(x, y, "+", color="cyan", ms=12, mew=2)
