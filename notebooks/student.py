@@ -17,6 +17,11 @@ from nbformat import NotebookNode
 HERE = Path(__file__).resolve().parent
 MARKED = re.compile(r"^( +)return reference\..*# <- replace.*$", re.M)
 BLANK = r"\1raise NotImplementedError  # <- your lines"
+# What is said of the stubs is true of the full notebooks only.
+PROSE = (
+    "Each stub returns the reference's answer, so the notebook runs as it is. Replace the marked line",
+    "Each check says `o not attempted yet` until you replace the marked line. Write yours",
+)
 FOLDED = re.compile(r"\s*<details>.*?</details>", re.S)
 
 
@@ -26,7 +31,7 @@ def blanked(notebook: NotebookNode) -> NotebookNode:
         if cell.cell_type == "code":
             cell.source = MARKED.sub(BLANK, cell.source)
         else:
-            cell.source = FOLDED.sub("", cell.source)
+            cell.source = FOLDED.sub("", cell.source).replace(*PROSE)
     return notebook
 
 

@@ -1,5 +1,7 @@
 """Each check passes the reference, leaves a stub alone, and tells wrong answers apart."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -97,8 +99,12 @@ WRONG = {
     },
     "attention": {
         lambda q, k, v: (
+            (q @ k.T / q.shape[1] ** 0.5).masked_fill(~v, -torch.inf).softmax(dim=0)
+        ): "each ROW is",
+        lambda q, k, v: answers.attention(k, q, q[:, 0] < 99).T: ("each ROW is"),
+        lambda q, k, v: (
             (q @ k.T / q.shape[1] ** 0.5).masked_fill(~v, -torch.inf).T.softmax(1).T.nan_to_num()
-        ): "it gives",
+        ): "each ROW is",
         lambda q, k, v: answers.attention(q * q.shape[1] ** 0.5, k, v): "the scale is missing",
         lambda q, k, v: answers.attention(q, k, torch.ones_like(v)): "padding gets a share",
         lambda q, k, v: answers.attention(q, k, v | True) * v: "AFTER the softmax",
@@ -177,6 +183,27 @@ def test_the_reference_passes_and_a_stub_is_left_alone(name):
 def test_an_answer_that_raises_is_told_not_thrown():
     line = checks.overall_iou(lambda i, u: i / "u")
     assert line.startswith("x it raises") and "for input [1], [2]" in line
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_line_begins_with_the_hint_and_stays_readable(name):
+    """No number of more digits than are compared, no value longer than a line."""
+    for wrong in WRONG[name]:
+        line = getattr(checks, name)(wrong)
+        assert not re.search(r"\d{9,}|np\.|tensor\(|\bTrue|\bFalse", line), line
+        assert len(line) < 600
+        hint = line.split(" (it gives ")[0].removeprefix("x ")
+        assert hint.startswith("it gives ") or " for input " not in hint
+
+
+def test_nan_gets_a_hint_where_no_slip_is_known():
+    line = checks.overall_iou(lambda i, u: float("nan"))
+    assert line.startswith("x it holds nan: somewhere you divide 0 by 0")
+    assert "(it gives nan instead of 0.5 " in line
+
+
+def test_values_that_differ_never_look_the_same():
+    assert "it gives 0.50006 instead of 0.5 " in checks.overall_iou(lambda i, u: 0.50006)
 
 
 def test_an_answer_without_return_is_wrong():

@@ -183,6 +183,9 @@ def test_student_copies_hold_no_answer_and_say_what_is_left_to_do(tmp_path, caps
         nbformat.validate(notebook)
         text = "".join(cell.source for cell in notebook.cells)
         assert "<details>" not in text and "reference." not in text
+        assert "stub returns" not in text and "answer, so the notebook runs" not in text
+        asked = any("NotImplementedError" in cell.source for cell in notebook.cells)
+        assert asked == ("`o not attempted yet` until you replace the marked line" in text)
         for cell in notebook.cells:
             if "raise NotImplementedError" in cell.source:
                 stubs += 1

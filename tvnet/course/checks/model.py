@@ -23,7 +23,10 @@ def attention(yours: Callable) -> str:
 
     slips = {
         "your columns sum to one; each ROW is a cell's shares of the other image": (
-            lambda q, k, v: scores(q, k).masked_fill(~v, -1e9).softmax(0)
+            lambda q, k, v: scores(q, k).masked_fill(~v, -torch.inf).softmax(0),
+            lambda q, k, v: scores(q, k).masked_fill(~v, -torch.inf).softmax(0).nan_to_num(),
+            lambda q, k, v: scores(q, k).masked_fill(~v, -1e9).softmax(0),
+            lambda q, k, v: scores(q, k).softmax(0),
         ),
         "the scale is missing: divide the scores by the root of the width (D2)": (
             lambda q, k, v: (q @ k.T).masked_fill(~v, -torch.inf).softmax(1)

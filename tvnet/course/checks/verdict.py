@@ -1,7 +1,7 @@
 """How a check judges the reader's function: on every case, smallest first, with a hint.
 
 A check prints one line and returns it: `o not attempted yet`, `+ passed (7 cases)`, or `x` with
-what is wrong and the smallest input that shows it. An unattempted stub never raises.
+what is wrong first and then the smallest input that shows it. An unattempted stub never raises.
 """
 
 from __future__ import annotations
@@ -12,7 +12,10 @@ from typing import Any
 import numpy as np
 import torch
 
-Slips = dict[str, Callable]  # hint -> the typical wrong answer that earns it
+# hint -> the typical wrong answer that earns it, or several
+Slips = dict[str, Callable | tuple[Callable, ...]]
+LONGEST = 80  # characters of one value in a line
+NAN = "it holds nan: somewhere you divide 0 by 0, or take a softmax of nothing but minus infinity"
 
 
 def verdict(yours: Callable, right: Callable, cases: list[tuple], slips: Slips) -> str:
@@ -34,10 +37,16 @@ def _line(yours: Callable, right: Callable, cases: list[tuple], slips: Slips) ->
         except Exception as error:  # the reader's own code may raise anything
             return f"x it raises {type(error).__name__} ({error}) for {told}"
         if not _same(got, wanted):
-            hint = next((h for h, slip in slips.items() if _agree(yours, slip, cases)), None)
-            why = f": {hint}" if hint else ""
-            return f"x it gives {_short(got)} instead of {_short(wanted)} for {told}{why}"
+            seen = f"it gives {_short(got)} instead of {_short(wanted)} for {told}"
+            hint = next((h for h, slip in slips.items() if _made(yours, slip, cases)), None)
+            hint = hint or (NAN if "nan" in _written(got) else None)
+            return f"x {hint} ({seen})" if hint else f"x {seen}"
     return f"+ passed ({len(cases)} cases)"
+
+
+def _made(yours: Callable, slip: Callable | tuple[Callable, ...], cases: list[tuple]) -> bool:
+    """Whether the reader's function makes a slip, in any of the ways to make it."""
+    return any(_agree(yours, way, cases) for way in (slip if isinstance(slip, tuple) else (slip,)))
 
 
 def _agree(yours: Callable, slip: Callable, cases: list[tuple]) -> bool:
@@ -59,18 +68,26 @@ def _same(got: Any, wanted: Any) -> bool:
         left, right = np.asarray(got, dtype=float), np.asarray(wanted, dtype=float)
     except (TypeError, ValueError):
         return False
-    return left.shape == right.shape and np.allclose(left, right, rtol=1e-4, atol=1e-9)
+    close = {"rtol": 1e-4, "atol": 1e-9, "equal_nan": True}  # a slip may give nan
+    return left.shape == right.shape and np.allclose(left, right, **close)
 
 
 def _short(value: Any) -> str:
     """A value in a line's length."""
-    if isinstance(value, torch.Tensor | np.ndarray):
+    text = _written(value)
+    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
+
+
+def _written(value: Any) -> str:
+    """A value with as many digits as `_same` compares."""
+    if isinstance(value, torch.Tensor | np.ndarray | np.generic):
         value = value.tolist()
-    if isinstance(value, tuple):
-        return "(" + ", ".join(map(_short, value)) + ")"
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    return str(value).replace("True", "1").replace("False", "0")
+    if isinstance(value, tuple | list):
+        inside = ", ".join(map(_written, value))
+        return f"({inside})" if isinstance(value, tuple) else f"[{inside}]"
+    if isinstance(value, bool):
+        return str(int(value))
+    return f"{value:.5g}" if isinstance(value, float) else str(value)
 
 
 def _told(case: tuple) -> str:
