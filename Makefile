@@ -24,7 +24,7 @@ small-world: setup
 	@$(BIN)/python -m data_setup miniref --root data/miniref-smoke --pictures 90
 
 table1: world  ## Table 1, measured: about 21 minutes on two cores
-	$(BIN)/python notebooks/run.py 09_ablations -p PROFILE laptop -p DATA_DIR data/miniref
+	$(BIN)/python notebooks/run.py 09_ablations
 
 test: lint small-world  ## lint, tests, and every notebook in the smoke profile
 	$(BIN)/python -m pytest
@@ -58,7 +58,7 @@ app: setup  ## the explorer in a browser, for this computer only; the link with 
 	  --template=offline_app --Voila.ip=127.0.0.1 --token
 
 notebooks: small-world  ## run every notebook in the smoke profile
-	$(BIN)/python notebooks/run.py -p PROFILE smoke -p DATA_DIR data/miniref-smoke -p OUT_DIR out/smoke
+	$(BIN)/python notebooks/run.py -p PROFILE smoke
 
 rendered: world  ## run the notebooks and write their twins: make rendered [NOTEBOOK=04_enrichment]
 	$(BIN)/python notebooks/render.py rendered $(NOTEBOOK)
