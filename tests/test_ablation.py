@@ -18,8 +18,8 @@ from tvnet.experiment.ablation import CONTROLS, RIVALS, ROWS, ablation, run, run
 from tvnet.experiment.prepare import prepare
 from tvnet.experiment.results import write_json
 from tvnet.experiment.trained import load_run, masks_of, measure_again, swap_neighbours
-from tvnet.retrieval.build import CONTROLS as RETRIEVED
 from tvnet.retrieval.build import build
+from tvnet.settings import CONTROLS as RETRIEVED
 from tvnet.settings import settings
 
 TINY = settings("smoke")

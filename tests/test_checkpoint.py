@@ -255,7 +255,9 @@ def test_a_trained_backbone_learns_at_its_own_rate_and_comes_back(tiny_root, tmp
     with pytest.raises(ValueError, match="backbone.safetensors have sha256 .*the file is damaged"):
         load_run(chosen, "Baseline", 0, tiny_root, tmp_path)
     path.unlink()
-    with pytest.raises(FileNotFoundError, match="backbone.safetensors is missing: fetch or make the model again"):
+    with pytest.raises(
+        FileNotFoundError, match="backbone.safetensors is missing: fetch or make the model again"
+    ):
         load_run(chosen, "Baseline", 0, tiny_root, tmp_path)
     stale = replace(chosen, training=replace(chosen.training, cache_features=True))
     with pytest.raises(ValueError, match="cache_features is on while the backbone is trained from"):

@@ -64,9 +64,13 @@ def test_stage_one_reads_the_weights_of_the_data_root_and_runs_on_the_device_tha
 def test_any_other_folder_of_weights_can_be_named(tiny_root, tmp_path, monkeypatch):
     asked = []
     monkeypatch.setattr(stage_one, "encoders", lambda *a: asked.append(a[2]) or (None, None))
-    monkeypatch.setattr(stage_one, "retrieve", lambda *_: pytest.fail("enough"))
+
+    def enough(*_):
+        raise ValueError("seen enough")
+
+    monkeypatch.setattr(stage_one, "retrieve", enough)
     data = refer.read(tiny_root, "unc+")
     chosen = replace(settings("smoke"), retrieval=replace(LAPTOP.retrieval, k=2))
-    with pytest.raises(AttributeError):  # of the encoders that are none
+    with pytest.raises(ValueError, match="seen enough"):
         stage_one.build(chosen, data, tmp_path, weights=Path("elsewhere"))
     assert asked == [Path("elsewhere")]

@@ -5,6 +5,7 @@ import os
 import resource
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from tvnet.experiment.features import CachedFeatures
 from tvnet.experiment.progress import Progress
 from tvnet.experiment.results import write_json
 from tvnet.model.backbone import DeepLab
-from tvnet.retrieval.shards import Shards
+from tvnet.retrieval.embeddings import embed
 from tvnet.settings import settings
 
 MODULE = torch.nn.Linear(400, 50)
@@ -45,8 +46,8 @@ def maps(root, path):
 
 WRITES = {
     "neighbours": lambda ready, root, path: ready.neighbours.save(path),
-    "shards": lambda ready, root, path: Shards(path).fill(
-        "text", {}, ["a"], lambda part: {"a": np.ones(99)}
+    "embeddings": lambda ready, root, path: embed(
+        "text", ["a"], SimpleNamespace(about={}), lambda some: np.eye(1, 99), path
     ),
     "masks": lambda ready, root, path: store(refer.read(root, "unc"), path),
     "pixels": lambda ready, root, path: TrainingCache(

@@ -14,8 +14,9 @@ import pytest
 import torch
 import torch.multiprocessing as mp
 
+from tvnet import process_group
 from tvnet.data import refer
-from tvnet.experiment import distributed, one_run, training
+from tvnet.experiment import one_run, training
 from tvnet.experiment.ablation import run
 from tvnet.experiment.prepare import prepare
 from tvnet.experiment.progress import Progress
@@ -42,7 +43,7 @@ def one_of(rank, world, port, root, out, chosen=SIX):
     os.environ |= address | {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(world)}
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
-    with distributed.join(torch.device("cpu")):
+    with process_group.join(torch.device("cpu")):
         run(chosen, "Baseline+RES+AMF", 0, root, out)
 
 
@@ -51,7 +52,7 @@ def one_of_two_that_saves(rank, port, root, out):
     monkey = pytest.MonkeyPatch()
     calm = training.loss_of
     monkey.setattr(training, "loss_of", lambda *a: time.sleep(0.2) or calm(*a))
-    monkey.setattr(distributed, "TIMEOUT", timedelta(seconds=30))
+    monkey.setattr(process_group, "TIMEOUT", timedelta(seconds=30))
     one_of(rank, 2, port, root, out, OFTEN)
 
 
@@ -119,14 +120,15 @@ def two_groups(rank, port, out):
     os.environ |= address | {"RANK": str(rank), "LOCAL_RANK": "0", "WORLD_SIZE": "2"}
     os.environ["TORCHELASTIC_USE_AGENT_STORE"] = "True"
     for k in range(6):
-        with distributed.join(torch.device("cpu")):
+        with process_group.join(torch.device("cpu")):
             time.sleep(0.05 * (rank == k % 2))
-            assert distributed.agree(rank == 1, "cpu") and not distributed.agree(False, "cpu")
+            assert process_group.any_rank(rank == 1, "cpu")
+            assert not process_group.any_rank(False, "cpu")
             try:
-                distributed.start_together(10 + rank)
+                process_group.same_step(10 + rank)
             except ValueError as error:
                 (out / f"{rank}").write_text(str(error))
-            distributed.start_together(7)
+            process_group.same_step(7)
     store.set(f"done {rank}", "")
     store.wait(["done 0", "done 1"])
 
@@ -137,7 +139,7 @@ def test_groups_one_after_another_meet_and_agree(tmp_path):
     end = time.monotonic() + 90
     while not context.join(1):
         assert time.monotonic() < end, "they wait for each other"
-    told = "Process 1 would go on from step 11, process 0 from 10: give all of them one"
+    told = "Process 1 would continue from step 11, process 0 from 10: give all of them one"
     assert (tmp_path / "0").read_text().startswith(told)
 
 
@@ -185,14 +187,14 @@ def test_a_group_ends_with_its_block_and_leaves_no_thread():
 import os
 from pathlib import Path
 import torch
-from tvnet.experiment import distributed
+from tvnet import process_group
 os.environ |= {{"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "{free_port()}"}}
 os.environ |= {{"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1"}}
 def threads():
     return sum("gloo" in name.read_text() for name in Path("/proc/self/task").glob("*/comm"))
-with distributed.join(torch.device("cpu")):
+with process_group.join(torch.device("cpu")):
     torch.optim.Adam([torch.ones(1, requires_grad=True)]).zero_grad()
-    distributed.wait()
+    process_group.barrier()
     print(threads())
 print(threads())
 """
@@ -201,15 +203,33 @@ print(threads())
     assert inside > 0 and after == 0
 
 
+def test_processes_take_a_gpu_each(monkeypatch):
+    assert process_group.own_device("cuda") == "cuda"
+    monkeypatch.setenv("LOCAL_RANK", "3")
+    devices = [process_group.own_device(d) for d in ("cuda", "cuda:1", "cpu")]
+    assert devices == ["cuda:3", "cuda:1", "cpu"]
+
+
+def test_a_process_whose_fellow_ended_says_so(monkeypatch):
+    def broken():
+        raise RuntimeError("Connection closed by peer")
+
+    monkeypatch.setattr(process_group.distributed, "barrier", broken)
+    process_group.barrier()  # alone, so that there is nobody to wait for
+    monkeypatch.setattr(process_group, "rank_and_size", lambda: (0, 2))
+    with pytest.raises(ValueError, match="Another process stopped: see what it printed, then st"):
+        process_group.barrier()
+
+
 def test_gathered_rows_stand_in_the_order_of_one_alone(monkeypatch):
     parts = [{"a": [0, 3, 6]}, {"a": [1, 4]}, {"a": [2, 5]}]
-    monkeypatch.setattr(distributed, "share", lambda: (1, 3))
+    monkeypatch.setattr(process_group, "rank_and_size", lambda: (1, 3))
     monkeypatch.setattr(
-        distributed.distributed,
+        process_group.distributed,
         "all_gather_object",
         lambda out, mine: out.__setitem__(slice(3), parts),
     )
-    assert distributed.gather(parts[1]) == {"a": [0, 1, 2, 3, 4, 5, 6]}
+    assert process_group.gather(parts[1]) == {"a": [0, 1, 2, 3, 4, 5, 6]}
 
 
 def test_those_that_follow_write_nothing(tmp_path):

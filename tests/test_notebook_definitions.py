@@ -20,7 +20,7 @@ from tvnet.model.conv_lstm import PlainConvLSTM
 from tvnet.model.enrichment import Enrichment
 from tvnet.model.expression import Expression
 from tvnet.model.fusion import Bilinear, coordinates
-from tvnet.retrieval.plain import Faiss
+from tvnet.retrieval.search import Faiss
 
 NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
 TRUE = torch.ones(1)

@@ -11,7 +11,8 @@ from tvnet.data import refer
 from tvnet.experiment.ablation import run
 from tvnet.experiment.prepare import prepare
 from tvnet.experiment.trained import masks_of
-from tvnet.retrieval.build import build, quality
+from tvnet.retrieval.build import build
+from tvnet.retrieval.report import quality
 from tvnet.settings import settings
 
 SMOKE = settings("smoke")

@@ -1,4 +1,4 @@
-"""A build: shards and resume, several processes, the command line, and what it refuses."""
+"""A build: blocks and resume, several processes, the command line, and what it refuses."""
 
 import hashlib
 import json
@@ -15,10 +15,9 @@ from tvnet.data import refer
 from tvnet.data.images import BLANK
 from tvnet.data.neighbours import Neighbours
 from tvnet.retrieval import build as stage_one
-from tvnet.retrieval import shards as shard_module
-from tvnet.retrieval.retrieve import retrieve, task
-from tvnet.retrieval.shards import Shards
-from tvnet.retrieval.world import World, own_device
+from tvnet.retrieval import embeddings
+from tvnet.retrieval.build import retrieve
+from tvnet.retrieval.embeddings import embed
 from tvnet.settings import settings
 
 SMOKE = settings("smoke")
@@ -54,63 +53,70 @@ def data(tiny_root):
 
 
 @pytest.fixture(autouse=True)
-def small_shards(monkeypatch):
-    monkeypatch.setattr(shard_module, "ROWS", {"text": 4, "image": 3, "candidates": 5})
+def small_blocks(monkeypatch):
+    monkeypatch.setattr(embeddings, "ROWS", {"text": 4, "image": 3})
 
 
-def fill(folder, about=None, lines=LINES, fail_at=None):
-    """Shards of squares, and the rows that were made for them."""
-    made = []
+class Letters:
+    """Turns a line into a unit row, notes which it was asked for, and may stop at one."""
 
-    def make(part):
-        if fail_at is not None and part.start >= fail_at:
+    name = "letters"
+
+    def __init__(self, about):
+        self.about, self.asked = about, []
+
+    def encode(self, lines):
+        if self.stop_at in lines:
             raise KeyboardInterrupt
-        made.extend(range(part.start, part.stop))
-        return {"rows": np.arange(part.start, part.stop)[:, None] ** 2}
-
-    held = Shards(folder).fill("text", about or {"a": 1}, lines, make)
-    return held["rows"], made
+        self.asked += lines
+        return np.eye(len(LINES))[[LINES.index(line) if line in LINES else 0 for line in lines]]
 
 
-def test_an_interrupted_fill_continues_where_it_stopped(tmp_path):
+def fill(folder, about=None, lines=LINES, stop_at=None):
+    """Rows of lines in blocks of four, and which of them were encoded for this."""
+    encoder = Letters(about or {"a": 1})
+    encoder.stop_at = stop_at
+    return embed("text", lines, encoder, encoder.encode, folder), encoder.asked
+
+
+def test_an_interrupted_encoding_continues_where_it_stopped(tmp_path):
     with pytest.raises(KeyboardInterrupt):
-        fill(tmp_path, fail_at=8)
-    assert Shards(tmp_path).missing("text", {"a": 1}, LINES) == 3
-    rows, made = fill(tmp_path)
-    assert made == [8, 9, 10] and rows[:, 0].tolist() == [i * i for i in range(11)]
+        fill(tmp_path, stop_at="line 9")
+    rows, asked = fill(tmp_path)
+    assert asked == LINES[8:] and np.array_equal(rows, np.eye(11))
     assert fill(tmp_path)[1] == [] and not list(tmp_path.glob("*.part*"))
 
 
-def test_a_damaged_shard_is_found_and_made_again(tmp_path, capsys):
+def test_a_damaged_block_is_found_and_made_again(tmp_path, capsys):
     fill(tmp_path)
     for damage in (lambda b: b[:-1] + bytes([b[-1] ^ 4]), lambda b: b[:-9], lambda b: b"<html>"):
         path = sorted(tmp_path.iterdir())[1]
         path.write_bytes(damage(path.read_bytes()))
-        rows, made = fill(tmp_path)
-        assert made == [4, 5, 6, 7] and rows[:, 0].tolist() == [i * i for i in range(11)]
-        assert f"The shard {path.name} is damaged: it is made again." in capsys.readouterr().err
+        rows, asked = fill(tmp_path)
+        assert asked == LINES[4:8] and np.array_equal(rows, np.eye(11))
+        assert f"The block {path.name} is damaged: it is made again." in capsys.readouterr().err
 
 
 def test_settings_and_inputs_are_in_the_name(tmp_path):
     fill(tmp_path)
     assert len(fill(tmp_path, about={"a": 2})[1]) == 11
-    assert fill(tmp_path, lines=[*LINES[:5], "other", *LINES[6:]])[1] == [4, 5, 6, 7]
+    other = [*LINES[:5], "other", *LINES[6:]]
+    assert fill(tmp_path, lines=other)[1] == other[4:8]
 
 
 def test_a_build_keeps_its_embeddings_one_a_text_and_one_an_image(data, tmp_path):
     text, image = Words(), Pictures()
-    shards = Shards(tmp_path)
     few = replace(PAPER, retrieval=replace(PAPER.retrieval, k=2))
-    second = retrieve(data, few, text, image, shards=shards)
-    given = task(data, PAPER)
-    assert (text.asked, image.asked) == (len(given.texts), len(given.images))
-    assert len(given.texts) < len(given.queries)
-    first = retrieve(data, PAPER, text, image, shards=shards)
-    assert (text.asked, image.asked) == (len(given.texts), len(given.images))
+    second = retrieve(data, few, text, image, folder=tmp_path)
+    samples = [s for split in data.splits for s in data.samples(split)]
+    unique = len({s.text for s in samples}), len({s.image_id for s in samples})
+    assert (text.asked, image.asked) == unique and unique[0] < len(samples)
+    first = retrieve(data, PAPER, text, image, folder=tmp_path)
+    assert (text.asked, image.asked) == unique
     assert np.array_equal(second.candidates, first.candidates[:, :2])
-    plain = retrieve(data, PAPER, Words(), Pictures(), search="plain")
+    alone = retrieve(data, PAPER, Words(), Pictures())
     for name in ("candidates", "text_similarity", "image_similarity", "chosen", "similar_id"):
-        assert np.array_equal(getattr(plain, name), getattr(first, name))
+        assert np.array_equal(getattr(alone, name), getattr(first, name))
 
 
 def test_the_same_neighbours_are_the_same_bytes(data, tmp_path):
@@ -124,9 +130,9 @@ SCRIPT = """
 import sys
 from pathlib import Path
 sys.path.insert(0, {tests!r})
-from test_retrieval_build import PAPER, Pictures, Words, shard_module, stage_one
+from test_retrieval_build import PAPER, Pictures, Words, embeddings, stage_one
 from tvnet.data import refer
-shard_module.ROWS = {{"text": 4, "image": 3, "candidates": 5}}
+embeddings.ROWS = {{"text": 4, "image": 3}}
 stage_one.encoders = lambda *_: (Words(), Pictures())
 stage_one.build(PAPER, refer.read({root!r}, "unc+"), Path({out!r}))
 """
@@ -155,43 +161,20 @@ def test_three_processes_write_the_file_that_one_writes(data, tiny_root, tmp_pat
     assert names[0] == names[1] and len(names[0]) > 8
 
 
-def test_processes_take_a_gpu_each(monkeypatch):
-    assert own_device("cuda") == "cuda"
-    monkeypatch.setenv("LOCAL_RANK", "3")
-    assert [own_device(d) for d in ("cuda", "cuda:1", "cpu")] == ["cuda:3", "cuda:1", "cpu"]
-
-
-def test_a_process_whose_fellow_ended_says_so(monkeypatch):
-    def broken():
-        raise RuntimeError("Connection closed by peer")
-
-    monkeypatch.setattr("torch.distributed.barrier", broken)
-    World(rank=0, size=1).wait()
-    with pytest.raises(ValueError, match="Another process of this build stopped: see what it said"):
-        World(rank=0, size=2).wait()
-
-
 def command(tiny_root, tmp_path, *more):
     given = ["--data", str(tiny_root), "--out", str(tmp_path / "out"), "--dataset", "unc+"]
     return stage_one.main([*given, "--encoders", "paper", *more])
 
 
-def test_the_command_estimates_builds_reports_and_reads_again(
-    tiny_root, data, tmp_path, monkeypatch, capsys
-):
+def test_the_command_builds_reports_and_reads_again(tiny_root, data, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(stage_one, "encoders", lambda *_: (Words(), Pictures()))
     assert command(tiny_root, tmp_path) == 0
     said = capsys.readouterr().out
-    assert "18 of 18 texts to encode: about 0 s" in said and "8 of 8 images to encode" in said
-    assert "252 pairs of texts to compare: about 0 s" in said
     assert "fewer than k = 20 other images for 32 of 32 sentences: their last places stay" in said
     path = stage_one.neighbours_path(PAPER, data, tmp_path / "out")
     assert str(path) in said
     report = json.loads(path.with_suffix(".json").read_text())
     assert report["sentences"] == 32 and report["settings"]["text"] == "distilbert"
-    path.unlink()  # what was encoded stays
-    assert command(tiny_root, tmp_path, "--search", "plain") == 0
-    assert "0 of 18 texts to encode: about 0 s" in capsys.readouterr().out
     monkeypatch.setattr(stage_one, "retrieve", None)
     assert command(tiny_root, tmp_path) == 0
 
@@ -213,17 +196,16 @@ def test_one_split_alone_has_a_file_of_its_own(tiny_root, data, tmp_path, monkey
     ("more", "words"),
     [
         (["--split", "dev"], "unc+ has no split 'dev': choose one of train, val."),
-        (["--search", "ann"], "There is no search 'ann': choose one of auto, plain, int8"),
-        (["--ties", "some"], "There is no rule 'some' for ties: choose one of hash, all."),
+        (["--ties", "some"], "ties is 'some': choose one of 'hash', 'all'."),
         (["--encoders", "best"], "There are no encoders 'best': choose offline, paper, or name"),
-        (["--encoders", "bert,vgg16"], "There are no encoders 'bert' and 'vgg16': use 'tfidf'"),
+        (["--encoders", "bert,vgg16"], "text is 'bert': choose one of 'tfidf', 'distilbert'"),
         (["--weights", "nowhere"], "The encoder weights nowhere/distilbert-base-uncased/model.s"),
         (["--dataset", "coco"], "There is no data set 'coco' in "),
         (["--device", "cuda:99"], "There is no device 'cuda:99' here: use cpu"),
     ],
 )
 def test_the_command_says_what_it_cannot_do(tiny_root, tmp_path, capsys, monkeypatch, more, words):
-    if more[0] in ("--search", "--ties"):
+    if more[0] == "--ties":
         monkeypatch.setattr(stage_one, "encoders", lambda *_: (Words(), Pictures()))
     assert command(tiny_root, tmp_path, *more) == 2
     assert words in capsys.readouterr().err
@@ -242,8 +224,8 @@ def test_vectors_without_direction_are_named(data, which, value):
         return rows
 
     encoders[which].encode = wrong
-    given = task(data, PAPER)
-    name = given.texts[3] if which == "text" else given.images[3]
+    samples = [s for split in data.splits for s in data.samples(split)]
+    name = sorted({s.text if which == "text" else s.image_id for s in samples})[3]
     with pytest.raises(ValueError, match=f"gives {which} '{name}' a vector that is zero or not"):
         retrieve(data, PAPER, encoders["text"], encoders["image"])
 

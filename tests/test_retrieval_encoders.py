@@ -10,9 +10,10 @@ import torch
 from tvnet.data import refer
 from tvnet.data.images import open_image
 from tvnet.data.refer import Sample
+from tvnet.model import pretrained
 from tvnet.retrieval import build as stage_one
 from tvnet.retrieval import paper_encoders
-from tvnet.retrieval.paper_encoders import CONVOLUTIONS, DistilBert, Vgg16, precision_of, vgg16
+from tvnet.retrieval.paper_encoders import DistilBert, Vgg16, precision_of, vgg16
 from tvnet.settings import settings
 
 WORDS = "[PAD] [UNK] [CLS] [SEP] [MASK] the red blue square one of left man in a hat".split()
@@ -20,19 +21,15 @@ DEPTHS = (4, 4, 6, 6, 8, 8, 8, 8, 8, 8, 8, 8, 8)
 
 
 def tiny_vgg():
-    """A state dict as VGG16's, a few channels wide."""
-    from torch import nn
+    """torchvision's VGG16, a few channels wide."""
+    from torchvision.models import vgg
 
-    state, before = {}, 3
-    for place, depth in zip(CONVOLUTIONS, DEPTHS, strict=True):
-        layer = nn.Conv2d(before, depth, 3)
-        nn.init.kaiming_normal_(layer.weight)
-        state |= {f"features.{place}.{k}": v for k, v in layer.state_dict().items()}
-        before = depth
-    for place, (d_in, d_out) in {0: (8 * 49, 20), 3: (20, 12), 6: (12, 10)}.items():
-        layer = nn.Linear(d_in, d_out)
-        state |= {f"classifier.{place}.{k}": v for k, v in layer.state_dict().items()}
-    return {name: value.detach() for name, value in state.items()}
+    depths = iter(DEPTHS)
+    layers = [next(depths) if depth != "M" else "M" for depth in vgg.cfgs["D"]]
+    model = vgg.VGG(vgg.make_layers(layers), num_classes=10)
+    for place, shape in {0: (8 * 49, 20), 3: (20, 12), 6: (12, 10)}.items():
+        model.classifier[place] = torch.nn.Linear(*shape)
+    return model.eval()
 
 
 def write_weights(folder):
@@ -40,7 +37,7 @@ def write_weights(folder):
     from transformers import BertTokenizerFast, DistilBertConfig, DistilBertModel
 
     torch.manual_seed(0)
-    text = folder / paper_encoders.TEXT
+    text = folder / pretrained.DISTILBERT
     text.mkdir(parents=True)
     (text / "vocab.txt").write_text("\n".join(WORDS) + "\n")
     BertTokenizerFast(str(text / "vocab.txt")).save_pretrained(text)
@@ -49,10 +46,10 @@ def write_weights(folder):
         max_position_embeddings=24,
     )  # fmt: skip
     DistilBertModel(config).save_pretrained(text)
-    torch.save(tiny_vgg(), folder / paper_encoders.IMAGE)
+    torch.save(tiny_vgg().state_dict(), folder / pretrained.VGG16)
     return {
         name: hashlib.sha256((folder / name).read_bytes()).hexdigest()
-        for name in paper_encoders.PINNED
+        for name in pretrained.ENCODERS
     }
 
 
@@ -62,7 +59,9 @@ def weights(tmp_path_factory):
     folder = tmp_path_factory.mktemp("weights")
     pinned = write_weights(folder)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(paper_encoders, "PINNED", pinned)
+        patch.setattr(pretrained, "ENCODERS", pinned)
+        patch.setattr(paper_encoders, "ENCODERS", pinned)
+        patch.setattr("torchvision.models.vgg16", tiny_vgg)
         yield folder
 
 
@@ -102,16 +101,8 @@ def test_texts_longer_than_the_model_can_read_are_cut(weights):
 
 
 def test_fc7_is_that_of_torchvisions_own_forward(weights, data):
-    from torchvision.models import vgg
-
-    state = torch.load(weights / paper_encoders.IMAGE, weights_only=True)
-    layers = iter(DEPTHS)
-    cfg = [next(layers) if depth != "M" else "M" for depth in vgg.cfgs["D"]]
-    model = vgg.VGG(vgg.make_layers(cfg), num_classes=10)
-    for place, shape in {0: (8 * 49, 20), 3: (20, 12), 6: (12, 10)}.items():
-        model.classifier[place] = torch.nn.Linear(*shape)
-    model.load_state_dict(state)
-    model.eval()
+    model = tiny_vgg()
+    model.load_state_dict(torch.load(weights / pretrained.VGG16, weights_only=True))
     encoder = Vgg16(weights, "vgg16", "float32")
     ids = np.array([1, 4, 8])
     rows = encoder.encode(data, ids)
@@ -148,22 +139,26 @@ def test_bfloat16_is_near_float32_and_float32_where_it_is_slow(weights, data, mo
         assert (full * short).sum(axis=1) == pytest.approx(1, abs=5e-3)
         assert not np.array_equal(full, short)
     assert precision_of("cuda") == "bfloat16"
-    monkeypatch.setattr(paper_encoders, "rate", lambda p: {"bfloat16": 2.0, "float32": 1.0}[p])
-    assert precision_of("cpu") == "bfloat16"
-    monkeypatch.setattr(paper_encoders, "rate", lambda p: {"bfloat16": 1.1, "float32": 1.0}[p])
-    assert precision_of("cpu") == "float32"
+    for slower, precision in ((2.0, "bfloat16"), (1.1, "float32")):
+        taken = {torch.float32: slower, torch.bfloat16: 1.0}
+        monkeypatch.setattr(paper_encoders, "seconds", taken.get)
+        assert precision_of("cpu") == precision
 
 
-def test_the_command_builds_with_the_papers_encoders(weights, tiny_root, data, tmp_path, capsys):
-    chosen, files = settings("paper"), []
-    for search in ("float32", "plain"):
-        out = tmp_path / search
-        given = ["--data", str(tiny_root), "--dataset", "unc+", "--out", str(out)]
-        given += ["--encoders", "paper", "--weights", str(weights), "--search", search]
-        assert stage_one.main(given) == 0, capsys.readouterr().err
-        files.append(stage_one.neighbours_path(chosen, data, out).read_bytes())
-    assert files[0] == files[1]
-    assert "18 of 18 texts to encode" in capsys.readouterr().out
+def test_the_command_builds_with_the_papers_encoders(
+    weights, tiny_root, data, tmp_path, capsys, monkeypatch
+):
+    given = ["--data", str(tiny_root), "--dataset", "unc+", "--out", str(tmp_path)]
+    given += ["--encoders", "paper", "--weights", str(weights)]
+    assert stage_one.main(given) == 0, capsys.readouterr().err
+    path = stage_one.neighbours_path(settings("paper"), data, tmp_path)
+    held = {p.name.split("-")[0] for p in (tmp_path / "cache" / "embeddings").iterdir()}
+    assert held == {"text", "image"}
+    first = path.read_bytes()
+    path.unlink()
+    for encoder in (DistilBert, Vgg16):  # what is encoded stays
+        monkeypatch.setattr(encoder, "encode", None)
+    assert stage_one.main(given) == 0 and path.read_bytes() == first
 
 
 def test_the_backbone_as_encoder_comes_from_the_folder_that_was_named(tmp_path):
@@ -193,8 +188,18 @@ def test_weights_that_are_absent_or_others_are_refused(weights, tmp_path, make, 
 
 
 @pytest.mark.parametrize("wrong", ["features.5.weight", "classifier.3.bias"])
-def test_a_state_dict_of_another_network_is_named(wrong):
-    state = tiny_vgg()
+def test_a_state_dict_of_another_network_is_named(wrong, monkeypatch):
+    state = tiny_vgg().state_dict()
     del state[wrong]
-    with pytest.raises(ValueError, match="not those of a VGG16"):
+    monkeypatch.setattr("torchvision.models.vgg16", tiny_vgg)
+    with pytest.raises(ValueError, match=f"not those of a VGG16 .*{wrong}"):
         vgg16(state)
+
+
+def test_the_true_network_answers_with_fc7(monkeypatch):
+    from torchvision import models
+
+    monkeypatch.setattr(models, "vgg16", models.vgg.vgg16)  # not the tiny one
+    with torch.device("meta"):  # shapes without numbers
+        state, picture = models.vgg16().state_dict(), torch.empty(1, 3, 224, 224)
+    assert vgg16(state)(picture).shape == (1, 4096)

@@ -4,28 +4,53 @@ import numpy as np
 import pytest
 import torch
 
-from tvnet.retrieval import fast, retrieve, two_stage
-from tvnet.retrieval.fast import PRECISIONS, Fast, probe, rate
-from tvnet.retrieval.plain import Faiss, Sparse, micro_similarity
-from tvnet.retrieval.retrieve import searching
-from tvnet.retrieval.rules import BLANK, Pool, tie_keys
-from tvnet.retrieval.two_stage import candidates, of_sentences, through_ties
+from tvnet.data.images import BLANK
+from tvnet.retrieval import search
+from tvnet.retrieval.ranking import (
+    Pool,
+    candidates,
+    hashes,
+    of_sentences,
+    through_ties,
+)
+from tvnet.retrieval.search import Faiss, OnGpu, Sparse, micro_similarity, search_over
+from tvnet.settings import RetrievalSettings
 
 
 def unit(rows):
     return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
 
 
-def sparse(keys):
+def sparse(rows):
     from scipy.sparse import csr_matrix
 
-    return Sparse(csr_matrix(keys, dtype=np.float64))
+    return csr_matrix(rows, dtype=np.float64)
 
 
-SEARCHES = {"faiss": Faiss, "sparse": sparse} | {
-    p: lambda keys, p=p: Fast(keys, p) for p in PRECISIONS
-}
-FAST = [p for p in PRECISIONS if rate(p, size=(16, 32, 64)) > 0]  # those that this torch can do
+def answer(kind, vectors, pool, k, ties="hash"):
+    """The candidates of every text; "gpu" is all that runs on one, here on the CPU."""
+    make = {"faiss": Faiss, "gpu": lambda keys: OnGpu(keys, "cpu"), "sparse": Sparse}[kind]
+    if kind == "sparse":
+        vectors = sparse(vectors)
+        pool = Pool(vectors, pool.text, pool.image, pool.tie)
+    return candidates(vectors, pool, k, make(pool.vectors), ties)
+
+
+def exact_search(vectors, pool, own_text, own, k):
+    """One query at a time, one key at a time, in float64: what every search has to equal."""
+    wide, lines = vectors.astype(np.float64), []
+    for text, image in zip(own_text, own, strict=True):
+        scored = sorted(
+            (-round(float(wide[text] @ wide[key]), 6), int(tie), int(other))
+            for key, tie, other in zip(pool.text, pool.tie, pool.image, strict=True)
+            if other != image
+        )
+        line = {}
+        for score, _, other in scored:
+            line.setdefault(other, -score)
+        lines.append([*line.items(), *([(BLANK, 0)] * k)][:k])
+    lines = np.array(lines)
+    return lines[..., 0].astype(int), lines[..., 1].astype(np.float32)
 
 
 class Problem:
@@ -37,200 +62,104 @@ class Problem:
         self.vectors[1] = self.vectors[0]  # two texts that nothing can tell apart
         self.own_text = rng.integers(texts, size=queries)
         self.own = rng.integers(images, size=queries)
-        text = rng.integers(texts, size=keys)
-        self.pool = Pool(
-            self.vectors, text, rng.integers(images, size=keys), tie_keys(np.arange(keys), 0)
-        )
+        text, image = rng.integers(texts, size=keys), rng.integers(images, size=keys)
+        self.pool = Pool(self.vectors, text, image, hashes(range(keys)))
 
-    def answer(self, search, k, ties="hash"):
-        keys = self.pool.vectors
-        queries = keys
-        if search == "sparse":
-            from scipy.sparse import csr_matrix
+    def answer(self, kind, k):
+        return of_sentences(answer(kind, self.vectors, self.pool, k), self.own_text, self.own, k)
 
-            queries = csr_matrix(keys, dtype=np.float64)
-        searching = SEARCHES[search](keys)
-        best = candidates(queries, self.pool, k, searching, ties)
-        return of_sentences(best, self.own_text, self.own, k)
-
-    def reference(self, k):
-        """One query at a time, one key at a time."""
-        wide, lines = self.vectors.astype(np.float64), []
-        for text, own in zip(self.own_text, self.own, strict=True):
-            scored = sorted(
-                (-round(float(wide[text] @ wide[key]), 6), int(tie), int(image))
-                for key, tie, image in zip(
-                    self.pool.text, self.pool.tie, self.pool.image, strict=True
-                )
-                if image != own
-            )
-            line = {}
-            for score, _, image in scored:
-                line.setdefault(image, -score)
-            line = [*line.items(), *([(BLANK, 0)] * k)][:k]
-            lines.append(line)
-        lines = np.array(lines)
-        return lines[..., 0].astype(int), lines[..., 1].astype(np.float32)
+    def compare(self, kind, k):
+        found = self.answer(kind, k)
+        exact = exact_search(self.vectors, self.pool, self.own_text, self.own, k)
+        assert np.array_equal(found[0], exact[0]) and np.array_equal(found[1], exact[1])
 
 
-@pytest.mark.parametrize("search", ["faiss", "sparse", *FAST])
-@pytest.mark.parametrize("k", [1, 5, 40])
-def test_every_search_agrees_with_the_reference(search, k):
-    for seed in range(4):
-        problem = Problem(seed)
-        found, score = problem.answer(search, k)
-        image, similarity = problem.reference(k)
-        assert np.array_equal(found, image) and np.array_equal(score, similarity)
+@pytest.mark.parametrize("kind", ["faiss", "gpu", "sparse"])
+class TestEverySearch:
+    @pytest.mark.parametrize("k", [1, 5, 40])
+    def test_equals_exact_search(self, kind, k):
+        for seed in range(4):
+            Problem(seed).compare(kind, k)
+
+    def test_equals_it_on_a_narrow_cone_of_more_texts_than_a_shortlist_holds(self, kind):
+        problem = Problem(3, queries=60, keys=900, images=200, texts=600, d=24)
+        rng = np.random.default_rng(2)
+        problem.vectors[:] = unit(problem.vectors + 3 * rng.normal(size=24))
+        problem.compare(kind, 10)
+
+    def test_equals_it_where_float32_cannot_tell_the_texts_apart(self, kind):
+        """300 texts that nothing can tell apart, 299 more that float32 hardly can."""
+        problem = Problem(5, queries=12, keys=800, images=120, texts=603, d=5)
+        problem.vectors[3:303] = problem.vectors[3]
+        noise = np.random.default_rng(6).normal(size=(300, 5))
+        problem.vectors[303:] = unit(problem.vectors[2] + 2e-4 * noise)
+        problem.compare(kind, 10)
 
 
-@pytest.mark.parametrize("search", ["faiss", *FAST])
-def test_a_long_list_of_texts_needs_no_complete_search(search):
-    """More texts than a shortlist holds: the certificate decides, and decides right."""
-    rng = np.random.default_rng(2)
-    problem = Problem(3, queries=60, keys=900, images=200, texts=600, d=24)
-    problem.pool.vectors[:] = unit(problem.vectors + 3 * rng.normal(size=24))  # a narrow cone
-    image, similarity = problem.reference(10)
-    found, score = problem.answer(search, 10)
-    assert np.array_equal(found, image) and np.array_equal(score, similarity)
-
-
-@pytest.mark.parametrize("search", ["faiss", "sparse", *FAST])
-def test_texts_that_tie_beyond_a_shortlist_are_all_seen(search):
-    """300 texts that nothing can tell apart: the hash decides among all of their images."""
-    problem = Problem(5, queries=12, keys=400, images=120, texts=303, d=5)
-    problem.pool.vectors[3:] = problem.pool.vectors[3]
-    image, similarity = problem.reference(10)
-    found, score = problem.answer(search, 10)
-    assert np.array_equal(found, image) and np.array_equal(score, similarity)
-
-
-@pytest.mark.parametrize("block", [1, 1000])
-def test_neither_block_nor_tile_nor_order_nor_threads_matter(block, monkeypatch):
+@pytest.mark.parametrize("size", [1, 1000])
+def test_neither_block_nor_tile_nor_order_nor_threads_matter(size, monkeypatch):
     problem = Problem(1, texts=40, keys=300, d=40)
-    expected = problem.answer("float32", 8)
+    expected = problem.answer("faiss", 8)
     order = np.random.default_rng(5).permutation(300)
     pool = problem.pool
     problem.pool = Pool(pool.vectors, pool.text[order], pool.image[order], pool.tie[order])
-    monkeypatch.setattr(fast, "TILE", 16)
-    monkeypatch.setattr(
-        two_stage, "_blocks", lambda rows, _, cut=two_stage._blocks: cut(rows, block)
-    )
+    monkeypatch.setattr(OnGpu, "tile", 16)
+    for kind in (Faiss, OnGpu, Sparse):
+        monkeypatch.setattr(kind, "block", size)
     threads = torch.get_num_threads()
-    torch.set_num_threads(2 if block == 1000 else 1)
+    torch.set_num_threads(2 if size == 1000 else 1)
     try:
-        for search in FAST:
-            found = problem.answer(search, 8)
+        for kind in ("faiss", "gpu", "sparse"):
+            found = problem.answer(kind, 8)
             assert np.array_equal(found[0], expected[0]) and np.array_equal(found[1], expected[1])
     finally:
         torch.set_num_threads(threads)
 
 
-@pytest.mark.parametrize("count", [5, 64, 700, 3000, 3011])
-def test_the_largest_are_found_wherever_they_stand(count):
-    rng = np.random.default_rng(count)
-    for values in (rng.normal(size=(9, count)), rng.integers(4, size=(9, count))):
-        top, at = fast.largest(torch.from_numpy(values), 10)
-        expected = -np.sort(-values, axis=1)[:, :10]
-        assert np.array_equal(-np.sort(-top.numpy(), axis=1), expected)
-        assert np.array_equal(np.take_along_axis(values, at.numpy(), axis=1), top.numpy())
-        assert all(len(set(line)) == top.shape[1] for line in at.tolist())
-
-
-def bert_like(rng, n, d=768):
-    """Mean cosine 0.987 and three outlier dimensions, worse than BERT's own."""
-    centre = rng.normal(size=d) * 0.5
-    centre[[5, 100, 400]] = (60, -40, 30)
-    spread = np.ones(d)
-    spread[[5, 100, 400]] = 3
-    topics = rng.normal(size=(4, d))  # hundreds of keys each
-    rows = centre + spread * 0.22 * (topics[rng.integers(4, size=n)] + rng.normal(size=(n, d)))
-    return unit(rows)
-
-
-def first_pass_recall(precision, keys, queries, k=20, width=48):
-    near, _, _ = Fast(keys, precision).shortlist(queries, width)
-    true = np.argsort(-(queries @ keys.T), axis=1)[:, :k]
-    return np.mean([len(set(t) & set(n)) / k for t, n in zip(true, near, strict=True)])
-
-
-@pytest.mark.parametrize("precision", [p for p in FAST if p != "float32"])
-def test_low_precision_finds_all_on_outlier_dimensions_because_it_is_centred(
-    precision, monkeypatch
-):
-    rng = np.random.default_rng(0)
-    keys = bert_like(rng, 1200)
-    queries = keys[:32]
-    assert 0.97 < np.mean(queries @ keys.T) < 0.995
-    assert first_pass_recall(precision, keys, queries) == 1.0
-    monkeypatch.setattr(Fast, "_centre", lambda self: torch.zeros(768))
-    assert first_pass_recall(precision, keys, queries) < 0.9
-
-
-@pytest.mark.parametrize("precision", FAST)
-def test_no_key_left_out_exceeds_the_ceiling(precision):
-    """The certificate itself, on easy and on hard vectors."""
+@pytest.mark.parametrize("make", [Faiss, lambda keys: OnGpu(keys, "cpu")])
+def test_no_text_left_out_exceeds_the_ceiling(make):
     rng = np.random.default_rng(4)
-    for keys in (unit(rng.normal(size=(800, 33))), bert_like(rng, 800)):
-        queries = keys[::25]
-        near, micro, ceiling = Fast(keys, precision).shortlist(queries, 30)
-        everything = np.broadcast_to(np.arange(800), (len(queries), 800))
-        left_out = micro_similarity(queries, keys, everything)
+    centre = 60 * np.eye(768)[5]  # a cone, as the embeddings of transformers lie in
+    for keys in (unit(rng.normal(size=(800, 33))), unit(centre + rng.normal(size=(800, 768)))):
+        near, micro, ceiling = make(keys).shortlist(keys[::25], 30)
+        every = np.broadcast_to(np.arange(800), (32, 800))
+        left_out = micro_similarity(keys[::25], keys, every)
         np.put_along_axis(left_out, near, -(10**9), axis=1)
         assert (left_out.max(axis=1) <= ceiling).all()
-        assert np.median(ceiling - left_out.max(axis=1)) < 30_000  # and it is worth something
+        assert (ceiling <= micro.min(axis=1) + 200).all()  # and it is worth something
 
 
-@pytest.mark.parametrize("precision", [p for p in FAST if p != "float32"])
-def test_a_query_that_the_certificate_refuses_is_done_again(precision, monkeypatch):
-    """Keys closer together than the few bits can tell: right all the same, by the exact search."""
-    rng = np.random.default_rng(6)
-    problem = Problem(3, queries=20, keys=400, images=90, texts=300, d=64)
-    close = rng.normal(size=64) + 1e-3 * rng.normal(size=(300, 64))
-    problem.pool.vectors[:] = unit(np.concatenate([close[:299], -close[299:]]))
-    redone = []
-    exact = Fast.exact.func
-    monkeypatch.setattr(Fast, "exact", property(lambda self: redone.append(1) or exact(self)))
-    image, similarity = problem.reference(10)
-    found, score = problem.answer(precision, 10)
-    assert redone and np.array_equal(found, image) and np.array_equal(score, similarity)
-
-
-@pytest.mark.parametrize("precision", ["bfloat16", "float32"])
-def test_the_way_of_a_gpu_gives_the_same_answers(precision, monkeypatch):
-    """All that runs on a GPU but its product, which takes bfloat16 in and gives float32."""
+def test_an_unsettled_query_is_searched_again_with_a_longer_list(monkeypatch):
+    problem, widths = Problem(5, queries=12, keys=400, images=120, texts=303, d=5), []
+    problem.vectors[3:] = problem.vectors[3]
+    right = Faiss.shortlist
     monkeypatch.setattr(
-        fast, "product", lambda q, k, out: torch.mm(q.float(), k.float().T, out=out)
+        Faiss, "shortlist", lambda self, *given: widths.append(given[1]) or right(self, *given)
     )
-    problem = Problem(3, queries=60, keys=900, images=200, texts=600, d=24)
-    image, similarity = problem.reference(10)
-    search = Fast(problem.vectors, precision, "cpu:0")  # not "cpu", so that it counts as another
-    best = candidates(problem.vectors, problem.pool, 10, search)
-    found, score = of_sentences(best, problem.own_text, problem.own, 10)
-    assert np.array_equal(found, image) and np.array_equal(score, similarity)
-    assert fast.out_dtype(precision, "cuda") == torch.float32 and probe("cuda") == "bfloat16"
+    problem.compare("faiss", 10)
+    assert sorted(set(widths)) == [15, 60, 240, 303]
 
 
-def test_the_sums_of_a_gpu_are_those_of_the_cpu():
-    rng = np.random.default_rng(7)
-    keys = unit(rng.normal(size=(90, 48)))
-    near = rng.integers(90, size=(5, 11))
-    there = Fast(keys, "float32")._micro_on_device(
-        torch.from_numpy(keys[:5]), torch.from_numpy(near)
-    )
-    assert np.array_equal(there.numpy(), micro_similarity(keys[:5], keys, near))
+def test_similarities_in_millionths_depend_on_two_rows_alone(monkeypatch):
+    keys = unit(np.random.default_rng(7).normal(size=(900, 48)))
+    every = np.broadcast_to(np.arange(900), (3, 900))
+    whole = micro_similarity(keys[:3], keys, every)
+    exact = np.rint(keys[:3].astype(np.float64) @ keys.T.astype(np.float64) * 1e6)
+    assert np.abs(whole - exact).max() == 0
+    monkeypatch.setattr(search, "GATHERED", 7)
+    assert np.array_equal(micro_similarity(keys[:3], keys, every), whole)
 
 
 def test_ties_can_all_come_through_and_the_image_decides():
     """One text in many images: with ties="all" the best of them is chosen, whatever the hash."""
     rng = np.random.default_rng(8)
     vectors = unit(np.array([[1, 0, 0], [0.9, 0.4, 0], [0, 0, 1.0]]))
-    text = np.array([1] + [0] * 30 + [2] * 5)
     image = np.arange(36)
-    pool = Pool(vectors, text, image, tie_keys(image, 0))
+    pool = Pool(vectors, np.array([1] + [0] * 30 + [2] * 5), image, hashes(image))
     features = unit(rng.normal(size=(36, 12)))
     own, own_text, k = np.array([7, 20]), np.array([1, 0]), 6
-    for search in ("faiss", "float32"):
-        best = candidates(vectors, pool, k, SEARCHES[search](vectors), "all")
+    for kind in ("faiss", "gpu", "sparse"):
+        best = answer(kind, vectors, pool, k, "all")
         found, _ = of_sentences(best, own_text, own, k)
         found = through_ties(best, own_text, own, found, image, features)
         like = features @ features[own].T
@@ -244,24 +173,17 @@ def test_ties_can_all_come_through_and_the_image_decides():
     ("change", "words"),
     [
         ({"k": 0}, "k is 0: ask for at least one candidate"),
-        ({"ties": "some"}, "There is no rule 'some' for ties: choose one of hash, all"),
-        ({"precision": "float16"}, "There is no precision 'float16': choose auto, int8"),
+        ({"ties": "some"}, "ties is 'some': choose one of 'hash', 'all'."),
+        ({"control": "worst"}, "control is 'worst': choose one of 'none', 'random', 'self', 'zero"),
+        ({"image": "clip"}, "image is 'clip': choose one of 'backbone', 'vgg16', 'vgg16-pool5'."),
     ],
 )
-def test_what_cannot_be_searched_is_named(change, words):
-    problem = Problem()
-    given = {"k": 3, "ties": "hash", "precision": "float32"} | change
+def test_choices_that_there_are_not_are_named(change, words):
     with pytest.raises(ValueError, match=words):
-        search = Fast(problem.vectors, given["precision"])
-        candidates(problem.vectors, problem.pool, given["k"], search, given["ties"])
+        RetrievalSettings(**change)
 
 
-def test_the_search_is_the_fastest_here_unless_one_is_asked_for(monkeypatch):
-    assert probe() in FAST
+def test_the_search_follows_the_rows_and_the_device():
     keys = Problem().vectors
-    for fastest, kind in (("float32", Faiss), ("int8", Fast), ("bfloat16", Fast)):
-        monkeypatch.setattr(retrieve, "probe", lambda fastest=fastest: fastest)
-        monkeypatch.setattr(fast, "probe", lambda _, fastest=fastest: fastest)
-        assert type(searching(keys)) is kind and type(searching(keys, "plain")) is Faiss
-        assert getattr(searching(keys), "precision", "float32") == fastest
-        assert searching(keys, "bfloat16").precision == "bfloat16"
+    assert type(search_over(keys)) is Faiss and type(search_over(sparse(keys))) is Sparse
+    assert type(search_over(keys, "cpu:0")) is OnGpu

@@ -19,7 +19,7 @@ from tvnet.experiment.metrics import figures
 from tvnet.experiment.ship import EXAMPLES, MODELS, shipped_settings
 from tvnet.model.method import build
 from tvnet.predict import POOL, load
-from tvnet.retrieval.retrieve import pool_of
+from tvnet.retrieval.ranking import pool_of
 from tvnet.settings import as_dict
 
 REPORT, CHOSEN = (json.loads((MODELS / f"{n}.json").read_text()) for n in ("shipped", "examples"))

@@ -181,15 +181,26 @@ CHOICES = {
 }
 
 
+CONTROLS = ("none", "random", "self", "zero")  # what is shown instead of the retrieved picture
+
+
 @dataclass(frozen=True)
 class RetrievalSettings(Part):
     """The two offline stages of section 3.1 / 4.1."""
 
     k: int = 20  # candidates by text
-    text: str = "tfidf"
-    image: str = "backbone"
-    control: str = "none"  # "none" | "random" | "self" | "zero"
-    ties: str = "hash"  # at the cut of k: "hash" | "all" (D60)
+    text: str = "tfidf"  # D39, D61: the encoders
+    image: str = "backbone"  # D39, D62
+    control: str = "none"
+    ties: str = "hash"  # D60: at the cut of k
+
+    def __post_init__(self):
+        if self.k < 1:
+            raise ValueError(f"k is {self.k}: ask for at least one candidate.")
+        texts = ("tfidf", "distilbert", "distilbert-cls")
+        images = ("backbone", "vgg16", "vgg16-pool5")
+        known = {"text": texts, "image": images, "control": CONTROLS, "ties": ("hash", "all")}
+        refuse_unknown(self, known)
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from synthetic import repetitions, texts
 
 from tvnet.data.images import open_image
 from tvnet.data.refer import Picture, ReferData
+from tvnet.model import pretrained
 from tvnet.retrieval import paper_encoders
 from tvnet.retrieval.paper_encoders import DistilBert, Vgg16, precision_of
 
@@ -27,16 +28,16 @@ def write_weights(folder: Path) -> None:
     from torchvision.models import vgg16
     from transformers import BertTokenizerFast, DistilBertConfig, DistilBertModel
 
-    text = folder / paper_encoders.TEXT
+    text = folder / pretrained.DISTILBERT
     text.mkdir()
     words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *(f"w{i}" for i in range(5000))]
     (text / "vocab.txt").write_text("\n".join(words) + "\n")
     BertTokenizerFast(str(text / "vocab.txt")).save_pretrained(text)
     DistilBertModel(DistilBertConfig()).save_pretrained(text)
-    torch.save(vgg16(weights=None).state_dict(), folder / paper_encoders.IMAGE)
-    paper_encoders.PINNED = {
+    torch.save(vgg16(weights=None).state_dict(), folder / pretrained.VGG16)
+    pretrained.ENCODERS = paper_encoders.ENCODERS = {
         name: hashlib.sha256((folder / name).read_bytes()).hexdigest()
-        for name in paper_encoders.PINNED
+        for name in pretrained.ENCODERS
     }
 
 

@@ -19,10 +19,9 @@ from synthetic import repetitions, texts
 
 import numpy as np  # isort: skip
 from tvnet.data.refer import Picture, ReferData, Referent, Sentence
-from tvnet.retrieval.retrieve import retrieve, searching
-from tvnet.retrieval.rules import Pool, tie_keys
-from tvnet.retrieval.shards import Shards
-from tvnet.retrieval.two_stage import candidates
+from tvnet.retrieval.build import retrieve
+from tvnet.retrieval.ranking import Pool, candidates, hashes
+from tvnet.retrieval.search import search_over
 from tvnet.settings import settings
 
 GIB = 2**30
@@ -59,7 +58,7 @@ def whole_build(pictures: int, expressions: int) -> dict:
     data, chosen = world(pictures, expressions), settings("paper")
     start = time.process_time()
     with tempfile.TemporaryDirectory() as folder:
-        found = retrieve(data, chosen, Drawn(768), Drawn(4096), shards=Shards(Path(folder)))
+        found = retrieve(data, chosen, Drawn(768), Drawn(4096), folder=Path(folder))
         found.save(Path(folder) / "neighbours.safetensors")
     return {"expressions": len(found.sent_id), "seconds": time.process_time() - start}
 
@@ -72,9 +71,9 @@ def many_keys(keys: int, queries: int = 512) -> dict:
         part[:] = rng.standard_normal(part.shape, dtype=np.float32)
         part /= np.linalg.norm(part, axis=1, keepdims=True)
     ids = np.arange(keys)
-    pool = Pool(rows, ids, ids // 3, tie_keys(ids, 0))
+    pool = Pool(rows, ids, ids // 3, hashes(ids))
     start = time.process_time()
-    best = candidates(rows[:queries], pool, 20, searching(rows))
+    best = candidates(rows[:queries], pool, 20, search_over(rows))
     assert (best.image[best.start[:-1]] == ids[:queries] // 3).all()  # each finds itself first
     return {"keys": keys, "us a query": (time.process_time() - start) / queries * 1e6}
 

@@ -30,12 +30,11 @@ def interleaved(variants: dict[str, Callable[[], object]], rounds: int = 3) -> d
 
 def peak(precision: str, size: tuple[int, int, int] = (512, 768, 16384)) -> float:
     """Multiplications and additions a second of one large matrix product."""
-    from tvnet.retrieval.fast import DTYPES, out_dtype, product
-
     queries, d, keys = size
-    left, right = (torch.ones(n, d, dtype=DTYPES[precision]) for n in (queries, keys))
-    out = torch.empty(queries, keys, dtype=out_dtype(precision, "cpu"))
-    seconds = interleaved({"product": lambda: product(left, right, out)})
+    dtype = getattr(torch, precision)
+    left, right = torch.ones(queries, d, dtype=dtype), torch.ones(keys, d, dtype=dtype)
+    out = torch.empty(queries, keys, dtype=dtype)
+    seconds = interleaved({"product": lambda: torch.mm(left, right.T, out=out)})
     return 2 * queries * d * keys / seconds["product"]
 
 

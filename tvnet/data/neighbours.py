@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
 
-from tvnet.data.whole import aside
+from tvnet.data.arrays import load_arrays, save_arrays
 
 COMMAND = "python -m tvnet.retrieval.build"
 TABLES = ("candidates", "text_similarity", "image_similarity")  # (N, k); the others are (N,)
@@ -42,11 +38,7 @@ class Neighbours:
     def save(self, path: Path) -> None:
         """Write aside, then rename. Raises ValueError when the arrays do not fit together."""
         self._check()
-        arrays = self._arrays()
-        settings = json.dumps(self.settings, sort_keys=True)
-        about = {"settings": settings, "sha256": _hash(arrays, settings)}
-        with aside(path) as part:
-            part.write_bytes(_in_order(save(arrays, metadata=about)))
+        save_arrays(path, self._arrays(), self.settings)
 
     def _arrays(self) -> dict[str, np.ndarray]:
         names = [f.name for f in fields(self) if f.name != "settings"]
@@ -69,15 +61,10 @@ class Neighbours:
         if not path.is_file():
             raise FileNotFoundError(f"There are no neighbours at {path}: run `{COMMAND}` first.")
         try:
-            with safe_open(path, framework="numpy") as file:
-                about = file.metadata()
-                arrays = {name: file.get_tensor(name) for name in file.keys()}
-            if about["sha256"] != _hash(arrays, about["settings"]):
-                raise ValueError("its content is not what was written")
-            settings = json.loads(about["settings"])
+            arrays, settings = load_arrays(path)
             found = cls(**arrays, settings=settings)
             found._check()
-        except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        except (TypeError, ValueError) as error:
             raise ValueError(
                 f"{path} is not a neighbours file ({error}): delete it and run `{COMMAND}`."
             ) from error
@@ -92,20 +79,3 @@ class Neighbours:
                 f"`{COMMAND}` with yours."
             )
         return found
-
-
-def _in_order(content: bytes) -> bytes:
-    """A safetensors file with its header sorted: the library writes metadata in any order, and
-    the same neighbours should be the same file."""
-    size = int.from_bytes(content[:8], "little")
-    header = json.dumps(json.loads(content[8 : 8 + size]), sort_keys=True).encode()
-    header += b" " * (-len(header) % 8)
-    return len(header).to_bytes(8, "little") + header + content[8 + size :]
-
-
-def _hash(arrays: dict[str, np.ndarray], settings: str) -> str:
-    """Of every number and setting: a flipped bit would load as another image id."""
-    digest = hashlib.sha256(settings.encode())
-    for name in sorted(arrays):
-        digest.update(name.encode() + arrays[name].tobytes())
-    return digest.hexdigest()

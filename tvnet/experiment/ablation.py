@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 from tqdm import tqdm
 
-from tvnet.experiment import distributed
+from tvnet import process_group
 from tvnet.experiment.checkpoint import save, save_tensors
 from tvnet.experiment.evaluation import evaluate
 from tvnet.experiment.metrics import by_size, counters, figures
@@ -86,10 +86,10 @@ def train_trunk(
                 chosen, dataset, ready.features, seed, ready.start,
                 last=chosen.training.trunk_steps, device=device, progress=progress,
             )  # fmt: skip
-            if distributed.leads():
+            if process_group.is_main_process():
                 save_tensors(model, path)
             progress.clear()
-    distributed.wait()
+    process_group.barrier()
     check_hash(path, published="")
     return load_file(path)
 
@@ -99,7 +99,7 @@ def recorded(folder: Path, settings: Settings, seed: int, ready: Prepared, devic
     data = ready.data.fingerprint
     identity = {"settings": as_dict(settings), "seed": seed, "data": data}
     every = settings.training.snapshot_every
-    return Progress(folder, identity, every, distributed.leads(), device)
+    return Progress(folder, identity, every, process_group.is_main_process(), device)
 
 
 def run(
@@ -126,7 +126,7 @@ def run(
         )  # fmt: skip
         measure(folder, row, seed, model, ready, progress, device)
         progress.clear()
-    distributed.wait()
+    process_group.barrier()
     return folder
 
 
@@ -155,7 +155,7 @@ def measure(
     began = time.perf_counter()
     held_out = ready.dataset(chosen, chosen.data.eval_split)
     found = evaluate(model, held_out, ready.features, device=device)
-    if not distributed.leads():
+    if not process_group.is_main_process():
         return
     seconds = {"train": progress.seconds(), "evaluate": time.perf_counter() - began}
     if row == TRUNK and chosen.training.trunk_steps:  # what its rows share is counted once

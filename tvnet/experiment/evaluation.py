@@ -8,9 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tvnet import process_group
 from tvnet.data.dataset import Batch, ReferDataset, collate
 from tvnet.data.images import Placement, crop_and_resize, placement, resize_and_crop
-from tvnet.experiment import bits, distributed
+from tvnet.experiment import bits
 from tvnet.experiment.features import CachedFeatures, LiveFeatures
 from tvnet.experiment.metrics import PerSentence
 from tvnet.experiment.training import logits_of
@@ -49,7 +50,7 @@ def evaluate(
     model.to(device).eval()
     features.backbone.to(device)
     rows: dict[str, list[tuple[int, ...]]] = {name: [] for name in EVALUATORS}
-    rank, world = distributed.share()
+    rank, world = process_group.rank_and_size()
     mine = range(rank, len(dataset), world)
     for start in range(0, len(mine), batch_size):
         some = mine[start : start + batch_size]
@@ -75,5 +76,5 @@ def evaluate(
                 rows[name].append((sample.sent_id, both, either, area, pixels))
     return {
         name: PerSentence(*np.array(found, dtype=np.int64).reshape(-1, 5).T)
-        for name, found in distributed.gather(rows).items()
+        for name, found in process_group.gather(rows).items()
     }

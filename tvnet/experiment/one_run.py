@@ -19,8 +19,8 @@ from pathlib import Path
 
 from safetensors import SafetensorError
 
+from tvnet import process_group
 from tvnet.data import refer
-from tvnet.experiment import distributed
 from tvnet.experiment.ablation import EVERY, row_settings, run
 from tvnet.experiment.metrics import figures
 from tvnet.experiment.order import share_equally
@@ -28,7 +28,6 @@ from tvnet.experiment.prepare import prepare
 from tvnet.experiment.processes import one_thread
 from tvnet.experiment.training import device_of
 from tvnet.retrieval.build import build
-from tvnet.retrieval.world import own_device, started
 from tvnet.settings import changed, settings
 
 
@@ -73,22 +72,23 @@ def main(arguments: list[str] | None = None) -> None:
     options = row_parser(__doc__).parse_args(arguments)
     profile = changed(settings(options.profile), options.set)
     chosen = row_settings(profile, options.row)
-    share_equally(chosen.training.batch, started())  # before the long work
-    if started() > 1 and chosen.model.amf_norm == "batch":
+    share_equally(chosen.training.batch, process_group.launched())  # before the long work
+    if process_group.launched() > 1 and chosen.model.amf_norm == "batch":
         raise ValueError(
             "amf_norm is 'batch', whose statistics would differ between processes: choose 'group' "
             "or 'instance', or use one process."
         )
     if chosen.model.enrichment:  # stage one, by all processes together
         data = refer.read(options.data, chosen.data.dataset)
-        build(chosen, data, options.out, device=own_device(str(device_of(options.device))))
-    with distributed.join(device_of(options.device)) as device:
-        if distributed.leads():  # the caches, which all of them read, are made by one
+        device = process_group.own_device(str(device_of(options.device)))
+        build(chosen, data, options.out, device=device)
+    with process_group.join(device_of(options.device)) as device:
+        if process_group.is_main_process():  # the caches, which all of them read, are made by one
             prepare(chosen, options.data, options.out)
-        distributed.wait()
+        process_group.barrier()
         where = options.data, options.out, str(device)
         folder = run(profile, options.row, options.seed, *where)
-        if distributed.leads():
+        if process_group.is_main_process():
             result = json.loads((folder / "result.json").read_text())
             print(folder, figures(result["metrics"]["clean"]["all"]), sep="\n")
 

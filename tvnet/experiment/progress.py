@@ -20,8 +20,8 @@ from filelock import FileLock, Timeout
 from safetensors.torch import load_file
 from torch import nn
 
+from tvnet import process_group
 from tvnet.data.whole import naming
-from tvnet.experiment import distributed
 from tvnet.experiment.results import (
     provenance,
     read_json,
@@ -72,7 +72,7 @@ class Progress:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
-        if distributed.agree(self.asked, self.device):  # after the last step
+        if process_group.any_rank(self.asked, self.device):  # after the last step
             raise SystemExit(f"Stopped at the end of {self.folder.name}; run the same to go on.")
 
     @contextmanager
@@ -214,11 +214,11 @@ class Progress:
     def after(self, step: int, module: nn.Module, optimiser: torch.optim.Optimizer) -> None:
         """Called with the number of finished steps: saves when it is time, or when SIGTERM or
         Ctrl-C asked the run to end, which it then does."""
-        asked = distributed.agree(self.asked, self.device)
+        asked = process_group.any_rank(self.asked, self.device)
         if asked or (self.every and step % self.every == 0):
             self.save(step, module, optimiser)
         if asked:
-            distributed.wait()  # until it is saved
+            process_group.barrier()  # until it is saved
             raise SystemExit(f"Stopped after step {step}; run the same again to go on from there.")
 
     def clear(self) -> None:

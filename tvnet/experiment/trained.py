@@ -19,8 +19,7 @@ from tvnet.experiment.prepare import Prepared, prepare
 from tvnet.experiment.processes import workers
 from tvnet.experiment.training import device_of, logits_of
 from tvnet.model.method import Method
-from tvnet.retrieval.build import CONTROLS
-from tvnet.settings import Settings
+from tvnet.settings import CONTROLS, Settings
 
 
 def load_run(

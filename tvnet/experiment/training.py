@@ -10,9 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from tvnet import process_group
 from tvnet.data.dataset import Batch, ReferDataset
 from tvnet.data.words import UNK
-from tvnet.experiment import distributed
 from tvnet.experiment.features import CachedFeatures, LiveFeatures, Maps
 from tvnet.experiment.order import batches
 from tvnet.experiment.progress import Progress
@@ -146,7 +146,7 @@ def training_steps(
     `start` holds weights to begin with, GloVe's rows or a Baseline's (D40); parts it lacks start
     fresh. `first` and `last` cut a piece out of the schedule. With `progress`, the run goes on
     from its newest snapshot and saves new ones; with `look`, the IoU of the held-out split, it
-    also keeps the best state, every `look_every` steps (D30). Several processes (distributed.py)
+    also keeps the best state, every `look_every` steps (D30). Several processes (process_group.py)
     share each batch and average their gradients. Raises FloatingPointError when the loss or its
     gradient is not finite and MemoryError when a step does not fit; both name the step.
     """
@@ -156,8 +156,9 @@ def training_steps(
     last = last or budget.steps
     if progress:
         first = progress.restore(learning, optimiser) or first
-    distributed.start_together(first)
-    stream = batches(dataset, budget.batch, seed, first, budget.grouped, distributed.share())
+    process_group.same_step(first)
+    share = process_group.rank_and_size()
+    stream = batches(dataset, budget.batch, seed, first, budget.grouped, share)
     for step in range(first, last):
         for group in optimiser.param_groups:
             group["lr"] = group["rate"] * learning_rate(step, budget)
@@ -168,7 +169,7 @@ def training_steps(
             loss.backward()
             gradients = [p.grad for p in learning.parameters() if p.grad is not None]
             loss = loss.detach()
-            distributed.mean([loss, *gradients])
+            process_group.mean([loss, *gradients])
             refuse_what_is_not_finite(step, loss, gradients, batch, learning, optimiser, progress)
             optimiser.step()
         yield step, loss.item()
@@ -182,7 +183,7 @@ def training_steps(
         if progress:
             progress.after(step + 1, learning, optimiser)
     if progress and look and budget.reported == "best":
-        distributed.wait()
+        process_group.barrier()
         progress.restore_best(learning)
     return model.eval()
 

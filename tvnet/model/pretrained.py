@@ -1,4 +1,4 @@
-"""Pre-trained backbones: which file, whose hash, how its keys are named, and what it has seen."""
+"""Pre-trained networks: which file, whose hash, how its keys are named, and what it has seen."""
 
 from __future__ import annotations
 
@@ -103,6 +103,21 @@ PRETRAINED = {
         "leaky: masks of VOC's classes on COCO train2017, evaluation images among them",
     ),
 }
+DISTILBERT, VGG16 = "distilbert-base-uncased", "vgg16-397923af.pth"
+# Of retrieval's encoders: distilbert/distilbert-base-uncased at revision 12040ac and torchvision's
+# IMAGENET1K_V1.
+ENCODERS = {
+    f"{DISTILBERT}/{name}": sha256
+    for name, sha256 in (
+        ("model.safetensors", "5e3f1108e3cb34ee048634875d8482665b65ac713291a7e32396fb18f6ff0063"),
+        ("config.json", "69c94b0222d5d1f4b0ad027ca7416cdafb98378cbbb8305d0bf47c9365c60c83"),
+        ("tokenizer.json", "ce64fce797c24f68df90b40a3f74f579b336a493db14bd583fd520ea0d8c9a98"),
+        (
+            "tokenizer_config.json",
+            "a025160ef0431f1a392f6f050c1310f4c5d9fb6f275932dbccba73c4d214bf10",
+        ),
+    )
+} | {VGG16: "397923af8e79cdbb6a7127f12361acd7a2f83e06b05044ddf496e83de57a5bf0"}
 LEAK = {name: source.leak for name, source in PRETRAINED.items()} | {"random": "clean: untrained"}
 
 
@@ -159,6 +174,22 @@ def check_hash(path: Path, published: str) -> None:
             f"The contents of {path} have sha256 {actual[:12]}..., not {published[:12]}...: the "
             "file is damaged or another one, fetch or make it again."
         )
+
+
+def encoder_files(folder: Path, name: str) -> Path:
+    """The pinned files under a folder whose names begin with `name`, their sha256 checked.
+
+    Raises FileNotFoundError or ValueError naming the file that is absent or another one.
+    """
+    for file in (file for file in ENCODERS if file.startswith(name)):
+        path = folder / file
+        if not path.is_file():
+            raise FileNotFoundError(
+                f"The encoder weights {path} are missing: put the file there, or name the folder "
+                "that holds it with --weights."
+            )
+        check_hash(path, ENCODERS[file])
+    return folder / name
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:

@@ -9,8 +9,11 @@ from __future__ import annotations
 import argparse
 import sys
 from dataclasses import replace
+from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from tvnet.data import refer
@@ -18,27 +21,38 @@ from tvnet.data.images import BLANK
 from tvnet.data.neighbours import Neighbours
 from tvnet.data.refer import ReferData, Sample
 from tvnet.data.world import require_world
-from tvnet.model.pretrained import load_backbone
+from tvnet.model.pretrained import PRETRAINED, load_backbone
+from tvnet.process_group import barrier, gather, is_main_process, join, own_device, rank_and_size
+from tvnet.retrieval import paper_encoders as paper
+from tvnet.retrieval import ranking
+from tvnet.retrieval.embeddings import embed
 from tvnet.retrieval.encoders import ImageEncoder, PooledBackbone, TextEncoder, Tfidf
-from tvnet.retrieval.estimate import estimate
-from tvnet.retrieval.instruments import instruments, quality, write
-from tvnet.retrieval.paper_encoders import (
-    IMAGE_ENCODERS,
-    TEXT_ENCODERS,
-    DistilBert,
-    Vgg16,
-    precision_of,
-)
-from tvnet.retrieval.retrieve import CONTROLS, SEARCHES, identity, retrieve, task
-from tvnet.retrieval.rules import TIES
-from tvnet.retrieval.shards import Shards
-from tvnet.retrieval.world import is_first, own_device, world
-from tvnet.settings import Settings, fingerprint, settings
-
-__all__ = ["CONTROLS", "build", "identity", "neighbours_path", "quality", "retrieve"]
+from tvnet.retrieval.ranking import CsrRows, Pool
+from tvnet.retrieval.report import quality, retrieval_report, write
+from tvnet.retrieval.search import search_over
+from tvnet.settings import Settings, as_dict, fingerprint, settings
 
 PAIRS = {"offline": ("tfidf", "backbone"), "paper": ("distilbert", "vgg16")}
 WEIGHTS = Path("data/weights")
+PATIENCE = timedelta(days=7)  # that a process may wait for another that encodes
+
+
+def identity(chosen: Settings, data: ReferData, split: str = "all") -> dict:
+    """All that the neighbours depend on; stored in the file and hashed into its name."""
+    about = as_dict(chosen.retrieval)
+    about |= {"data": data.fingerprint, "dataset": data.name, "pool": chosen.data.train_split}
+    if about["ties"] == "hash":  # younger than the first files, whose names stay valid
+        del about["ties"]
+    if split != "all":
+        about["split"] = split
+    if chosen.retrieval.text != "tfidf":
+        about["text weights"] = paper.weights_of(chosen.retrieval.text)
+    if chosen.retrieval.image != "backbone":
+        return about | {"image weights": paper.weights_of(chosen.retrieval.image)}
+    source = PRETRAINED.get(chosen.backbone.weights)
+    backbone = (source.sha256 or source.file) if source else "random"
+    backbone += f" {chosen.backbone.pool}"
+    return about | {"size": chosen.data.size, "backbone": backbone, "cells": "nearest"}
 
 
 def neighbours_path(chosen: Settings, data: ReferData, out_dir: Path, split: str = "all") -> Path:
@@ -53,23 +67,91 @@ def encoders(
 ) -> tuple[TextEncoder, ImageEncoder]:
     """The encoders that the settings name; the paper's from a folder of weights.
 
-    Raises ValueError on unknown names, FileNotFoundError or ValueError on weights that are absent
-    or others than the pinned ones.
+    Raises FileNotFoundError or ValueError on weights that are absent or others than the pinned.
     """
     text, image = chosen.retrieval.text, chosen.retrieval.image
-    if text not in ("tfidf", *TEXT_ENCODERS) or image not in ("backbone", *IMAGE_ENCODERS):
-        raise ValueError(
-            f"There are no encoders '{text}' and '{image}': use 'tfidf', "
-            f"{', '.join(map(repr, TEXT_ENCODERS))} for texts and 'backbone', "
-            f"{', '.join(map(repr, IMAGE_ENCODERS))} for images."
-        )
     if text == "tfidf":
         by_text = Tfidf([sample.text for sample in samples])
     else:
-        by_text = DistilBert(weights, text, precision_of(device), device)
+        by_text = paper.DistilBert(weights, text, paper.precision_of(device), device)
     if image == "backbone":
         return by_text, PooledBackbone(load_backbone(chosen.backbone, weights), chosen.data.size)
-    return by_text, Vgg16(weights, image, precision_of(device), device)
+    return by_text, paper.Vgg16(weights, image, paper.precision_of(device), device)
+
+
+def task(data: ReferData, chosen: Settings, split: str) -> tuple[list[Sample], list[Sample]]:
+    """The sentences that ask, by sent_id, and those that may answer.
+
+    Raises ValueError on a split that is unknown or empty, and a pool of one image or none.
+    """
+    splits = data.splits if split == "all" else [split]
+    queries = [s for name in splits for s in ranking.of_originals(data, name)]
+    if not queries:
+        raise ValueError(f"The split '{split}' of {data.name} holds no sentence: choose another.")
+    pool = ranking.pool_of(data, chosen.data.train_split)
+    if len({s.image_id for s in pool}) < 2:
+        raise ValueError(
+            f"The pool of {data.name} is the one image {pool[0].image_id}: its own sentences have "
+            "nothing to retrieve, so use a data set with two training images or more."
+        )
+    return sorted(queries, key=lambda s: s.sent_id), pool
+
+
+def retrieve(
+    data: ReferData,
+    chosen: Settings,
+    text: TextEncoder,
+    image: ImageEncoder,
+    split: str = "all",
+    folder: Path | None = None,
+    device: str = "cpu",
+) -> Neighbours:
+    """The two stages for every sentence of the splits, over the pool of the training split.
+
+    A control replaces the retrieved image and nothing else: the candidates stay for comparison.
+    folder: keep there the rows that take long. Processes of one group share the work. Raises
+    ValueError on a split or pool without sentences, and vectors that are zero or not finite.
+    """
+    k, ties, control = chosen.retrieval.k, chosen.retrieval.ties, chosen.retrieval.control
+    queries, samples = task(data, chosen, split)
+    texts = sorted({s.text for s in (*queries, *samples)})
+    images = np.unique([s.image_id for s in (*queries, *samples)])
+    vectors = embed("text", texts, text, text.encode, folder)
+    of_images = partial(image.encode, data)
+    features = embed("image", images, image, of_images, folder, data.fingerprint)
+
+    pool = Pool.of(samples, texts, vectors)
+    row = {text: i for i, text in enumerate(texts)}
+    asked, own_text = np.unique([row[s.text] for s in queries], return_inverse=True)
+    rank, size = rank_and_size()
+    search = search_over(pool.vectors, device)
+    best = _together(ranking.candidates(vectors[asked[rank::size]], pool, k, search, ties))
+    own = np.array([s.image_id for s in queries])
+    found, by_text = ranking.of_sentences(best, own_text, own, k)
+    if ties == "all":
+        found = ranking.through_ties(best, own_text, own, found, images, features)
+    column, by_image = ranking.most_similar(own, found, images, features, own_text)
+    similar = found[np.arange(len(queries)), column]
+    if control != "none":
+        similar = ranking.controlled(control, queries, pool.image)
+        column = np.full(len(queries), -1)
+    return Neighbours(
+        sent_id=np.array([s.sent_id for s in queries]),
+        similar_id=similar,
+        candidates=found,
+        text_similarity=by_text,
+        image_similarity=by_image,
+        chosen=column,
+        settings=identity(chosen, data, split),
+    )
+
+
+def _together(best: CsrRows) -> CsrRows:
+    """The rows of all processes, each of which searched for every size-th text."""
+    parts = {"image": best.image, "value": best.value}
+    rows = gather({name: np.split(part, best.start[1:-1]) for name, part in parts.items()})
+    start = np.concatenate([[0], np.cumsum([len(row) for row in rows["image"]])])
+    return CsrRows(start, *(np.concatenate(rows[name]) for name in parts))
 
 
 def build(
@@ -79,7 +161,6 @@ def build(
     *,
     split: str = "all",
     weights: Path | None = None,
-    search: str = "auto",
     device: str = "cpu",
 ) -> Neighbours:
     """The neighbours of these settings: read if they were made before, else made and written.
@@ -90,29 +171,25 @@ def build(
     """
     root = data.root or Path()
     require_world(root, chosen.miniref_pictures)
-    weights = weights or root / "weights"
     path = neighbours_path(chosen, data, out_dir, split)
     if path.is_file():
         return Neighbours.load(path, identity(chosen, data, split))
-    given = task(data, chosen, split)
-    text, image = encoders(chosen, data.samples(chosen.data.train_split), weights, device)
-    with world() as here:
-        shards = None
-        if text.about or image.about:
-            shards = Shards(Path(out_dir) / "cache" / "embeddings", here)
-            if here.rank == 0:
-                print(estimate(given, data, text, image, shards, device), flush=True)
-        neighbours = retrieve(data, chosen, text, image, split, shards, search, device)
-        if here.rank == 0:
+    task(data, chosen, split)  # what cannot be asked, before the hours that encoding may take
+    samples = data.samples(chosen.data.train_split)
+    text, image = encoders(chosen, samples, weights or root / "weights", device)
+    with join(timeout=PATIENCE):
+        folder = Path(out_dir) / "cache" / "embeddings"
+        neighbours = retrieve(data, chosen, text, image, split, folder, device)
+        if is_main_process():
             neighbours.save(path)
-        here.wait()
+        barrier()
     return neighbours
 
 
 def _chosen(options: argparse.Namespace) -> Settings:
     """The profile with what the command line changes."""
     chosen = settings(options.profile)
-    changed = {"ties": options.ties}
+    retrieval = replace(chosen.retrieval, ties=options.ties)
     if options.encoders:
         pair = PAIRS.get(options.encoders) or options.encoders.split(",")
         if len(pair) != 2:
@@ -120,25 +197,17 @@ def _chosen(options: argparse.Namespace) -> Settings:
                 f"There are no encoders '{options.encoders}': choose {', '.join(PAIRS)}, or name "
                 "two, as in distilbert-cls,vgg16-pool5."
             )
-        changed |= {"text": pair[0], "image": pair[1]}
-    if not _has(options.device):
-        raise ValueError(f"There is no device '{options.device}' here: use cpu, or see nvidia-smi.")
-    place = {"dataset": options.dataset or chosen.data.dataset}
-    if place["dataset"] == "referit":
-        place["train_split"] = "trainval"
-    return replace(
-        chosen,
-        retrieval=replace(chosen.retrieval, **changed),
-        data=replace(chosen.data, **place),
-    )
-
-
-def _has(device: str) -> bool:
+        retrieval = replace(retrieval, text=pair[0], image=pair[1])
     try:
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError):  # builds without CUDA assert
-        return False
-    return True
+        torch.empty(1, device=options.device)
+    except (RuntimeError, AssertionError) as error:  # builds without CUDA assert
+        raise ValueError(
+            f"There is no device '{options.device}' here: use cpu, or see nvidia-smi."
+        ) from error
+    data = replace(chosen.data, dataset=options.dataset or chosen.data.dataset)
+    if data.dataset == "referit":
+        data = replace(data, train_split="trainval")
+    return replace(chosen, retrieval=retrieval, data=data)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -150,8 +219,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--split", default="all", help="whose sentences ask: all, or one split")
     parser.add_argument("--encoders", help="offline, paper, or two names with a comma")
     parser.add_argument("--weights", type=Path, help="folder of the paper's; else DATA/weights")
-    parser.add_argument("--ties", default="hash", help=f"{' or '.join(TIES)}, at the cut of k")
-    parser.add_argument("--search", default="auto", help=f"{', '.join(SEARCHES)}: same answers")
+    parser.add_argument("--ties", default="hash", help="hash or all, at the cut of k")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     options = parser.parse_args(arguments)
     options.device = own_device(options.device)
@@ -159,19 +227,18 @@ def main(arguments: list[str] | None = None) -> int:
         chosen = _chosen(options)
         data = refer.read(options.data, chosen.data.dataset)
         neighbours = build(
-            chosen, data, options.out, split=options.split, search=options.search,
-            weights=options.weights, device=options.device,
+            chosen, data, options.out, split=options.split, weights=options.weights,
+            device=options.device,
         )  # fmt: skip
-        path = neighbours_path(chosen, data, options.out, options.split)
-        if not is_first():
+        if not is_main_process():
             return 0
-        write(path.with_suffix(".json"), instruments(neighbours, data))
+        path = neighbours_path(chosen, data, options.out, options.split)
+        write(path.with_suffix(".json"), retrieval_report(neighbours, data))
     except (ValueError, OSError) as error:
         print(error, file=sys.stderr)
         return 2
     print(path)
-    short = int((neighbours.candidates == BLANK).any(axis=1).sum())
-    if short:
+    if short := int((neighbours.candidates == BLANK).any(axis=1).sum()):
         print(
             f"The pool holds fewer than k = {chosen.retrieval.k} other images for {short} of "
             f"{len(neighbours.sent_id)} sentences: their last places stay blank."

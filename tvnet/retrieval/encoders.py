@@ -23,22 +23,27 @@ class TextEncoder(Protocol):
     def encode(self, texts: list[str]) -> np.ndarray: ...
 
 
-class ImageEncoder(Protocol):
-    """Anything that turns N image ids of a data set, or N pictures, into unit rows (N, d)."""
+class ImageEncoder:
+    """Turns N pictures into unit rows (N, d); each kind has its own `encode_images`."""
 
     name: str
-    about: dict | None
+    about: dict | None = None
+    batch = 16
 
-    def encode(self, data: ReferData, image_ids: np.ndarray) -> np.ndarray: ...
+    def encode(self, data: ReferData, image_ids: np.ndarray) -> np.ndarray:
+        """The pictures of a data set, a batch at a time."""
+        parts = (image_ids[i : i + self.batch] for i in range(0, len(image_ids), self.batch))
+        opened = ([open_image(data, int(image_id)) for image_id in part] for part in parts)
+        return np.concatenate([self.encode_images(pictures) for pictures in opened])
 
-    def look(self, pictures: list[Image.Image]) -> np.ndarray: ...
+    def encode_images(self, pictures: list[Image.Image]) -> np.ndarray:
+        """RGB pictures of any sizes, in one batch."""
+        raise NotImplementedError
 
 
 class Tfidf:
-    """Words and pairs of neighbouring words, weighted by how rare they are among given texts, which
-    are those of the training split.
-
-    The offline stand-in for DistilBERT (D39).
+    """Words and pairs of neighbours, weighted by how rare they are among the texts of the training
+    split: the offline stand-in for DistilBERT (D39).
     """
 
     name, about = "tfidf", None
@@ -55,28 +60,19 @@ class Tfidf:
         return self.vectoriser.transform(texts)
 
 
-class PooledBackbone:
+class PooledBackbone(ImageEncoder):
     """The mean of V5 over the cells that hold picture: the offline stand-in for VGG16 (D39)."""
 
-    name, about = "backbone", None
+    name = "backbone"
 
-    def __init__(self, backbone: Backbone, size: int, batch: int = 16):
-        self.backbone, self.size, self.batch = backbone, size, batch
-
-    def encode(self, data: ReferData, image_ids: np.ndarray) -> np.ndarray:
-        starts = range(0, len(image_ids), self.batch)
-        parts = (image_ids[start : start + self.batch] for start in starts)
-        return np.concatenate([self.look([open_image(data, int(i)) for i in p]) for p in parts])
+    def __init__(self, backbone: Backbone, size: int):
+        self.backbone, self.size = backbone, size
 
     @torch.no_grad()
-    def look(self, pictures: list[Image.Image]) -> np.ndarray:
-        """RGB pictures of any sizes, in one batch."""
+    def encode_images(self, pictures: list[Image.Image]) -> np.ndarray:
         squares = np.stack([resize_and_pad(picture, self.size) for picture in pictures])
         V5 = self.backbone(torch.from_numpy(squares).permute(0, 3, 1, 2))["V5"]
-        rows = []
-        for picture, map_ in zip(pictures, V5, strict=True):
-            place = placement(picture.height, picture.width, self.size)
-            inside = map_[(slice(None), *place.inner_cells)]
-            rows.append(inside.mean(dim=(1, 2)).numpy())
-        features = np.stack(rows)
+        places = (placement(p.height, p.width, self.size) for p in pictures)
+        inside = (map_[:, *place.inner_cells] for map_, place in zip(V5, places, strict=True))
+        features = np.stack([cells.mean(dim=(1, 2)).numpy() for cells in inside])
         return features / np.linalg.norm(features, axis=1, keepdims=True).clip(min=1e-12)

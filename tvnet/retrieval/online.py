@@ -11,9 +11,17 @@ from PIL import Image
 from tvnet.data.images import BLANK, open_image
 from tvnet.data.refer import ReferData
 from tvnet.retrieval.encoders import ImageEncoder, TextEncoder
-from tvnet.retrieval.retrieve import TIE_SEED, Task, pool_of, pool_side, searching
-from tvnet.retrieval.rules import tie_keys
-from tvnet.retrieval.two_stage import candidates, most_similar, of_sentences, through_ties
+from tvnet.retrieval.ranking import (
+    SEED,
+    Pool,
+    candidates,
+    hashes,
+    most_similar,
+    of_sentences,
+    pool_of,
+    through_ties,
+)
+from tvnet.retrieval.search import search_over
 from tvnet.settings import Settings
 
 FOREIGN = -2  # the id of a picture that is none of the pool's
@@ -50,15 +58,16 @@ class Online:
         """Raises ValueError when the pool is empty."""
         self.data, self.text, self.image = data, text, image
         self.k, self.ties = chosen.retrieval.k, chosen.retrieval.ties
-        given = Task([], pool_of(data, chosen.data.train_split))
-        self.texts, self.image_ids = given.texts, given.images
-        self.pool = pool_side(given, text.encode(self.texts))
-        self.search = searching(self.pool.vectors)
+        samples = pool_of(data, chosen.data.train_split)
+        self.texts = sorted({s.text for s in samples})
+        self.image_ids = np.unique([s.image_id for s in samples])
+        self.pool = Pool.of(samples, self.texts, text.encode(self.texts))
+        self.search = search_over(self.pool.vectors)
         self._seen: dict[int, Glance] = {}
 
     def glance(self, picture: Image.Image) -> Glance:
         """A picture as stage 2 sees it. Raises ValueError where it gives no direction."""
-        row = self.image.look([picture])[0]
+        row = self.image.encode_images([picture])[0]
         digest = hashlib.sha256(picture.tobytes())
         digest.update(f"{picture.size}".encode())
         return Glance(row, digest.digest())
@@ -124,7 +133,7 @@ class Online:
 
     def random(self, expression: str, query: Glance) -> int:
         """A pool image by the hash of the expression, never the query's own."""
-        draw = tie_keys([expression], TIE_SEED + 1)[0]
+        draw = hashes([expression], SEED + 1)[0]
         for step in range(2):
             image_id = self.image_ids[(draw + np.uint64(step)) % np.uint64(len(self.image_ids))]
             if self._glances(np.array([image_id]))[0].digest != query.digest:

@@ -1,13 +1,13 @@
 """The encoders of the paper (section 4.1): DistilBERT for texts, VGG16 for images.
 
 Their weights are read from a local folder and from nowhere else; each file must have the sha256
-that is pinned here. What the paper leaves open (D61, D62): DistilBERT's last states are averaged
-over the words, VGG16 sees the whole image squeezed to 224x224 and answers with fc7.
+that model/pretrained.py pins. What the paper leaves open (D61, D62): DistilBERT's last states are
+averaged over the words, VGG16 sees the whole image squeezed to 224x224 and answers with fc7.
 """
 
 from __future__ import annotations
 
-import hashlib
+import timeit
 from pathlib import Path
 
 import numpy as np
@@ -15,57 +15,16 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from tvnet.data.images import open_image
-from tvnet.data.refer import ReferData
-from tvnet.retrieval.fast import DTYPES, rate
+from tvnet.model.pretrained import DISTILBERT, ENCODERS, VGG16, encoder_files
+from tvnet.retrieval.encoders import ImageEncoder
 
-PINNED = {  # distilbert/distilbert-base-uncased at revision 12040ac; torchvision's IMAGENET1K_V1
-    "distilbert-base-uncased/model.safetensors": (
-        "5e3f1108e3cb34ee048634875d8482665b65ac713291a7e32396fb18f6ff0063"
-    ),
-    "distilbert-base-uncased/config.json": (
-        "69c94b0222d5d1f4b0ad027ca7416cdafb98378cbbb8305d0bf47c9365c60c83"
-    ),
-    "distilbert-base-uncased/tokenizer.json": (
-        "ce64fce797c24f68df90b40a3f74f579b336a493db14bd583fd520ea0d8c9a98"
-    ),
-    "distilbert-base-uncased/tokenizer_config.json": (
-        "a025160ef0431f1a392f6f050c1310f4c5d9fb6f275932dbccba73c4d214bf10"
-    ),
-    "vgg16-397923af.pth": "397923af8e79cdbb6a7127f12361acd7a2f83e06b05044ddf496e83de57a5bf0",
-}
-TEXT, IMAGE = "distilbert-base-uncased", "vgg16-397923af.pth"
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, RGB from 0 to 1
-CONVOLUTIONS = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)  # their places in VGG16
-TEXT_ENCODERS = ("distilbert", "distilbert-cls")
-IMAGE_ENCODERS = ("vgg16", "vgg16-pool5")
-
-
-def checked(folder: Path, name: str) -> Path:
-    """The pinned files under a folder whose names begin with `name`, their sha256 checked.
-
-    Raises FileNotFoundError or ValueError naming the file that is absent or another one.
-    """
-    for file in (file for file in PINNED if file.startswith(name)):
-        path = folder / file
-        if not path.is_file():
-            raise FileNotFoundError(
-                f"The encoder weights {path} are missing: put the file there, or name the folder "
-                "that holds it with --weights."
-            )
-        with path.open("rb") as content:
-            actual = hashlib.file_digest(content, "sha256").hexdigest()
-        if actual != PINNED[file]:
-            raise ValueError(
-                f"The encoder weights {path} have sha256 {actual[:12]}..., not "
-                f"{PINNED[file][:12]}...: the file is damaged or another one, fetch it again."
-            )
-    return folder / name
 
 
 def weights_of(name: str) -> str:
     """The pinned sha256 of an encoder's weights, twelve digits of it."""
-    return PINNED[f"{TEXT}/model.safetensors" if name in TEXT_ENCODERS else IMAGE][:12]
+    text = name.startswith("distilbert")
+    return ENCODERS[f"{DISTILBERT}/model.safetensors" if text else VGG16][:12]
 
 
 def about(name: str, precision: str) -> dict:
@@ -75,22 +34,28 @@ def about(name: str, precision: str) -> dict:
 
 def precision_of(device: str) -> str:
     """bfloat16 where its products are the faster ones (a GPU, a CPU with avx512_bf16 or AMX)."""
-    faster = device != "cpu" or rate("bfloat16") > 1.3 * rate("float32")
+    faster = device != "cpu" or seconds(torch.float32) > 1.3 * seconds(torch.bfloat16)
     return "bfloat16" if faster else "float32"
+
+
+def seconds(dtype: torch.dtype) -> float:
+    """What a matrix product takes here."""
+    left, right = torch.ones(64, 768, dtype=dtype), torch.ones(768, 4096, dtype=dtype)
+    return min(timeit.repeat(lambda: left @ right, number=1, repeat=4)[1:])
 
 
 class DistilBert:
     """Texts -> unit rows (N, 768): the last states, averaged over the words or that of [CLS]."""
 
     def __init__(self, folder: Path, name: str, precision: str, device: str = "cpu"):
-        path = checked(Path(folder), TEXT)
+        path = encoder_files(Path(folder), DISTILBERT)
         from transformers import AutoTokenizer, DistilBertModel
 
         self.name, self.device = name, device
         self.about = about(name, precision)
         self.tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True)
         self.model = DistilBertModel.from_pretrained(path, local_files_only=True)
-        self.model.eval().to(device, DTYPES[precision])
+        self.model.eval().to(device, getattr(torch, precision))
         self.batch = 64 if device == "cpu" else 1024
 
     @torch.inference_mode()
@@ -122,13 +87,13 @@ class DistilBert:
         return nn.functional.normalize(pooled, dim=1)
 
 
-class Vgg16:
+class Vgg16(ImageEncoder):
     """Images -> unit rows: fc7 after its ReLU (4096), or pool5 averaged over its cells (512)."""
 
     def __init__(self, folder: Path, name: str, precision: str, device: str = "cpu"):
         self.name, self.device = name, device
-        self.about, self.dtype = about(name, precision), DTYPES[precision]
-        path = checked(Path(folder), IMAGE)
+        self.about, self.dtype = about(name, precision), getattr(torch, precision)
+        path = encoder_files(Path(folder), VGG16)
         state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
         self.model = vgg16(state).to(device, self.dtype, memory_format=torch.channels_last)
         if name == "vgg16-pool5":
@@ -136,14 +101,8 @@ class Vgg16:
         self.mean, self.std = (torch.tensor(v).view(3, 1, 1) for v in (MEAN, STD))
         self.batch = 8 if device == "cpu" else 256
 
-    def encode(self, data: ReferData, image_ids: np.ndarray) -> np.ndarray:
-        starts = range(0, len(image_ids), self.batch)
-        parts = (image_ids[start : start + self.batch] for start in starts)
-        return np.concatenate([self.look([open_image(data, int(i)) for i in p]) for p in parts])
-
     @torch.inference_mode()
-    def look(self, pictures: list[Image.Image]) -> np.ndarray:
-        """RGB pictures of any sizes, in one batch."""
+    def encode_images(self, pictures: list[Image.Image]) -> np.ndarray:
         pixels = torch.stack([self._pixels(picture) for picture in pictures])
         pixels = pixels.to(self.device, self.dtype)
         features = self.model(pixels.contiguous(memory_format=torch.channels_last)).float()
@@ -157,24 +116,15 @@ class Vgg16:
 
 
 def vgg16(state: dict[str, Tensor]) -> nn.Sequential:
-    """VGG16 up to fc7 from its state dict; the widths are those of the tensors.
+    """VGG16 up to fc7 from torchvision's state dict. Raises ValueError when it is not VGG16's."""
+    from torchvision import models
 
-    Raises ValueError when they are not VGG16's thirteen convolutions and two layers.
-    """
-    from torchvision.models import vgg
-
+    with torch.device("meta"):
+        whole = models.vgg16()
     try:
-        depths = iter(state[f"features.{i}.weight"].shape[0] for i in CONVOLUTIONS)
-        layers = [next(depths) if depth != "M" else "M" for depth in vgg.cfgs["D"]]
-        with torch.device("meta"):
-            features = vgg.make_layers(layers)
-            fc6, fc7 = (nn.Linear(*reversed(state[f"classifier.{i}.weight"].shape)) for i in (0, 3))
-        pieces = {"features.": features, "classifier.0.": fc6, "classifier.3.": fc7}
-        for prefix, piece in pieces.items():
-            own = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
-            piece.load_state_dict(own, assign=True)
-    except (KeyError, RuntimeError) as error:
-        raise ValueError(f"The weights are not those of a VGG16 ({error}).") from error
-    pool = nn.AdaptiveAvgPool2d(7)
-    head = nn.Sequential(pool, nn.Flatten(), fc6, nn.ReLU(), fc7, nn.ReLU())
-    return nn.Sequential(features, head).eval().requires_grad_(False)
+        whole.load_state_dict(state, assign=True)
+    except RuntimeError as error:
+        why = " ".join(str(error).split())
+        raise ValueError(f"The weights are not those of a VGG16 ({why:.300}).") from error
+    head = nn.Sequential(whole.avgpool, nn.Flatten(), *whole.classifier[:5])
+    return nn.Sequential(whole.features, head).eval().requires_grad_(False)

@@ -11,7 +11,8 @@ from tvnet.data.images import BLANK
 from tvnet.data.neighbours import Neighbours
 from tvnet.data.refer import ReferData, Sample
 from tvnet.data.whole import aside
-from tvnet.retrieval.retrieve import controlled, pool_of
+from tvnet.retrieval.ranking import controlled, pool_of
+from tvnet.settings import CONTROLS
 
 SAME_TEXT = 0.999  # a text similarity above it is an exact tie
 KS = (1, 2, 5, 10, 20, 50, 100)
@@ -20,25 +21,28 @@ KS = (1, 2, 5, 10, 20, 50, 100)
 def quality(neighbours: Neighbours, data: ReferData) -> dict[str, float]:
     """How good the retrieved images are: shares in per cent, similarities as means."""
     queries = _queries(neighbours, data)
-    similar = neighbours.similar_id
     shown = np.flatnonzero(neighbours.chosen >= 0)  # a control chooses outside the candidates
-    at = shown, neighbours.chosen[shown]
-    text, image = neighbours.text_similarity[at], neighbours.image_similarity[at]
+    text, image = (
+        table[shown, neighbours.chosen[shown]]
+        for table in (neighbours.text_similarity, neighbours.image_similarity)
+    )
     own = np.array([q.image_id for q in queries])
     return {
-        "same category as the referent, per cent": _same_category(queries, similar, data),
-        "the query's own image, per cent": 100 * float((own == similar).mean()),
+        "same category as the referent, per cent": _same_category(
+            queries, neighbours.similar_id, data
+        ),
+        "the query's own image, per cent": 100 * _mean(own == neighbours.similar_id),
         "text similarity above 0.999, per cent": 100 * _mean(text > SAME_TEXT),
         "mean text similarity": _mean(text),
         "mean image similarity": _mean(image),
     }
 
 
-def instruments(neighbours: Neighbours, data: ReferData) -> dict:
+def retrieval_report(neighbours: Neighbours, data: ReferData) -> dict:
     """The whole report: quality, ties, histograms, how the stages agree, k, and the controls.
 
-    The neighbours must be those of no control. `effect of k` holds as many ks as the file has
-    candidates: build one with k = 100 to see all.
+    The neighbours must be those of no control. `effect of k` says what the two stages would have
+    answered with fewer candidates; build a file with k = 100 to see all.
     """
     queries = _queries(neighbours, data)
     real = neighbours.candidates != BLANK
@@ -47,11 +51,15 @@ def instruments(neighbours: Neighbours, data: ReferData) -> dict:
     same_text = (text > SAME_TEXT).sum(axis=1)
     chosen = neighbours.chosen[neighbours.chosen >= 0]
     pool = np.array([s.image_id for s in pool_of(data, neighbours.settings["pool"])])
-    k = neighbours.candidates.shape[1]
-    shares = {
-        control: _same_category(queries, controlled(control, queries, pool), data)
-        for control in ("random", "self", "zero")
-    }
+    every, k = np.arange(len(queries)), neighbours.candidates.shape[1]
+    of_k = []
+    for some in (some for some in KS if some <= k):
+        like = neighbours.image_similarity[:, :some]
+        at = every, like.argmax(axis=1)
+        same = _same_category(queries, neighbours.candidates[at], data)
+        means = _mean(neighbours.text_similarity[at]), _mean(like[at])
+        names = "k", "same category, per cent", "mean text similarity", "mean image similarity"
+        of_k.append(dict(zip(names, (some, same, *means), strict=True)))
     return {
         "settings": neighbours.settings,
         "sentences": len(queries),
@@ -74,30 +82,19 @@ def instruments(neighbours: Neighbours, data: ReferData) -> dict:
             "by chance, per cent": 100 * _mean(1 / real.sum(axis=1).clip(min=1)),
             "text rank of the chosen, counts": np.bincount(chosen, minlength=k).tolist(),
         },
-        "effect of k": [_at_k(neighbours, queries, data, n) for n in KS if n <= k],
-        "same category under the controls, per cent": shares,
+        "effect of k": of_k,
+        "same category under the controls, per cent": {
+            control: _same_category(queries, controlled(control, queries, pool), data)
+            for control in CONTROLS[1:]
+        },
     }
 
 
 def write(path: Path, report: dict) -> None:
-    """Write aside, then rename. NaN, which JSON lacks, becomes null."""
+    """Plain JSON: NaN, which it lacks, becomes null."""
     text = json.dumps(json.loads(json.dumps(report), parse_constant=lambda _: None), indent=1)
     with aside(path) as part:
         part.write_text(text + "\n")
-
-
-def _at_k(neighbours: Neighbours, queries: list[Sample], data: ReferData, k: int) -> dict:
-    """What the two stages would have answered with k candidates: the first k of these."""
-    like = neighbours.image_similarity[:, :k]
-    rows, column = np.arange(len(queries)), like.argmax(axis=1)
-    return {
-        "k": k,
-        "same category, per cent": _same_category(
-            queries, neighbours.candidates[rows, column], data
-        ),
-        "mean text similarity": _mean(neighbours.text_similarity[rows, column]),
-        "mean image similarity": _mean(like[rows, column]),
-    }
 
 
 def _queries(neighbours: Neighbours, data: ReferData) -> list[Sample]:
@@ -107,11 +104,9 @@ def _queries(neighbours: Neighbours, data: ReferData) -> list[Sample]:
 
 def _same_category(queries: list[Sample], images: np.ndarray, data: ReferData) -> float:
     """Share, in per cent, of queries whose image holds a referent of the query's category."""
-    categories: dict[int, set[int]] = {}
-    for referent in data.referents:
-        categories.setdefault(referent.image_id, set()).add(referent.category_id)
-    pairs = zip(queries, images.tolist(), strict=True)
-    return 100 * _mean([q.category_id in categories.get(i, ()) for q, i in pairs])
+    held = {(referent.image_id, referent.category_id) for referent in data.referents}
+    pairs = zip(images.tolist(), queries, strict=True)
+    return 100 * _mean([(image, query.category_id) in held for image, query in pairs])
 
 
 def _mean(values: np.ndarray | list) -> float:

@@ -9,7 +9,7 @@ import pytest
 from tvnet.data import refer
 from tvnet.data.images import BLANK
 from tvnet.data.neighbours import Neighbours
-from tvnet.retrieval.instruments import instruments, write
+from tvnet.retrieval.report import retrieval_report, write
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def neighbours(data):
 
 
 def test_the_report_counts_what_it_says(data, neighbours):
-    report = instruments(neighbours, data)
+    report = retrieval_report(neighbours, data)
     assert report["sentences"] == len(neighbours.sent_id)
     ties = report["exact-text ties"]
     assert ties["sentences with one, per cent"] == 50
@@ -56,14 +56,14 @@ def test_every_k_is_what_a_build_with_that_k_would_say(data, neighbours):
     """The first candidates of a longer list are the shorter list."""
     neighbours.candidates[:, 0] = BLANK  # an image of no category, were it ever chosen
     neighbours.image_similarity[:, 0] = -np.inf
-    report = instruments(neighbours, data)
+    report = retrieval_report(neighbours, data)
     assert report["effect of k"][0]["same category, per cent"] == 0
     assert report["effect of k"][1]["same category, per cent"] == 100
 
 
 def test_a_report_is_plain_json_even_where_there_is_nothing_to_count(data, neighbours, tmp_path):
     nobody = replace(neighbours, chosen=np.full(len(neighbours.sent_id), -1))
-    write(tmp_path / "report.json", instruments(nobody, data))
+    write(tmp_path / "report.json", retrieval_report(nobody, data))
     text = (tmp_path / "report.json").read_text()
     assert "NaN" not in text
     assert json.loads(text)["quality"]["mean text similarity"] is None
@@ -107,7 +107,7 @@ def test_a_dollar_in_a_sentence_is_no_formula(data, neighbours):
 def test_the_instruments_are_drawn(data, neighbours):
     from tvnet.course.retrieval_figures import plot_instruments
 
-    report = instruments(neighbours, data)
+    report = retrieval_report(neighbours, data)
     axes = plot_instruments(report).axes
     assert [bar.get_height() for bar in axes[2].patches] == [0, 0, report["sentences"]]
     assert axes[3].lines[0].get_xdata().tolist() == [1, 2]
