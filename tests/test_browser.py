@@ -66,13 +66,13 @@ def plan(tmp_path_factory):
     folder = tmp_path_factory.mktemp("browser")
     models = view.shipped()
     model = list(models.values())[-1]
-    data = model.sight.data
+    data = model.retriever.data
     first, *_, other = [e for e in view.shipped_examples(data) if e.kind == "spread"]
     query = view.known_query(models, first.image_id)
-    masks = {text: model(query.seen, text).mask for text in query.truths}
+    masks = {text: model(query.encoded, text).mask for text in query.truths}
     expression = max(masks, key=lambda text: (masks[text] & ~masks[text][:, ::-1]).sum())
     mask, mirrored = masks[expression], masks[expression][:, ::-1]
-    query.seen.picture.save(folder / "mine.png")
+    query.encoded.picture.save(folder / "mine.png")
     (folder / "no picture.jpg").write_text("I am a text.")
     notebook = folder / "10_explorer.ipynb"
     notebook.write_text(notebook_text())

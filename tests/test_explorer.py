@@ -40,7 +40,7 @@ def explorer(predictors):
 def passes(predictors):
     """A list that grows with every forward pass of any model, backbone included."""
     counted, models = [], [p.model for p in predictors.values()]
-    models.append(predictors["Baseline"].sight.backbone)
+    models.append(predictors["Baseline"].retriever.backbone)
     hooks = [m.register_forward_hook(lambda *of: counted.append(1)) for m in models]
     yield counted
     for hook in hooks:
@@ -87,7 +87,7 @@ def test_a_candidate_enriches_when_its_button_is_pressed(explorer, predictors):
     found = explorer.view.prediction
     assert (found.neighbour, found.neighbour_id) == ("pool", card.key)
     model = predictors["Baseline+RES+AMF"]
-    direct = model(found.seen, explorer.view.expression, card.key)
+    direct = model(found.encoded, explorer.view.expression, card.key)
     assert (direct.probability == found.probability).all()
     assert explorer.neighbour.value is None
     chosen = [c.key for c in explorer.strip.cards if "tv-chosen" in c.box._dom_classes]
@@ -116,7 +116,7 @@ def test_the_explorer_begins_where_it_is_told(predictors):
     picture = Image.new("RGB", (900, 300), "red")
     begun = tvnet.Explorer(picture, "red square", predictors)
     assert begun.view.expression == "red square" and begun.view.query.name == "your picture"
-    assert begun.view.query.seen.picture.size == (640, 213)
+    assert begun.view.query.encoded.picture.size == (640, 213)
     with pytest.raises(FileNotFoundError, match="There is no picture at gone.jpg"):
         tvnet.Explorer("gone.jpg", predictors=predictors)
 

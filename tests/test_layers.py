@@ -44,7 +44,7 @@ def test_every_layer_is_drawn(seen):
 
 def test_the_mask_is_where_it_is_and_nothing_else_changes(seen):
     pixels = draw(seen, "mask", 1.0)[0].pixels
-    picture = picture_of(seen.query.seen)
+    picture = picture_of(seen.query.encoded)
     height, width = seen.prediction.mask.shape
     y = (np.arange(len(pixels)) + 0.5) * height / len(pixels)
     x = (np.arange(pixels.shape[1]) + 0.5) * width / pixels.shape[1]
@@ -87,7 +87,7 @@ def test_a_cell_is_drawn_around_the_pixel_it_looks_at():
 def test_before_amf_is_what_the_model_gives_with_its_gate_closed(predictors, seen):
     model = predictors["Baseline+RES+AMF"].model
     hook = model.high_resolution.gate.register_forward_hook(lambda *_: torch.tensor(-1e9))
-    shut = predictors["Baseline+RES+AMF"](seen.query.seen, TEXT).mask
+    shut = predictors["Baseline+RES+AMF"](seen.query.encoded, TEXT).mask
     hook.remove()
     assert (shut == seen.closed).all()
     assert look({"Baseline+RES": predictors["Baseline+RES"]}, seen.query, TEXT).closed is None

@@ -28,7 +28,7 @@ from tvnet.model.trace import expected_shapes
 from tvnet.predict import load
 from tvnet.predictor import NEIGHBOURS
 from tvnet.retrieval.build import build
-from tvnet.retrieval.sight import Sight
+from tvnet.retrieval.online import Retriever
 from tvnet.settings import settings
 
 SMOKE = settings("smoke")
@@ -63,15 +63,15 @@ def predictor(models, tiny_root):
 
 @pytest.fixture(scope="module")
 def photo(predictor):
-    return predictor.sight.data.pictures[QUERY].path
+    return predictor.retriever.data.pictures[QUERY].path
 
 
 def test_a_mask_is_the_evaluators_with_the_neighbour_of_the_build(predictor, tiny_root, tmp_path):
     """Two ways to one mask: sentences of a split by the neighbours file, and typed ones."""
-    data, chosen = predictor.sight.data, predictor.model.settings
+    data, chosen = predictor.retriever.data, predictor.model.settings
     neighbours = build(chosen, data, tmp_path)
     dataset = ReferDataset(data, "val", predictor.vocabulary, 64, 20, neighbours=neighbours)
-    features = LiveFeatures(predictor.sight.backbone, data, 64)
+    features = LiveFeatures(predictor.retriever.backbone, data, 64)
     for i, sample in enumerate(dataset.samples):
         found = predictor(data.pictures[sample.image_id].path, sample.text)
         line = np.searchsorted(neighbours.sent_id, sample.sent_id)
@@ -95,12 +95,14 @@ def test_a_mask_is_the_evaluators_with_the_neighbour_of_the_build(predictor, tin
 def test_every_sentence_finds_online_what_the_build_found(ties, tiny_root, tmp_path):
     """Pictures of the pool among them: they are known by their pixels."""
     chosen = replace(SMALL, retrieval=replace(SMALL.retrieval, k=2, ties=ties))
-    sight = Sight(chosen, load_backbone(chosen.backbone), tiny_root)
-    neighbours = build(chosen, sight.data, tmp_path)
-    seen = {i: sight.see(picture.path) for i, picture in sight.data.pictures.items()}
-    samples = [s for split in sight.data.splits for s in sight.data.samples(split)]
+    retriever = Retriever(chosen, load_backbone(chosen.backbone), tiny_root)
+    neighbours = build(chosen, retriever.data, tmp_path)
+    seen = {
+        i: retriever.encode_image(picture.path) for i, picture in retriever.data.pictures.items()
+    }
+    samples = [s for split in retriever.data.splits for s in retriever.data.samples(split)]
     for sample in samples:
-        found = sight.retrieve(seen[sample.image_id], sample.text)
+        found = retriever.retrieve(seen[sample.image_id], sample.text)
         line = np.searchsorted(neighbours.sent_id, sample.sent_id)
         assert [c.image_id for c in found] == neighbours.candidates[line].tolist()
         best = min(found, key=lambda c: c.final_rank)
@@ -126,12 +128,12 @@ def test_of_several_frames_it_says_that_the_first_was_looked_at(predictor, photo
 
 
 def test_every_neighbour_is_what_it_says(predictor, photo, tiny_root):
-    data = predictor.sight.data
-    seen = predictor.see(photo)
+    data = predictor.retriever.data
+    seen = predictor.encode_image(photo)
     found = {kind: predictor(seen, "red square", kind) for kind in NEIGHBOURS}
     assert found["self"].similar is seen and found["none"].similar is None
     assert found["none"].trace.V_prime[4] is found["none"].trace.V_in[4]  # V' = V_in
-    assert found["random"].neighbour_id in predictor.sight.online.image_ids
+    assert found["random"].neighbour_id in predictor.retriever.pool.image
     assert predictor(seen, "red square", "random").neighbour_id == found["random"].neighbour_id
     candidate = found["retrieved"].candidates[-1].image_id
     by_id = predictor(seen, "red square", candidate)
@@ -148,16 +150,16 @@ def test_every_neighbour_is_what_it_says(predictor, photo, tiny_root):
 
 def test_a_picture_of_the_pool_never_retrieves_itself(predictor):
     """Not even without its name: its pixels are known."""
-    picture = open_image(predictor.sight.data, 1)
+    picture = open_image(predictor.retriever.data, 1)
     for k in range(1, 6):
         found = predictor(picture, f"the red one of picture {k}")
         assert 1 not in {c.image_id for c in found.candidates}
         assert len(found.candidates) == 3
-    online, draws = predictor.sight.online, [f"words {k}" for k in range(30)]
-    own, foreign = online.glance(picture), online.glance(Image.new("RGB", (9, 9), "red"))
-    assert {online.random(words, own) for words in draws} == {2, 3, 4, 5, 6}
-    assert {online.random(words, foreign) for words in draws} == {1, 2, 3, 4, 5, 6}
-    other = predictor(open_image(predictor.sight.data, QUERY), "the red one of picture 1")
+    retriever, draws = predictor.retriever, [f"words {k}" for k in range(30)]
+    own, foreign = map(retriever.encode_image, (picture, Image.new("RGB", (9, 9), "red")))
+    assert {retriever.random(own, words) for words in draws} == {2, 3, 4, 5, 6}
+    assert {retriever.random(foreign, words) for words in draws} == {1, 2, 3, 4, 5, 6}
+    other = predictor(open_image(predictor.retriever.data, QUERY), "the red one of picture 1")
     assert other.candidates[0].image_id == 1
 
 
@@ -165,11 +167,11 @@ def test_a_copy_in_the_pool_is_never_retrieved_for_its_picture(tiny_copy):
     data = refer.read(tiny_copy, "unc+")
     for copy in (2, 5):
         shutil.copyfile(data.pictures[1].path, data.pictures[copy].path)
-    sight = Sight(SMALL, load_backbone(SMALL.backbone), tiny_copy)
-    seen = sight.see(data.pictures[5].path)
+    retriever = Retriever(SMALL, load_backbone(SMALL.backbone), tiny_copy)
+    seen = retriever.encode_image(data.pictures[5].path)
     for words in ("the red one of picture 1", "the red one of picture 2", "blue square"):
-        found = {c.image_id for c in sight.retrieve(seen, words)}
-        assert found == {3, 4, 6} and sight.random(seen, words) in found
+        found = {c.image_id for c in retriever.retrieve(seen, words)}
+        assert found == {3, 4, 6} and retriever.random(seen, words) in found
 
 
 def test_typed_punctuation_changes_nothing(predictor, photo):
@@ -183,7 +185,7 @@ def test_leaving_words_out_is_the_same_as_not_saying_them(predictor, photo):
     for effect, rest in zip(
         predictor.without_each_word(whole), ("red square", "the square", "the red"), strict=True
     ):
-        alone = predictor(whole.seen, rest, whole.neighbour_id)
+        alone = predictor(whole.encoded, rest, whole.neighbour_id)
         np.testing.assert_allclose(effect.probability, alone.probability, atol=1e-5)
         both, either = (effect.mask & whole.mask).sum(), (effect.mask | whole.mask).sum()
         assert effect.iou == (both / either if either else 1)
@@ -212,17 +214,17 @@ def test_a_predictor_can_be_pickled(predictor, photo):
 
 
 def test_rows_share_one_sight(models, predictor, photo, tiny_root):
-    seen = predictor.see(photo)
+    seen = predictor.encode_image(photo)
     for row, folder in models.items():
-        found = load(folder, sight=predictor.sight)(seen, "red square")
+        found = load(folder, retriever=predictor.retriever)(seen, "red square")
         assert bool(found.candidates) == ("RES" in row)
         assert found.neighbour == ("retrieved" if "RES" in row else "none")
-    with pytest.raises(ValueError, match="other settings of 'data' than this sight"):
-        predictor.sight.chosen, kept = SMOKE, predictor.sight.chosen
+    with pytest.raises(ValueError, match="other settings of 'data' than this retriever"):
+        predictor.retriever.chosen, kept = SMOKE, predictor.retriever.chosen
         try:
-            load(models["Baseline"], sight=predictor.sight)
+            load(models["Baseline"], retriever=predictor.retriever)
         finally:
-            predictor.sight.chosen = kept
+            predictor.retriever.chosen = kept
 
 
 def test_the_module_is_the_function(models, tiny_root, photo):

@@ -29,7 +29,7 @@ def predictor(models, tiny_root):
 
 @pytest.fixture(scope="module")
 def photo(predictor):
-    return predictor.sight.data.pictures[8].path
+    return predictor.retriever.data.pictures[8].path
 
 
 def command(*arguments):
@@ -53,7 +53,7 @@ def test_the_command_writes_the_mask_and_says_what_it_did(models, tiny_root, pho
 def test_the_command_takes_a_number_or_a_file_as_neighbour(
     neighbour, models, tiny_root, photo, predictor, tmp_path
 ):
-    other = predictor.sight.data.pictures[5].path
+    other = predictor.retriever.data.pictures[5].path
     named = other if neighbour == "file" else neighbour
     options = ["--model", models["Baseline+RES+AMF"], "--pool", tiny_root, "--neighbour", named]
     assert main([*map(str, (photo, "red", *options, "--out", tmp_path / "mask.png"))]) == 0

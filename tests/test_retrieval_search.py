@@ -140,6 +140,12 @@ def test_an_unsettled_query_is_searched_again_with_a_longer_list(monkeypatch):
     assert sorted(set(widths)) == [15, 60, 240, 303]
 
 
+def test_a_process_may_have_nothing_to_search_for():
+    problem = Problem()
+    best = candidates(problem.vectors[:0], problem.pool, 3, Faiss(problem.vectors))
+    assert best.start.tolist() == [0] and len(best.image) == len(best.value) == 0
+
+
 def test_similarities_in_millionths_depend_on_two_rows_alone(monkeypatch):
     keys = unit(np.random.default_rng(7).normal(size=(900, 48)))
     every = np.broadcast_to(np.arange(900), (3, 900))

@@ -33,7 +33,7 @@ def size_of(folder):
 @pytest.fixture(scope="module")
 def predictors():
     first = load()
-    return {row: load(row, sight=first.sight) for row in ROWS}
+    return {row: load(row, retriever=first.retriever) for row in ROWS}
 
 
 def test_every_file_is_the_one_that_the_report_names():

@@ -1,4 +1,4 @@
-"""The rows of Table 1 with random weights on the tiny root; their predictors share one sight."""
+"""The rows of Table 1 with random weights on the tiny root; all share one retriever."""
 
 from test_predict import SMALL, wakened_model
 
@@ -12,10 +12,10 @@ from tvnet.predict import load
 def tiny_rows(root, folder):
     """{row: Predictor}; checkpoints are written to `folder`."""
     vocabulary = Vocabulary.build(s.text for s in refer.read(root, "unc+").samples("train"))
-    sight, made = None, {}
+    retriever, made = None, {}
     for row in ROWS:
         chosen = row_settings(SMALL, row)
         save(folder / row, wakened_model(chosen, len(vocabulary)), vocabulary, None)
-        made[row] = load(folder / row, root, sight=sight)
-        sight = made[row].sight
+        made[row] = load(folder / row, root, retriever=retriever)
+        retriever = made[row].retriever
     return made

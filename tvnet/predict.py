@@ -25,7 +25,7 @@ from tvnet.experiment.ship import BEST, MODELS
 from tvnet.model.pretrained import load_backbone
 from tvnet.predictor import NEIGHBOURS, Prediction, Predictor
 from tvnet.retrieval.build import WEIGHTS
-from tvnet.retrieval.sight import Sight
+from tvnet.retrieval.online import Retriever
 
 POOL = Path(__file__).parent / "pool"  # a part of MiniRef that ships
 
@@ -34,12 +34,12 @@ def load(
     model: str | Path = BEST,
     pool: Path | str = POOL,
     weights: Path | str = WEIGHTS,
-    sight: Sight | None = None,
+    retriever: Retriever | None = None,
 ) -> Predictor:
     """A predictor of a shipped model (a row of Table 1) or of a folder that training wrote.
 
     pool: a data root with the model's data set, of whose training split images are retrieved.
-    weights: where the backbone and the encoders of the paper profile lie. sight: another
+    weights: where the backbone and the encoders of the paper profile lie. retriever: another
     predictor's, to share what it has computed. Raises FileNotFoundError or ValueError.
     """
     shipped = model in ROWS
@@ -54,7 +54,7 @@ def load(
         digests = json.loads((MODELS / "shipped.json").read_text("utf-8"))["rows"][model]["sha256"]
     network, vocabulary = load_checkpoint(folder, digests=digests)
     chosen = network.settings
-    if sight is None:
+    if retriever is None:
         name = chosen.data.dataset
         if Path(pool) == POOL and not (POOL / "index" / f"{name}.json").is_file():
             raise ValueError(
@@ -64,14 +64,14 @@ def load(
         backbone = load_backbone(chosen.backbone, Path(weights))
         if chosen.backbone.train_from != "none":
             load_backbone_of(folder, backbone)
-        sight = Sight(chosen, backbone, Path(pool), Path(weights))
+        retriever = Retriever(chosen, backbone, Path(pool), Path(weights))
     for part in ("data", "backbone", "retrieval"):
-        if getattr(sight.chosen, part) != getattr(chosen, part):
+        if getattr(retriever.chosen, part) != getattr(chosen, part):
             raise ValueError(
-                f"The model in {folder} was made with other settings of '{part}' than this sight: "
-                "load it without one."
+                f"The model in {folder} was made with other settings of '{part}' than this "
+                "retriever: load it without one."
             )
-    return Predictor(network, vocabulary, sight)
+    return Predictor(network, vocabulary, retriever)
 
 
 @lru_cache(maxsize=len(ROWS))

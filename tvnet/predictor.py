@@ -1,4 +1,4 @@
-"""A trained model with its words and its sight: a picture and an expression -> a `Prediction`."""
+"""A trained model, its words and its retriever: a picture and an expression -> a `Prediction`."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from tvnet.data.photo import FRAMES, Photo
 from tvnet.data.words import UNK, Vocabulary, tokenise, unspaced
 from tvnet.model.method import Method
 from tvnet.model.trace import Trace
-from tvnet.retrieval.online import Candidate
-from tvnet.retrieval.sight import Seen, Sight
+from tvnet.retrieval.online import Candidate, EncodedImage, Retriever
 
 NEIGHBOURS = ("retrieved", "none", "random", "self")
 SMALL = 640  # pixels of the longer side of a mask that is one of many
@@ -32,8 +31,8 @@ class Prediction:
     candidates: tuple[Candidate, ...]  # of stage 1, best text first; () without RES
     neighbour: str  # one of NEIGHBOURS, "pool" or "picture"
     neighbour_id: int | None  # its image id, where it is one of the pool's
-    seen: Seen  # the picture itself
-    similar: Seen | None  # the picture that enriched
+    encoded: EncodedImage  # the picture itself
+    similar: EncodedImage | None  # the picture that enriched
     trace: Trace  # a rival fills the symbols that it shares
 
     @property
@@ -48,7 +47,7 @@ class Prediction:
         if self.left_out:
             count = len(self.words) + self.left_out
             told.append(f"Only the first {len(self.words)} of {count} words are read.")
-        if frames := self.seen.picture.info.get(FRAMES):
+        if frames := self.encoded.picture.info.get(FRAMES):
             told.append(f"The file holds {frames} pictures: only the first is looked at.")
         if unknown := self.unknown_words:
             more = f" and {len(unknown) - 8} more" if len(unknown) > 8 else ""
@@ -73,17 +72,17 @@ class WithoutWord:
 
 
 class Predictor:
-    """A trained model with its words and its sight; `predictor(image, expression)`."""
+    """A trained model with its words and its retriever; `predictor(image, expression)`."""
 
-    def __init__(self, model: Method, vocabulary: Vocabulary, sight: Sight):
-        self.model, self.vocabulary, self.sight = model, vocabulary, sight
-        self.see = sight.see
+    def __init__(self, model: Method, vocabulary: Vocabulary, retriever: Retriever):
+        self.model, self.vocabulary, self.retriever = model, vocabulary, retriever
+        self.encode_image = retriever.encode_image
 
     def __call__(
         self,
-        image: Photo | Seen,
+        image: Photo | EncodedImage,
         expression: str,
-        neighbour: str | int | Photo | Seen = "retrieved",
+        neighbour: str | int | Photo | EncodedImage = "retrieved",
     ) -> Prediction:
         """A picture, or one that was `see`n before, and an expression.
 
@@ -93,15 +92,15 @@ class Predictor:
         a Path. A model without RES has no use for any. Raises FileNotFoundError or ValueError.
         """
         words = self._words(expression)
-        seen = image if isinstance(image, Seen) else self.see(image)
+        encoded = image if isinstance(image, EncodedImage) else self.encode_image(image)
         candidates: tuple[Candidate, ...] = ()
         kind, image_id, similar = "none", None, None
         if self.model.settings.model.enrichment:
-            candidates = self.sight.retrieve(seen, expression)
-            kind, image_id, similar = self._neighbour(neighbour, seen, expression, candidates)
+            candidates = self.retriever.retrieve(encoded, expression)
+            kind, image_id, similar = self._neighbour(neighbour, encoded, expression, candidates)
         trace = Trace()
         read = words[: self.model.settings.data.max_words]
-        probability, mask = _at_size(self._logits(seen, similar, [read], trace), seen.place)
+        probability, mask = _at_size(self._logits(encoded, similar, [read], trace), encoded.place)
         return Prediction(
             mask=mask[0],
             probability=probability[0],
@@ -114,7 +113,7 @@ class Predictor:
             candidates=candidates,
             neighbour=kind,
             neighbour_id=image_id,
-            seen=seen,
+            encoded=encoded,
             similar=similar,
             trace=trace,
         )
@@ -122,12 +121,12 @@ class Predictor:
     def without_each_word(self, whole: Prediction) -> list[WithoutWord]:
         """The mask of each expression that lacks one word of `whole`'s, everything else equal."""
         shorter = [whole.words[:k] + whole.words[k + 1 :] for k in range(len(whole.words))]
-        place = whole.seen.place
+        place = whole.encoded.place
         scale = min(1, SMALL / max(place.height, place.width))
         height, width = (max(1, round(scale * side)) for side in (place.height, place.width))
         place = replace(place, height=height, width=width)
         full = _at_size(whole.trace.logits, place)[1][0]
-        masks = _at_size(self._logits(whole.seen, whole.similar, shorter), place)
+        masks = _at_size(self._logits(whole.encoded, whole.similar, shorter), place)
         found = []
         for word, p, m in zip(whole.words, *masks, strict=True):
             union = np.count_nonzero(m | full)
@@ -140,9 +139,9 @@ class Predictor:
             raise ValueError(
                 f"An expression of type {type(expression).__name__} cannot be read: give a text."
             )
-        words = tokenise(self.sight.typed(expression))
+        words = tokenise(self.retriever.normalise(expression))
         run = unspaced(expression)
-        if run and not self.vocabulary.ids.keys() & {*tokenise(self.sight.typed(run))}:
+        if run and not self.vocabulary.ids.keys() & {*tokenise(self.retriever.normalise(run))}:
             raise ValueError(
                 f"The model does not know '{run:.40}' as a word: put a space between the words of "
                 "the expression, though its script has none."
@@ -156,13 +155,13 @@ class Predictor:
 
     def _neighbour(
         self,
-        asked: str | int | Photo | Seen,
-        seen: Seen,
+        asked: str | int | Photo | EncodedImage,
+        encoded: EncodedImage,
         expression: str,
         candidates: tuple[Candidate, ...],
-    ) -> tuple[str, int | None, Seen | None]:
+    ) -> tuple[str, int | None, EncodedImage | None]:
         """Kind, image id and the picture that enriches."""
-        if isinstance(asked, Seen):
+        if isinstance(asked, EncodedImage):
             return "picture", None, asked
         if isinstance(asked, str):
             if asked not in NEIGHBOURS:
@@ -171,23 +170,23 @@ class Predictor:
                     "image id of the pool is an int, a file is a Path."
                 )
             if asked == "self":
-                return asked, None, seen
+                return asked, None, encoded
             if asked == "none" or not candidates:
                 return "none", None, None
             if asked == "random":
-                image_id = self.sight.random(seen, expression)
+                image_id = self.retriever.random(encoded, expression)
             else:
                 image_id = min(candidates, key=lambda c: c.final_rank).image_id
-            return asked, image_id, self.sight.from_pool(image_id)
+            return asked, image_id, self.retriever.from_pool(image_id)
         if isinstance(asked, int | np.integer):
-            return "pool", int(asked), self.sight.from_pool(int(asked))
-        return "picture", None, self.see(asked)
+            return "pool", int(asked), self.retriever.from_pool(int(asked))
+        return "picture", None, self.encode_image(asked)
 
     @torch.no_grad()
     def _logits(
         self,
-        seen: Seen,
-        similar: Seen | None,
+        encoded: EncodedImage,
+        similar: EncodedImage | None,
         texts: list[tuple[str, ...] | list[str]],
         trace: Trace | None = None,
     ) -> torch.Tensor:
@@ -196,7 +195,7 @@ class Predictor:
         lengths = torch.tensor([len(line) for line in ids])
         words = torch.nn.utils.rnn.pad_sequence([torch.tensor(line) for line in ids], True)
         n = len(ids)
-        V_in = {name: V.expand(n, -1, -1, -1) for name, V in seen.maps.items()}
+        V_in = {name: V.expand(n, -1, -1, -1) for name, V in encoded.maps.items()}
         V_sim = valid = None
         if similar is not None:
             V_sim = {name: V.expand(n, -1, -1, -1) for name, V in similar.maps.items()}

@@ -36,7 +36,7 @@ def measure(explorer: Explorer) -> dict[str, float]:
     """Median seconds of one forward pass, of a redraw in each layer, and of a new expression."""
     model = list(explorer.predictors.values())[-1]
     found = explorer.view.prediction
-    forward = lambda _: model._masks(found.seen, found.similar, [list(found.words)])  # noqa: E731
+    forward = lambda _: model._logits(found.encoded, found.similar, [list(found.words)])  # noqa: E731
     seconds(forward, range(3))
     measured = {"forward pass": seconds(forward, range(15))}
     for layer in LAYERS:
@@ -45,7 +45,9 @@ def measure(explorer: Explorer) -> dict[str, float]:
         redraw = lambda opacity: setattr(explorer.opacity, "value", opacity)  # noqa: E731
         measured[f"redraw {layer}"] = seconds(redraw, steps)
     explorer.layer.value = "mask"
-    texts = sorted({sentence.text for r in model.sight.data.referents for sentence in r.sentences})
+    texts = sorted(
+        {sentence.text for r in model.retriever.data.referents for sentence in r.sentences}
+    )
     asked = texts[:: len(texts) // 20][:20]
     type_in = lambda text: setattr(explorer.expression, "value", text)  # noqa: E731
     measured["new expression"] = seconds(type_in, asked)

@@ -15,7 +15,6 @@ from timing import interleaved, say
 
 from tvnet.examples import examples
 from tvnet.predict import load
-from tvnet.retrieval.online import Online
 
 WARM = "a new expression, its candidates looked at before"
 COLD = "a new expression, no candidate looked at before"
@@ -24,8 +23,7 @@ COLD = "a new expression, no candidate looked at before"
 def measure(rounds: int = 25) -> dict[str, float]:
     """Median CPU seconds of one forward pass, and of what a reader waits for."""
     predictor, forgetful, chosen = load(), load(), examples()
-    sight = forgetful.sight
-    seen = [predictor.see(example.path) for example in chosen]
+    seen = [predictor.encode_image(example.path) for example in chosen]
     for picture in seen:
         for example in chosen:
             predictor(picture, example.expression)
@@ -34,16 +32,17 @@ def measure(rounds: int = 25) -> dict[str, float]:
     paths = itertools.cycle(example.path for example in chosen)
 
     def cold() -> None:
-        sight.online = Online(sight.data, sight.chosen, sight.online.text, sight.online.image)
-        sight.from_pool.cache_clear()
+        forgetful.retriever.forget()
         forgetful(*next(turn))
 
     return interleaved(
         {
-            "one forward pass": lambda: predictor._logits(whole.seen, whole.similar, [whole.words]),
+            "one forward pass": lambda: predictor._logits(
+                whole.encoded, whole.similar, [whole.words]
+            ),
             WARM: lambda: predictor(*next(turn)),
             COLD: cold,
-            "a new picture: read it, compute its maps": lambda: predictor.see(next(paths)),
+            "a new picture: read it, compute its maps": lambda: predictor.encode_image(next(paths)),
             f"each of {len(whole.words)} words left out": lambda: predictor.without_each_word(
                 whole
             ),

@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from tvnet.course.view import View
 from tvnet.data.images import Placement
-from tvnet.retrieval.sight import Seen
+from tvnet.retrieval.online import EncodedImage
 
 WIDTH, NARROW = 400, 240  # pixels of a panel, of two and of four in a line; no higher than 3/4
 MASK, TRUTH, MISSED, WRONG = (230, 0, 126), (0, 114, 178), (86, 180, 233), (240, 180, 20)
@@ -36,7 +36,7 @@ def png(pixels: np.ndarray) -> bytes:
 
 def cells_of(view: View) -> tuple[range, range]:
     """The rows and columns of a map at 1/8 that hold picture."""
-    rows, columns = view.prediction.seen.place.inner_cells
+    rows, columns = view.prediction.encoded.place.inner_cells
     return range(rows.start, rows.stop), range(columns.start, columns.stop)
 
 
@@ -45,7 +45,7 @@ def most_probable_cell(view: View) -> tuple[int, int]:
     found = view.prediction
     height, width = found.probability.shape
     y, x = np.unravel_index(found.probability.argmax(), (height, width))
-    rows, columns = cell_at(found.seen.place, 8, legacy(view), height, width)
+    rows, columns = cell_at(found.encoded.place, 8, legacy(view), height, width)
     inside = cells_of(view)
     return tuple(
         min(max(int(cell), valid.start), valid.stop - 1)
@@ -54,12 +54,12 @@ def most_probable_cell(view: View) -> tuple[int, int]:
 
 
 @lru_cache(maxsize=64)
-def picture_of(seen: Seen, width: int = WIDTH) -> np.ndarray:
+def picture_of(encoded: EncodedImage, width: int = WIDTH) -> np.ndarray:
     """(h, w, 3) uint8 at the size in which it is shown."""
-    across, down = seen.picture.size
+    across, down = encoded.picture.size
     scale = min(width / across, 0.75 * width / down)
     size = max(1, round(scale * across)), max(1, round(scale * down))
-    return np.asarray(seen.picture.resize(size, Image.Resampling.BICUBIC))
+    return np.asarray(encoded.picture.resize(size, Image.Resampling.BICUBIC))
 
 
 def over(
@@ -117,7 +117,7 @@ class Canvas:
     ):
         self.view, self.opacity, self.level, self.cell = view, opacity, level, cell
         self.found, self.trace = view.prediction, view.prediction.trace
-        self.picture = picture_of(self.found.seen, width)
+        self.picture = picture_of(self.found.encoded, width)
 
     def grown(self, mask: np.ndarray) -> np.ndarray:
         """A mask at the size of the panel."""
@@ -129,18 +129,20 @@ class Canvas:
         filled = over(self.picture, colour, self.opacity, big)
         return over(filled, colour, 1.0, outline(big)) if self.opacity else filled
 
-    def shaded(self, map_: np.ndarray, seen: Seen | None = None, top: float = 1.0) -> np.ndarray:
+    def shaded(
+        self, map_: np.ndarray, encoded: EncodedImage | None = None, top: float = 1.0
+    ) -> np.ndarray:
         """A map (n, n) of the padded square, its cells laid over a picture; `top` is brightest."""
-        seen = seen or self.found.seen
-        picture = picture_of(seen)
-        stride = round(seen.place.size / len(map_))
-        rows, columns = cell_at(seen.place, stride, legacy(self.view), *picture.shape[:2])
+        encoded = encoded or self.found.encoded
+        picture = picture_of(encoded)
+        stride = round(encoded.place.size / len(map_))
+        rows, columns = cell_at(encoded.place, stride, legacy(self.view), *picture.shape[:2])
         values = (255 * map_ / max(top, 1e-12)).clip(0, 255).astype(np.uint8)
         return over(picture, SHADES[values][rows][:, columns], self.opacity)
 
     def framed(self, pixels: np.ndarray, row: int, column: int) -> np.ndarray:
         """A frame around one cell of a map at 1/8."""
-        found = cell_at(self.found.seen.place, 8, legacy(self.view), *pixels.shape[:2])
+        found = cell_at(self.found.encoded.place, 8, legacy(self.view), *pixels.shape[:2])
         ys, xs = (np.flatnonzero(at == k) for at, k in zip(found, (row, column), strict=True))
         if not ys.size * xs.size:  # a picture so thin that it shows nothing of this cell
             return pixels
@@ -153,7 +155,7 @@ class Canvas:
 
     def inside(self, map_: np.ndarray) -> np.ndarray:
         """The cells of a map (n, n) that hold picture."""
-        place = self.found.seen.place
+        place = self.found.encoded.place
         return map_[place.inner_cells_at(round(place.size / len(map_)))]
 
     def with_iou(self, mask: np.ndarray) -> str:

@@ -77,7 +77,7 @@ class Explorer(Page):
     ):
         self.predictors = predictors or shipped()
         chosen = list(self.predictors.values())[-1]
-        data = chosen.sight.data
+        data = chosen.retriever.data
         self.examples = (
             spread(data, chosen.model.settings.data.eval_split)
             if predictors

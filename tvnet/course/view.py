@@ -25,7 +25,7 @@ from tvnet.model.amf import AMF
 from tvnet.model.blocks import upsample, wide
 from tvnet.predict import load
 from tvnet.predictor import Prediction, Predictor, WithoutWord
-from tvnet.retrieval.sight import Seen
+from tvnet.retrieval.online import EncodedImage
 from tvnet.settings import Settings
 
 LARGEST = 640  # pixels of a longer side; larger pictures of one's own are made smaller first
@@ -48,7 +48,7 @@ class Query:
     """A picture to ask about, and the sentences whose true mask is known."""
 
     name: str
-    seen: Seen
+    encoded: EncodedImage
     truths: Mapping[str, np.ndarray]  # sentence -> (H, W) bool
 
 
@@ -82,10 +82,10 @@ def look(
 ) -> View:
     """Run every row on it. neighbour: as `Predictor` takes it. Raises ValueError."""
     name, chosen = list(predictors.items())[-1]
-    found = chosen(query.seen, expression, neighbour)
+    found = chosen(query.encoded, expression, neighbour)
     same = "none" if found.similar is None else found.similar
     rows = {
-        row: p(query.seen, expression, same).mask for row, p in predictors.items() if row != name
+        row: p(query.encoded, expression, same).mask for row, p in predictors.items() if row != name
     }
     return View(
         query=query,
@@ -108,13 +108,13 @@ def _gate_closed(predictor: Predictor, found: Prediction) -> np.ndarray | None:
     M_fine_prime = model.high_resolution.merge(torch.cat([trace.U, nothing], dim=1))
     grid = model.settings.model.upsampling
     logits = upsample(wide(model.head(M_fine_prime)), model.settings.data.size, grid)
-    return (crop_and_resize(logits, found.seen.place)[0, 0] > 0).numpy()
+    return (crop_and_resize(logits, found.encoded.place)[0, 0] > 0).numpy()
 
 
 def shipped() -> dict[str, Predictor]:
     """The rows of Table 1 that ship, trained on MiniRef; they look at a picture once for all."""
     best = load(BEST)
-    return {row: best if row == BEST else load(row, sight=best.sight) for row in ROWS}
+    return {row: best if row == BEST else load(row, retriever=best.retriever) for row in ROWS}
 
 
 def shipped_examples(data: ReferData) -> list[Example]:
@@ -135,15 +135,15 @@ def spread(data: ReferData, split: str, count: int = EXAMPLES) -> list[Example]:
 
 def known_query(predictors: Predictors, image_id: int) -> Query:
     """A picture of the predictors' data set, with its sentences."""
-    sight = list(predictors.values())[-1].sight
-    data = sight.data
+    retriever = list(predictors.values())[-1].retriever
+    data = retriever.data
     truths = {
         plain(sentence.text): data.mask(referent.ann_id)
         for referent in data.referents
         if referent.image_id == image_id
         for sentence in referent.sentences
     }
-    return Query(f"picture {image_id}", sight.see(open_image(data, image_id)), truths)
+    return Query(f"picture {image_id}", retriever.encode_image(open_image(data, image_id)), truths)
 
 
 def own_query(predictors: Predictors, image: Photo, name: str = "your picture") -> Query:
@@ -151,4 +151,4 @@ def own_query(predictors: Predictors, image: Photo, name: str = "your picture") 
     picture = read_photo(image)
     picture.thumbnail((LARGEST, LARGEST), Image.Resampling.BILINEAR)
     name = Path(image).name if isinstance(image, str | Path) else name
-    return Query(name, list(predictors.values())[-1].sight.see(picture), {})
+    return Query(name, list(predictors.values())[-1].retriever.encode_image(picture), {})

@@ -11,6 +11,7 @@ import sys
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -149,8 +150,9 @@ def retrieve(
 def _together(best: CsrRows) -> CsrRows:
     """The rows of all processes, each of which searched for every size-th text."""
     parts = {"image": best.image, "value": best.value}
-    rows = gather({name: np.split(part, best.start[1:-1]) for name, part in parts.items()})
-    start = np.concatenate([[0], np.cumsum([len(row) for row in rows["image"]])])
+    ends = list(pairwise(best.start))
+    rows = gather({name: [part[a:b] for a, b in ends] for name, part in parts.items()})
+    start = np.cumsum([0, *map(len, rows["image"])])
     return CsrRows(start, *(np.concatenate(rows[name]) for name in parts))
 
 

@@ -1,27 +1,27 @@
-"""The two stages for one sentence about any picture: what an explorer asks while somebody types."""
+"""The two stages for one sentence about any picture: what `predict` and the explorer ask for."""
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import cache, cached_property, lru_cache
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+import torch
 from PIL import Image
+from torch import Tensor
 
-from tvnet.data.images import BLANK, open_image
-from tvnet.data.refer import ReferData
+from tvnet.data import refer
+from tvnet.data.images import BLANK, Placement, open_image, placement, resize_and_pad
+from tvnet.data.photo import Photo, read_photo
+from tvnet.data.words import typed
+from tvnet.model.backbone import Backbone
+from tvnet.retrieval import ranking
+from tvnet.retrieval.build import WEIGHTS, encoders
 from tvnet.retrieval.encoders import ImageEncoder, TextEncoder
-from tvnet.retrieval.ranking import (
-    SEED,
-    Pool,
-    candidates,
-    hashes,
-    most_similar,
-    of_sentences,
-    pool_of,
-    through_ties,
-)
-from tvnet.retrieval.search import search_over
+from tvnet.retrieval.search import Search, search_over
 from tvnet.settings import Settings
 
 FOREIGN = -2  # the id of a picture that is none of the pool's
@@ -40,77 +40,107 @@ class Candidate:
     final_rank: int  # by image, equals by text; the first enriches
 
 
-@dataclass(frozen=True)
-class Glance:
+@dataclass(frozen=True, eq=False)
+class EncodedImage:
+    """A picture and its maps: what does not depend on any expression."""
+
+    picture: Image.Image  # upright RGB
+    place: Placement  # of the picture in its padded square
+    maps: dict[str, Tensor]  # V2..V5 (1, d, h, w) of that square
+    valid: Tensor  # (1, h, w) bool: cells of V3..V5 that hold picture
+
+
+class QueryEmbedding(NamedTuple):
     """What stage 2 knows of a picture."""
 
     row: np.ndarray  # (d,) unit
     digest: bytes  # of its pixels
 
 
-class Online:
-    """The pool of a data set, encoded where and when it is asked for.
+class Retriever:
+    """Encodes pictures and retrieves others for them: the same for all rows of Table 1.
 
-    Stage 1 knows every text of the pool, stage 2 looks at a picture when it first is a candidate.
+    Stage 1 knows every text of the pool, stage 2 embeds a picture when it first is a candidate.
     """
 
-    def __init__(self, data: ReferData, chosen: Settings, text: TextEncoder, image: ImageEncoder):
-        """Raises ValueError when the pool is empty."""
-        self.data, self.text, self.image = data, text, image
-        self.k, self.ties = chosen.retrieval.k, chosen.retrieval.ties
-        samples = pool_of(data, chosen.data.train_split)
-        self.texts = sorted({s.text for s in samples})
-        self.image_ids = np.unique([s.image_id for s in samples])
-        self.pool = Pool.of(samples, self.texts, text.encode(self.texts))
-        self.search = search_over(self.pool.vectors)
-        self._seen: dict[int, Glance] = {}
+    def __init__(self, chosen: Settings, backbone: Backbone, root: Path, weights: Path = WEIGHTS):
+        """root: a data root with the settings' data set. Raises as `refer.read` does."""
+        self.chosen, self.backbone, self.root, self.weights = chosen, backbone, root, weights
+        self.data = refer.read(root, chosen.data.dataset)
+        self.forget()
 
-    def glance(self, picture: Image.Image) -> Glance:
-        """A picture as stage 2 sees it. Raises ValueError where it gives no direction."""
-        row = self.image.encode_images([picture])[0]
+    def __reduce__(self) -> tuple:
+        """Pickled by what it was made of: another process opens the pool itself."""
+        return Retriever, (self.chosen, self.backbone, self.root, self.weights)
+
+    def forget(self) -> None:
+        """Compute every picture anew."""
+        self.from_pool = lru_cache(2 * self.chosen.retrieval.k)(
+            lambda image_id: self.encode_image(open_image(self.data, image_id))
+        )
+        self._of_pool = cache(lambda image_id: self.embed(open_image(self.data, image_id)))
+        self._of_query = lru_cache(8)(lambda image: self.embed(image.picture))
+
+    @cached_property
+    def encoders(self) -> tuple[TextEncoder, ImageEncoder]:
+        samples = self.data.samples(self.chosen.data.train_split)
+        return encoders(self.chosen, samples, self.weights)
+
+    @cached_property
+    def pool(self) -> ranking.Pool:
+        """Every sentence that may answer."""
+        samples = ranking.pool_of(self.data, self.chosen.data.train_split)
+        self.texts = sorted({s.text for s in samples})
+        return ranking.Pool.of(samples, self.texts, self.encoders[0].encode(self.texts))
+
+    @cached_property
+    def search(self) -> Search:
+        return search_over(self.pool.vectors)
+
+    @torch.no_grad()
+    def encode_image(self, image: Photo) -> EncodedImage:
+        """Read a picture and compute its maps. Raises as `read_photo` does."""
+        picture, size = read_photo(image), self.chosen.data.size
+        place = placement(picture.height, picture.width, size)
+        square = torch.from_numpy(resize_and_pad(picture, size)).permute(2, 0, 1)[None]
+        valid = torch.zeros(1, -(-size // 8), -(-size // 8), dtype=torch.bool)
+        valid[(0, *place.inner_cells)] = True
+        return EncodedImage(picture, place, self.backbone(square), valid)
+
+    def embed(self, picture: Image.Image) -> QueryEmbedding:
+        """A picture as stage 2 sees it."""
         digest = hashlib.sha256(picture.tobytes())
         digest.update(f"{picture.size}".encode())
-        return Glance(row, digest.digest())
+        return QueryEmbedding(self.encoders[1].encode_images([picture])[0], digest.digest())
 
-    def _glances(self, image_ids: np.ndarray) -> list[Glance]:
-        for image_id in image_ids.tolist():
-            if image_id not in self._seen:
-                self._seen[image_id] = self.glance(open_image(self.data, image_id))
-        return [self._seen[image_id] for image_id in image_ids.tolist()]
+    def normalise(self, expression: str) -> str:
+        """An expression in the form of the pool's own."""
+        return typed(expression, self.data.name)
 
-    def __call__(self, expression: str, query: Glance) -> tuple[Candidate, ...]:
-        """At most k candidates, best text first (D32): none shows the query's own picture."""
-        vector = self.text.encode([expression])
-        best = candidates(vector, self.pool, self.k, self.search, self.ties)
-        glances = self._glances(best.image)
-        own = next(
-            (
-                int(image)
-                for image, glance in zip(best.image, glances, strict=True)
-                if glance.digest == query.digest
-            ),
-            FOREIGN,
-        )
-        order = np.argsort(best.image)
-        ids = best.image[order]
-        rows = [glances[i].row for i in order]
-        if own == FOREIGN:
-            ids, rows = np.concatenate([[own], ids]), [query.row, *rows]
-        first, asks = np.array([0]), np.array([own])
-        features = np.stack(rows)
-        found, by_text = of_sentences(best, first, asks, self.k)
-        if self.ties == "all":
-            found = through_ties(best, first, asks, found, ids, features)
-        _, by_image = most_similar(asks, found, ids, features)
-        return self._ranked(vector, found[0], by_text[0], by_image[0])
+    def retrieve(self, image: EncodedImage, expression: str) -> tuple[Candidate, ...]:
+        """The two stages: at most k candidates, best text first; none shows the picture itself."""
+        k, ties = self.chosen.retrieval.k, self.chosen.retrieval.ties
+        vector = self.encoders[0].encode([self.normalise(expression)])
+        best = ranking.candidates(vector, self.pool, k, self.search, ties)
+        query = self._of_query(image)
+        embedded = {i: self._of_pool(i) for i in best.image.tolist()}
+        same = [i for i, other in embedded.items() if other.digest == query.digest]
+        own = (same or [FOREIGN])[0]  # D32
+        embedded[own] = query
+        ids = sorted(embedded)
+        features = np.stack([embedded[i].row for i in ids])
+        given = best, np.array([0]), np.array([own])
+        found, by_text = ranking.of_sentences(*given, k)
+        if ties == "all":
+            found = ranking.through_ties(*given, found, np.array(ids), features)
+        _, by_image = ranking.most_similar(given[2], found, np.array(ids), features)
+        real = found[0] != BLANK
+        return self._ranked(vector, found[0][real], by_text[0][real], by_image[0][real])
 
     def _ranked(
         self, vector: object, found: np.ndarray, by_text: np.ndarray, by_image: np.ndarray
     ) -> tuple[Candidate, ...]:
-        real = found != BLANK
-        found, by_text, by_image = found[real], by_text[real], by_image[real]
-        final = np.empty(len(found), dtype=int)
-        final[np.lexsort((np.arange(len(found)), -by_image))] = np.arange(1, len(found) + 1)
+        final = np.argsort(np.argsort(-by_image, kind="stable"))
         return tuple(
             Candidate(
                 image_id=int(image_id),
@@ -119,7 +149,7 @@ class Online:
                 image_similarity=float(by_image[n]),
                 text_rank=1 + int((by_text > by_text[n]).sum()),
                 image_rank=1 + int((by_image > by_image[n]).sum()),
-                final_rank=int(final[n]),
+                final_rank=1 + int(final[n]),
             )
             for n, image_id in enumerate(found)
         )
@@ -131,11 +161,9 @@ class Online:
         dense = similarity if isinstance(similarity, np.ndarray) else similarity.toarray()
         return self.texts[rows[dense[0].argmax()]]
 
-    def random(self, expression: str, query: Glance) -> int:
-        """A pool image by the hash of the expression, never the query's own."""
-        draw = hashes([expression], SEED + 1)[0]
-        for step in range(2):
-            image_id = self.image_ids[(draw + np.uint64(step)) % np.uint64(len(self.image_ids))]
-            if self._glances(np.array([image_id]))[0].digest != query.digest:
-                break
-        return int(image_id)
+    def random(self, image: EncodedImage, expression: str) -> int:
+        """A pool image by the hash of the expression, never the picture itself."""
+        ids = np.unique(self.pool.image)
+        draw = ranking.hashes([self.normalise(expression)], ranking.SEED + 1)[0]
+        pick, again = (int(ids[(draw + np.uint64(i)) % np.uint64(len(ids))]) for i in range(2))
+        return again if self._of_pool(pick).digest == self._of_query(image).digest else pick

@@ -104,7 +104,7 @@ def candidates(queries: Any, pool: Pool, k: int, search: Any, ties: str = "hash"
     texts = images_of_texts(pool, k + 1 if ties == "hash" else None)
     every, todo = pool.vectors.shape[0], np.arange(queries.shape[0])
     width = first = min(every, 5 * k // 4 + 3)  # a few more, as some texts share an image
-    found: list[tuple[np.ndarray, ...]] = []
+    found = [(np.empty(0, dtype=np.int64),) * 3]
     while len(todo):
         unsettled = []
         for part in blocks(todo, max(1, search.block * first // width)):

@@ -33,7 +33,7 @@ def micro_similarity(queries: np.ndarray, keys: np.ndarray, near: np.ndarray) ->
     similarity = np.empty(near.shape)
     for query, ids, line in zip(queries.astype(np.float64), near, similarity, strict=True):
         for some, out in zip(blocks(ids, GATHERED), blocks(line, GATHERED), strict=True):
-            np.vecdot(keys.take(some, axis=0).astype(np.float64), query, out=out)
+            np.vecdot(keys.take(some, axis=0, mode="clip").astype(np.float64), query, out=out)
     return np.rint(similarity * MICRO).astype(np.int64)
 
 
