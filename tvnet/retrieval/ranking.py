@@ -189,10 +189,13 @@ def most_similar(
     text = np.broadcast_to(text, len(found))
     order = np.argsort(text, kind="stable")
     for group in np.split(order, np.flatnonzero(np.diff(text[order])) + 1):
-        shared, column = np.unique(other[group], return_inverse=True)
-        rows = features[shared]
-        for row, columns in zip(group, column.reshape(len(group), -1), strict=True):
-            similarity[row] = np.einsum("d,kd->k", features[own[row]], rows)[columns]
+        shared, columns = other[group[0]], [slice(None)]
+        if len(group) > 1:
+            shared, inverse = np.unique(other[group], return_inverse=True)
+            columns = inverse.reshape(len(group), -1)
+        rows = features.take(shared, axis=0, mode="clip")
+        for row, column in zip(group, columns, strict=True):
+            similarity[row] = np.einsum("d,kd->k", features[own[row]], rows)[column]
     similarity = similarity.round(6)
     similarity[found == BLANK] = -np.inf
     return similarity.argmax(axis=1), similarity
