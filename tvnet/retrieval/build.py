@@ -58,9 +58,8 @@ def identity(chosen: Settings, data: ReferData, split: str = "all") -> dict:
 
 def neighbours_path(chosen: Settings, data: ReferData, out_dir: Path, split: str = "all") -> Path:
     """Where the neighbours of these settings and this data lie."""
-    key = fingerprint(identity(chosen, data, split))
-    control = chosen.retrieval.control
-    return Path(out_dir) / "cache" / f"neighbours-{data.name}-{control}-{key}.safetensors"
+    what = f"{data.name}-{chosen.retrieval.control}-{fingerprint(identity(chosen, data, split))}"
+    return Path(out_dir) / "cache" / f"neighbours-{what}.safetensors"
 
 
 def encoders(
@@ -81,10 +80,7 @@ def encoders(
 
 
 def task(data: ReferData, chosen: Settings, split: str) -> tuple[list[Sample], list[Sample]]:
-    """The sentences that ask, by sent_id, and those that may answer.
-
-    Raises ValueError on a split that is unknown or empty, and a pool of one image or none.
-    """
+    """Who asks, by sent_id, and who may answer; ValueError where either is too few."""
     splits = data.splits if split == "all" else [split]
     queries = [s for name in splits for s in ranking.of_originals(data, name)]
     if not queries:
