@@ -137,7 +137,7 @@ class Canvas:
         picture = picture_of(encoded)
         stride = round(encoded.place.size / len(map_))
         rows, columns = cell_at(encoded.place, stride, legacy(self.view), *picture.shape[:2])
-        values = (255 * map_ / max(top, 1e-12)).clip(0, 255).astype(np.uint8)
+        values = np.rint(255 * map_ / max(top, 1e-12)).clip(0, 255).astype(np.uint8)
         return over(picture, SHADES[values][rows][:, columns], self.opacity)
 
     def framed(self, pixels: np.ndarray, row: int, column: int) -> np.ndarray:
