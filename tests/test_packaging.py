@@ -23,7 +23,8 @@ SOURCES = sorted(
 )
 # Each room and what it may import from the package; a room stands above all that it imports.
 ROOMS = {
-    "tvnet.settings": (),
+    "tvnet.settings_checks": (),
+    "tvnet.settings": ("tvnet.settings_checks",),
     "tvnet.process_group": (),
     "tvnet.data": ("tvnet.data", "tvnet.settings"),
     "tvnet.model": ("tvnet.model", "tvnet.settings"),

@@ -1,0 +1,62 @@
+"""What every part of the settings is held to: kinds of values, ranges of numbers, named choices."""
+
+from __future__ import annotations
+
+import math
+from functools import cache
+from typing import get_args, get_origin, get_type_hints
+
+# From where to where a number may go: far beyond the paper's, but a damaged or hostile file cannot
+# ask for all memory there is.
+RANGES = {
+    "size": (32, 1024), "max_words": (1, 1000), "k": (1, 10_000),
+    "width": (1, 256), "expansion": (1, 16), "blocks": (1, 100),
+    "d_words": (1, 4096), "d_s": (1, 4096), "d_m": (1, 4096), "rank": (1, 100),
+    "exchange_rounds": (1, 100), "d_hr": (1, 4096), "norm_groups": (1, 4096), "d_fine": (1, 4096),
+    "steps": (1, 10**9), "batch": (1, 10**6),
+}  # fmt: skip
+_hints = cache(get_type_hints)
+KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a word"}
+
+
+class Part:
+    """What every part of the settings is held to."""
+
+    def __post_init__(self):
+        """ValueError where a value is of another kind than its field, or out of its range."""
+        for name, hint in _hints(type(self)).items():
+            value, kinds = getattr(self, name), get_args(hint) or (hint,)
+            if get_origin(hint) is tuple:
+                _refuse_other_list(name, value, None if Ellipsis in kinds else len(kinds))
+            elif not _is_one_of(value, kinds):
+                kind = KINDS.get(kinds[0], "a part of the settings")
+                raise ValueError(f"{name} is {value!r:.40}: give {kind}.")
+            least, most = RANGES.get(name, (-math.inf, math.inf))
+            for number in value if isinstance(value, tuple) else (value,):
+                if isinstance(number, int | float) and not least <= number <= most:
+                    raise ValueError(
+                        f"{name} is {value!r:.40}: choose a number from {least} to {most}."
+                    )
+
+
+def _is_one_of(value: object, kinds: tuple[type, ...]) -> bool:
+    """A whole number is a number, but true is no whole one, and NaN none at all."""
+    if float in kinds and type(value) in (int, float):
+        return math.isfinite(value)
+    return type(value) in kinds
+
+
+def _refuse_other_list(name: str, value: object, length: int | None) -> None:
+    whole = isinstance(value, tuple) and all(type(number) is int for number in value)
+    if not whole or len(value) > 10 or len(value) != (length or len(value)):
+        count = length or "at most 10"
+        raise ValueError(f"{name} is {value!r:.40}: give a list of {count} whole numbers.")
+
+
+def refuse_unknown(part: object, choices: dict[str, tuple]) -> None:
+    """ValueError when a named choice of a part of the settings is none that exists."""
+    for name, allowed in choices.items():
+        value = getattr(part, name)
+        if value not in allowed:
+            listed = ", ".join(repr(choice) for choice in allowed)
+            raise ValueError(f"{name} is {value!r}: choose one of {listed}.")
