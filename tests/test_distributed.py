@@ -16,6 +16,7 @@ import torch.multiprocessing as mp
 
 from tvnet import process_group
 from tvnet.data import refer
+from tvnet.devices import own_device
 from tvnet.experiment import one_run, training
 from tvnet.experiment.ablation import run
 from tvnet.experiment.prepare import prepare
@@ -204,9 +205,9 @@ print(threads())
 
 
 def test_processes_take_a_gpu_each(monkeypatch):
-    assert process_group.own_device("cuda") == "cuda"
+    assert own_device("cuda") == "cuda"
     monkeypatch.setenv("LOCAL_RANK", "3")
-    devices = [process_group.own_device(d) for d in ("cuda", "cuda:1", "cpu")]
+    devices = [own_device(d) for d in ("cuda", "cuda:1", "cpu")]
     assert devices == ["cuda:3", "cuda:1", "cpu"]
 
 

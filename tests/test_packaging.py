@@ -25,16 +25,17 @@ SOURCES = sorted(
 ROOMS = {
     "tvnet.settings_checks": (),
     "tvnet.settings": ("tvnet.settings_checks",),
-    "tvnet.process_group": (),
+    "tvnet.devices": (),
+    "tvnet.process_group": ("tvnet.devices",),
     "tvnet.data": ("tvnet.data", "tvnet.settings"),
     "tvnet.model": ("tvnet.model", "tvnet.settings"),
     "tvnet.retrieval": (
         "tvnet.retrieval", "tvnet.model.backbone", "tvnet.model.pretrained", "tvnet.data",
-        "tvnet.process_group", "tvnet.settings",
+        "tvnet.devices", "tvnet.process_group", "tvnet.settings",
     ),
     "tvnet.experiment": (
-        "tvnet.experiment", "tvnet.retrieval", "tvnet.model", "tvnet.data", "tvnet.process_group",
-        "tvnet.settings",
+        "tvnet.experiment", "tvnet.retrieval", "tvnet.model", "tvnet.data", "tvnet.devices",
+        "tvnet.process_group", "tvnet.settings",
     ),
     "tvnet.predictor": ("tvnet.retrieval", "tvnet.model", "tvnet.data", "tvnet.settings"),
     "tvnet.predict": (

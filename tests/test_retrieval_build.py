@@ -201,7 +201,8 @@ def test_one_split_alone_has_a_file_of_its_own(tiny_root, data, tmp_path, monkey
         (["--encoders", "bert,vgg16"], "text is 'bert': choose one of 'tfidf', 'distilbert'"),
         (["--weights", "nowhere"], "The encoder weights nowhere/distilbert-base-uncased/model.s"),
         (["--dataset", "coco"], "There is no data set 'coco' in "),
-        (["--device", "cuda:99"], "There is no device 'cuda:99' here: use cpu"),
+        (["--device", "cuda:99"], "There is no device 'cuda:99' here: use 'auto', 'cpu'"),
+        (["--device", "meta"], "There is no device 'meta' here: use 'auto', 'cpu'"),
     ],
 )
 def test_the_command_says_what_it_cannot_do(tiny_root, tmp_path, capsys, monkeypatch, more, words):

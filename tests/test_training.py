@@ -10,13 +10,13 @@ import torch
 from tvnet.data.dataset import collate
 from tvnet.data.images import mask_target, placement
 from tvnet.data.words import UNK
+from tvnet.devices import device_of
 from tvnet.experiment.ablation import ROWS, row_settings
 from tvnet.experiment.evaluation import clean, evaluate, parity
 from tvnet.experiment.order import batches
 from tvnet.experiment.results import provenance
 from tvnet.experiment.training import (
     blindfold,
-    device_of,
     learning_rate,
     loss_of,
     parameter_groups,

@@ -16,6 +16,8 @@ from importlib import import_module
 import torch
 from torch import Tensor, distributed
 
+from tvnet.devices import own_device
+
 TIMEOUT = timedelta(minutes=5)  # after which a lost partner ends a run
 CPU = torch.device("cpu")
 _GROUPS = itertools.count()
@@ -52,12 +54,6 @@ def join(device: torch.device = CPU, timeout: timedelta | None = None) -> Iterat
 def launched() -> int:
     """How many processes torchrun or a notebook has started, also before they have joined."""
     return int(os.environ.get("WORLD_SIZE", "1"))
-
-
-def own_device(device: str) -> str:
-    """Under torchrun "cuda" is a GPU of this process's own."""
-    local = os.environ.get("LOCAL_RANK")
-    return f"cuda:{local}" if device == "cuda" and local else device
 
 
 def rank_and_size() -> tuple[int, int]:

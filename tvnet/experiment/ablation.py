@@ -13,6 +13,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from tvnet import process_group
+from tvnet.devices import device_of
 from tvnet.experiment.checkpoint import save, save_tensors
 from tvnet.experiment.evaluation import evaluate
 from tvnet.experiment.metrics import by_size, counters, figures
@@ -20,7 +21,7 @@ from tvnet.experiment.prepare import Prepared, prepare
 from tvnet.experiment.processes import workers
 from tvnet.experiment.progress import Progress
 from tvnet.experiment.results import provenance, read_result, write_json
-from tvnet.experiment.training import device_of, train
+from tvnet.experiment.training import train
 from tvnet.model.method import Method
 from tvnet.model.pretrained import LEAK, check_hash
 from tvnet.settings import Settings, as_dict, fingerprint

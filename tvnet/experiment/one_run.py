@@ -21,12 +21,12 @@ from safetensors import SafetensorError
 
 from tvnet import process_group
 from tvnet.data import refer
+from tvnet.devices import device_of, own_device
 from tvnet.experiment.ablation import EVERY, row_settings, run
 from tvnet.experiment.metrics import figures
 from tvnet.experiment.order import share_equally
 from tvnet.experiment.prepare import prepare
 from tvnet.experiment.processes import one_thread
-from tvnet.experiment.training import device_of
 from tvnet.retrieval.build import build
 from tvnet.settings import changed, settings
 
@@ -80,7 +80,7 @@ def main(arguments: list[str] | None = None) -> None:
         )
     if chosen.model.enrichment:  # stage one, by all processes together
         data = refer.read(options.data, chosen.data.dataset)
-        device = process_group.own_device(str(device_of(options.device)))
+        device = own_device(str(device_of(options.device)))
         build(chosen, data, options.out, device=device)
     with process_group.join(device_of(options.device)) as device:
         if process_group.is_main_process():  # the caches, which all of them read, are made by one

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from tvnet.data import refer
 from tvnet.data.dataset import ReferDataset
+from tvnet.devices import device_of
 from tvnet.experiment.ablation import TRUNK, row_settings, run_folder, trunk_of
 from tvnet.experiment.features import CachedFeatures, LiveFeatures
 from tvnet.experiment.one_run import command, row_parser
@@ -22,7 +23,7 @@ from tvnet.experiment.order import batches
 from tvnet.experiment.prepare import prepare
 from tvnet.experiment.results import read_json
 from tvnet.experiment.snapshots import Snapshots
-from tvnet.experiment.training import device_of, learner, logits_of, loss_of
+from tvnet.experiment.training import learner, logits_of, loss_of
 from tvnet.settings import Settings, as_dict, changed, settings
 
 

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from tvnet.data import refer
 from tvnet.data.dataset import Batch
+from tvnet.devices import device_of
 from tvnet.experiment.ablation import (
     ROWS,
     look,
@@ -30,7 +31,7 @@ from tvnet.experiment.ablation import (
 from tvnet.experiment.features import CachedFeatures, LiveFeatures, Maps
 from tvnet.experiment.one_run import command, parser
 from tvnet.experiment.prepare import prepare
-from tvnet.experiment.training import device_of, training_steps
+from tvnet.experiment.training import training_steps
 from tvnet.retrieval.build import build
 from tvnet.settings import Settings, changed, settings
 

@@ -11,13 +11,14 @@ import torch
 
 from tvnet.data.dataset import collate
 from tvnet.data.images import open_picture, placement
+from tvnet.devices import device_of
 from tvnet.experiment.ablation import recorded, row_settings, run_folder
 from tvnet.experiment.checkpoint import load, load_backbone_of
 from tvnet.experiment.evaluation import clean, evaluate
 from tvnet.experiment.metrics import by_size, counters
 from tvnet.experiment.prepare import Prepared, prepare
 from tvnet.experiment.processes import workers
-from tvnet.experiment.training import device_of, logits_of
+from tvnet.experiment.training import logits_of
 from tvnet.model.method import Method
 from tvnet.settings import CONTROLS, Settings
 

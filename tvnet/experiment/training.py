@@ -53,29 +53,6 @@ def parameter_groups(
     return [{"params": p, "weight_decay": d, "rate": rate} for p, d, rate in parts if p]
 
 
-def device_of(name: str) -> torch.device:
-    """The device of a name; "auto" is a CUDA GPU where there is one, else the CPU.
-
-    Raises ValueError when the machine has no such device, or nothing could be trained on it.
-    """
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-        here = {
-            "cpu": not device.index,
-            "cuda": (device.index or 0) < torch.cuda.device_count(),  # asked without waking any
-            "mps": not device.index and torch.backends.mps.is_available(),
-        }
-    except RuntimeError:
-        here = {}
-    if not here.get(name.partition(":")[0]):
-        raise ValueError(
-            f"There is no device '{name}' here: use 'auto', 'cpu', a GPU's 'cuda' or a Mac's 'mps'."
-        )
-    return torch.device(device.type) if device.type != "cuda" else device
-
-
 def loss_of(logits: Tensor, mask: Tensor) -> Tensor:
     """Cross-entropy summed over the pixels, averaged over the batch (D24); no other (D25).
 

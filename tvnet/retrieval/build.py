@@ -15,15 +15,15 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from tvnet.data import refer
 from tvnet.data.images import BLANK
 from tvnet.data.neighbours import Neighbours
 from tvnet.data.refer import ReferData, Sample
 from tvnet.data.world import require_world
+from tvnet.devices import device_of, own_device
 from tvnet.model.pretrained import PRETRAINED, load_backbone
-from tvnet.process_group import barrier, gather, is_main_process, join, own_device, rank_and_size
+from tvnet.process_group import barrier, gather, is_main_process, join, rank_and_size
 from tvnet.retrieval import paper_encoders as paper
 from tvnet.retrieval import ranking
 from tvnet.retrieval.embeddings import embed
@@ -196,12 +196,6 @@ def _chosen(options: argparse.Namespace) -> Settings:
                 "two, as in distilbert-cls,vgg16-pool5."
             )
         retrieval = replace(retrieval, text=pair[0], image=pair[1])
-    try:
-        torch.empty(1, device=options.device)
-    except (RuntimeError, AssertionError) as error:  # builds without CUDA assert
-        raise ValueError(
-            f"There is no device '{options.device}' here: use cpu, or see nvidia-smi."
-        ) from error
     data = replace(chosen.data, dataset=options.dataset or chosen.data.dataset)
     if data.dataset == "referit":
         data = replace(data, train_split="trainval")
@@ -218,10 +212,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--encoders", help="offline, paper, or two names with a comma")
     parser.add_argument("--weights", type=Path, help="folder of the paper's; else DATA/weights")
     parser.add_argument("--ties", default="hash", help="hash or all, at the cut of k")
-    parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    parser.add_argument("--device", default="cpu", help="auto, cpu or cuda")
     options = parser.parse_args(arguments)
-    options.device = own_device(options.device)
     try:
+        options.device = own_device(str(device_of(options.device)))
         chosen = _chosen(options)
         data = refer.read(options.data, chosen.data.dataset)
         neighbours = build(
