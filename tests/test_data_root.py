@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tvnet.data import refer, world
-from tvnet.experiment import one_run, together
+from tvnet.experiment import one_run
 from tvnet.experiment.prepare import prepare
 from tvnet.experiment.pretrain import pretrain
 from tvnet.retrieval import build as stage_one
@@ -37,16 +37,14 @@ def test_no_reader_takes_a_small_world_for_the_large_one(reader, small_world, tm
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("command", [one_run.main, together.main])
-def test_a_command_refuses_a_small_world_in_one_sentence(command, small_world, tmp_path, capsys):
-    assert command(["--data", str(small_world), "--out", str(tmp_path / "out")]) == 2
+def test_a_command_refuses_a_small_world_in_one_sentence(small_world, tmp_path, capsys):
+    assert one_run.main(["--data", str(small_world), "--out", str(tmp_path / "out")]) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1 and "--pictures 2000 --seed 0" in error
 
 
-@pytest.mark.parametrize("module", [one_run, together])
 def test_stage_one_reads_the_weights_of_the_data_root_and_runs_on_the_device_that_was_named(
-    module, tiny_root, tmp_path, monkeypatch
+    tiny_root, tmp_path, monkeypatch
 ):
     asked = []
 
@@ -55,9 +53,9 @@ def test_stage_one_reads_the_weights_of_the_data_root_and_runs_on_the_device_tha
         raise ValueError("seen enough")
 
     monkeypatch.setattr(stage_one, "encoders", encoders)
-    monkeypatch.setattr(module, "device_of", lambda name: f"{name}, checked")
+    monkeypatch.setattr(one_run, "device_of", lambda name: f"{name}, checked")
     options = ["--data", str(tiny_root), "--out", str(tmp_path), "--profile", "paper"]
-    assert module.main([*options, "--device", "meta"]) == 2
+    assert one_run.main([*options, "--device", "meta"]) == 2
     assert asked == [(tiny_root / "weights", "meta, checked")]
 
 

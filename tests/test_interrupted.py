@@ -3,7 +3,6 @@
 import inspect
 import json
 import random
-import re
 from copy import deepcopy
 from dataclasses import replace
 
@@ -12,10 +11,10 @@ import torch
 from interrupted import flips, killed_runs
 
 from tvnet.data import refer
-from tvnet.experiment import ablation, one_run, replay
+from tvnet.experiment import ablation
 from tvnet.experiment.metrics import figures
 from tvnet.experiment.progress import Progress
-from tvnet.experiment.training import train, training_steps
+from tvnet.experiment.training import learner, train
 from tvnet.retrieval.build import build
 from tvnet.settings import as_dict, settings
 
@@ -77,30 +76,19 @@ def test_a_run_can_report_its_best_look(tiny_root, tmp_path):
     assert figures(count)["overall_iou"] == max(looks.values())
 
 
-def failed_run(ready, folder, **changes):
-    """A run whose first step makes the weights absurd, so that its second one fails."""
-    wild = replace(SHORT, training=replace(SHORT.training, learning_rate=1e30, **changes))
+def test_a_step_that_is_not_finite_is_made_again_by_the_same_command(ready, tmp_path):
+    """The first step makes the weights absurd; the state before the second one is kept."""
+    wild = replace(SHORT, training=replace(SHORT.training, learning_rate=1e30))
     dataset = ready.dataset(wild, "train")
     identity = {"settings": as_dict(wild), "seed": 0, "data": ready.data.fingerprint}
-    with Progress(folder, identity).writing() as progress:
-        with pytest.raises(FloatingPointError, match=r"length of its gradient .* at step 1 \(sent"):
-            train(wild, dataset, ready.features, 0, progress=progress)
-    return wild, dataset
-
-
-def test_a_step_that_is_not_finite_can_be_made_again(ready, tmp_path):
-    wild, dataset = failed_run(ready, tmp_path)
-    assert [path.name for path in (tmp_path / "snapshots").iterdir()] == ["00000001"]
-    failed = json.loads((tmp_path / "failed.json").read_text())
-    again = replay.replay(wild, dataset, ready.features, 0, tmp_path)
-    for name in ("step", "loss", "sentences"):
-        assert again[name] == failed[name], name
-    assert again["step"] == 1 and again["where"].startswith("forward enrichment.level.3")
-    other = replace(wild, training=replace(wild.training, batch=1))
-    with pytest.raises(ValueError, match="settings.training.batch is 2 there, 1 here"):
-        replay.replay(other, dataset, ready.features, 0, tmp_path)
-    with pytest.raises(FileNotFoundError, match="no step of that run has failed"):
-        replay.replay(wild, dataset, ready.features, 0, tmp_path / "elsewhere")
+    told = []
+    for _ in range(2):
+        with Progress(tmp_path, identity).writing() as progress:
+            with pytest.raises(FloatingPointError, match="its gradient .* at step 1") as failure:
+                train(wild, dataset, ready.features, 0, progress=progress)
+        told.append(str(failure.value))
+        assert [path.name for path in (tmp_path / "snapshots").iterdir()] == ["00000001"]
+    assert told[0] == told[1] and "(sentences [" in told[0]
 
 
 def test_a_gradient_that_is_not_finite_never_reaches_the_weights(ready, tmp_path, monkeypatch):
@@ -113,35 +101,9 @@ def test_a_gradient_that_is_not_finite_never_reaches_the_weights(ready, tmp_path
     with Progress(tmp_path, {}).writing() as progress:
         with pytest.raises(FloatingPointError, match="loss is 1.0, the length of its gradient nan"):
             train(SHORT, dataset, ready.features, 0, progress=progress)
-    model, _, _ = replay.learner(SHORT, dataset, ready.features, None, "cpu")
+    model, _, _ = learner(SHORT, dataset, ready.features, None, "cpu")
     progress.restore(torch.nn.ModuleList([model]), torch.optim.Adam(model.parameters()))
     assert all(p.isfinite().all() for p in model.parameters())
-
-
-@pytest.mark.slow
-def test_the_replay_command_finds_the_run(tiny_root, tmp_path, capsys):
-    options = ["--profile", "smoke", "--data", str(tiny_root), "--out", str(tmp_path / "out")]
-    options += ["--set", "training.learning_rate=1e30", "training.trunk_steps=0"]
-    options += ["--row", "Baseline", "--seed"]
-    assert one_run.main([*options, "3"]) == 2
-    assert "The loss is" in capsys.readouterr().err
-    assert replay.main([*options, "3"]) == 0
-    assert "where      forward" in capsys.readouterr().out
-    assert replay.main([*options, "4"]) == 2
-    assert "no step of that run has failed" in capsys.readouterr().err
-    (failed,) = tmp_path.glob("out/runs/*/failed.json")
-    failed.write_text("{")
-    assert replay.main([*options, "3"]) == 2
-    assert re.search("failed.json is damaged .*: make the run again", capsys.readouterr().err)
-
-
-@pytest.mark.slow
-def test_the_replay_command_finds_the_trunk_of_any_row(tiny_root, tmp_path, capsys):
-    options = ["--profile", "smoke", "--data", str(tiny_root), "--out", str(tmp_path / "out")]
-    options += ["--set", "training.learning_rate=1e30"]  # and the default row
-    assert one_run.main(options) == 2
-    assert replay.main(options) == 0
-    assert "where      forward" in capsys.readouterr().out
 
 
 @pytest.mark.slow
@@ -156,4 +118,4 @@ def test_a_trunk_that_is_not_what_was_written_is_refused(tiny_root, tmp_path):
 
 
 def test_the_loop_can_be_read_in_a_lecture():
-    assert len(inspect.getsource(training_steps).splitlines()) <= 80
+    assert len(inspect.getsource(train).splitlines()) <= 80

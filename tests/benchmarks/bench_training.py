@@ -21,12 +21,10 @@ from timing import interleaved, say
 from torch import nn
 
 from tvnet.data import refer
-from tvnet.experiment.ablation import ROWS, row_settings
 from tvnet.experiment.features import LiveFeatures
 from tvnet.experiment.order import batches
 from tvnet.experiment.prepare import prepare
-from tvnet.experiment.together import Shared
-from tvnet.experiment.training import logits_of, loss_of, parameter_groups, training_steps
+from tvnet.experiment.training import logits_of, loss_of, parameter_groups
 from tvnet.model.blocks import Pointwise, upsample
 from tvnet.model.head import Head
 from tvnet.model.pretrained import load_backbone
@@ -79,31 +77,6 @@ def sweep(chosen: Settings, dataset, features, naive: bool = False):
     return run
 
 
-def rows(chosen: Settings, ready, features, take_turns: bool):
-    """A closure that trains all rows of Table 1 on SENTENCES sentences, one by one or in turns."""
-    runs = []
-    for row in reversed(ROWS):
-        settings_ = row_settings(chosen, row)
-        dataset = ready.dataset(settings_, "train")
-        dataset.pixels = features.pixels
-        runs.append((settings_, dataset))
-    steps = SENTENCES // chosen.training.batch
-
-    def run() -> None:
-        shared = Shared(features)
-        going = [
-            training_steps(s, d, shared if take_turns else features, 0, last=steps) for s, d in runs
-        ]
-        if take_turns:
-            while any([next(steps_of, None) for steps_of in going]):
-                pass
-        else:
-            for steps_of in going:
-                list(steps_of)
-
-    return run
-
-
 class TwoPasses(LiveFeatures):
     """The siamese backbone called once for each branch, as one writes it first."""
 
@@ -145,11 +118,6 @@ def main() -> None:
             both[name] = sweep(chosen, live, opened)
         alone = replace(with_training(batch=1), backbone=trained_settings.backbone)
         twice = TwoPasses(load_backbone(trained_settings.backbone), ready.data, size)
-        recomputed = LiveFeatures(frozen, ready.data, size)
-        turns = {
-            how: rows(laptop, ready, recomputed, how == "in turns")
-            for how in ("one by one", "in turns")
-        }
         seconds = interleaved(
             {
                 "naive": sweep(
@@ -159,7 +127,6 @@ def main() -> None:
                 "bfloat16": sweep(with_training(**low), kept, ready.features),
                 "naive, trained": sweep(alone, live, twice, naive=True),
                 **both,
-                **turns,
             }
         )
     bill = costs(laptop, len(ready.vocabulary))
@@ -171,7 +138,6 @@ def main() -> None:
         ("trained from res3: naive / grouped, float32", "naive, trained", "grouped", 3.0),
         ("trained: naive / grouped, bfloat16", "naive, trained", "grouped bfloat16", 3.0),
         ("trained from res3: plain batches / grouped ones", "plain", "grouped", 1.5),
-        ("four rows, maps recomputed: alone / in turns", "one by one", "in turns", 1.5),
     )
     for what, slow, fast, target in ratios:
         say(what, seconds[slow] / seconds[fast], target, f"arithmetic, frozen: {limit:.1f}x")

@@ -1,8 +1,7 @@
 """What lets a run be stopped at any moment: its manifest, its log, and one writer at a time.
 
 A run's folder holds run.json (what it is and how it stands), log.jsonl (one line a step),
-looks.jsonl (one line an evaluation in between), snapshots/ and, after a step that failed,
-failed.json.
+looks.jsonl (one line an evaluation in between) and snapshots/.
 """
 
 from __future__ import annotations
@@ -202,14 +201,6 @@ class Progress:
                 f"{self.folder} and run again."
             )
         module.load_state_dict(load_file(best[0] / "model.safetensors"))
-
-    def failed(
-        self, step: int, told: dict, module: nn.Module, optimiser: torch.optim.Optimizer
-    ) -> None:
-        """Keep the state before a step that failed, and in failed.json what it was made from."""
-        if self.writes:
-            self.save(step, module, optimiser)
-            write_json(self.folder / "failed.json", {"step": step, **told, **self.identity})
 
     def after(self, step: int, module: nn.Module, optimiser: torch.optim.Optimizer) -> None:
         """Called with the number of finished steps: saves when it is time, or when SIGTERM or

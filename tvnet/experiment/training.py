@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -89,43 +88,23 @@ def train(
     dataset: ReferDataset,
     features: CachedFeatures | LiveFeatures,
     seed: int,
-    *more: Any,
-    report: Callable[[int, float], None] = lambda step, loss: None,
-    **named: Any,
-) -> Method:
-    """One run, whole: all steps of `training_steps`, which explains the other arguments.
-
-    `report(step, loss)` is called after each step. The model to report (D30), in eval mode.
-    """
-    run = training_steps(settings, dataset, features, seed, *more, **named)
-    while True:
-        try:
-            step, loss = next(run)
-        except StopIteration as finished:
-            return finished.value
-        report(step, loss)
-
-
-def training_steps(
-    settings: Settings,
-    dataset: ReferDataset,
-    features: CachedFeatures | LiveFeatures,
-    seed: int,
     start: dict[str, Tensor] | None = None,
     first: int = 0,
     last: int | None = None,
     device: str = "cpu",
     progress: Progress | None = None,
     look: Callable[[Method], float] | None = None,
-) -> Generator[tuple[int, float], None, Method]:
-    """The steps of one run, each a (step, loss), and at their end the model, in eval mode.
+    report: Callable[[int, float], None] = lambda step, loss: None,
+) -> Method:
+    """One run, whole; the model to report (D30), in eval mode.
 
     `start` holds weights to begin with, GloVe's rows or a Baseline's (D40); parts it lacks start
     fresh. `first` and `last` cut a piece out of the schedule. With `progress`, the run goes on
     from its newest snapshot and saves new ones; with `look`, the IoU of the held-out split, it
-    also keeps the best state, every `look_every` steps (D30). Several processes (process_group.py)
-    share each batch and average their gradients. Raises FloatingPointError when the loss or its
-    gradient is not finite and MemoryError when a step does not fit; both name the step.
+    also keeps the best state, every `look_every` steps (D30). `report(step, loss)` is called after
+    each step. Several processes (process_group.py) share each batch and average their gradients.
+    Raises FloatingPointError when the loss or its gradient is not finite and MemoryError when a
+    step does not fit; both name the step.
     """
     torch.manual_seed(seed)
     budget = settings.training
@@ -149,7 +128,7 @@ def training_steps(
             process_group.mean([loss, *gradients])
             refuse_what_is_not_finite(step, loss, gradients, batch, learning, optimiser, progress)
             optimiser.step()
-        yield step, loss.item()
+        report(step, loss.item())
         if progress:
             progress.log(step, loss.item())
         if look and budget.is_look(step + 1, last):
@@ -212,9 +191,8 @@ def refuse_what_is_not_finite(
     if (loss + length).isfinite():
         return
     sentences = batch.sent_id.tolist()
-    if progress:
-        told = {"loss": str(loss.item()), "gradient": str(length.item()), "sentences": sentences}
-        progress.failed(step, told, learning, optimiser)
+    if progress:  # the same command makes this very step again
+        progress.save(step, learning, optimiser)
     raise FloatingPointError(
         f"The loss is {loss.item()}, the length of its gradient {length.item()} at step {step} "
         f"(sentences {sentences}): lower the learning rate."
