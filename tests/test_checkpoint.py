@@ -47,8 +47,26 @@ def test_load_restores_the_exact_model(saved):
 def test_settings_survive_json():
     for profile in ("smoke", "laptop", "paper"):
         assert checkpoint.from_dict(as_dict(settings(profile))) == settings(profile)
-    with pytest.raises(ValueError, match="There is no setting model.wings: use the version"):
+    with pytest.raises(ValueError, match="There is no setting 'model.wings': use the version"):
         checkpoint.from_dict({"model": {"wings": 2}})
+
+
+@pytest.mark.parametrize(
+    "value", ["5", None, [], {}, "\x1b[31m\n" * 99, 10**400, -1, float("nan"), True, [[1]]]
+)
+def test_no_value_of_any_setting_ends_in_another_error(value):
+    """Whatever a settings.json holds is taken or refused in a line that can be printed."""
+    whole = as_dict(SMOKE)
+    parts = {part: [None, *keys] for part, keys in whole.items() if isinstance(keys, dict)}
+    for part, key in ((part, key) for part, keys in parts.items() for key in keys):
+        values = whole | {part: value if key is None else whole[part] | {key: value}}
+        try:
+            checkpoint.from_dict(values)
+        except ValueError as error:
+            assert len(str(error)) < 200 and str(error).isprintable(), (part, key)
+    with pytest.raises(ValueError) as caught:
+        checkpoint.from_dict({"\x1b" * 9999: 1})
+    assert len(str(caught.value)) < 200 and str(caught.value).isprintable()
 
 
 def test_other_settings_are_refused_with_their_keys(saved):

@@ -273,7 +273,7 @@ def test_the_sheet_shows_samples_of_all_four(root, tmp_path):
 def test_the_sheet_opens_no_pickle_that_names_code(root, tmp_path):
     shutil.copytree(root, tmp_path / "world")
     (tmp_path / "world" / "refcoco" / "refs(unc).p").write_bytes(pickle.dumps([print]))
-    with pytest.raises(pickle.UnpicklingError, match="it names builtins.print"):
+    with pytest.raises(pickle.UnpicklingError, match="it names 'builtins.print'"):
         main(["miniref-sheet", "--root", str(tmp_path / "world"), "--out", str(tmp_path / "a.png")])
     assert not (tmp_path / "a.png").exists()
 

@@ -178,7 +178,7 @@ def test_ties_can_all_come_through_and_the_image_decides():
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"k": 0}, "k is 0: ask for at least one candidate"),
+        ({"k": 0}, "k is 0: choose a number from 1 to 10000"),
         ({"ties": "some"}, "ties is 'some': choose one of 'hash', 'all'."),
         ({"control": "worst"}, "control is 'worst': choose one of 'none', 'random', 'self', 'zero"),
         ({"image": "clip"}, "image is 'clip': choose one of 'backbone', 'vgg16', 'vgg16-pool5'."),

@@ -139,8 +139,7 @@ class RetrievalSettings(Part):
     ties: str = "hash"  # D60: at the cut of k
 
     def __post_init__(self):
-        if self.k < 1:
-            raise ValueError(f"k is {self.k}: ask for at least one candidate.")
+        super().__post_init__()
         texts = ("tfidf", "distilbert", "distilbert-cls")
         images = ("backbone", "vgg16", "vgg16-pool5")
         known = {"text": texts, "image": images, "control": CONTROLS, "ties": ("hash", "all")}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from functools import cache
 from typing import get_args, get_origin, get_type_hints
 
@@ -42,7 +43,7 @@ class Part:
 def _is_one_of(value: object, kinds: tuple[type, ...]) -> bool:
     """A whole number is a number, but true is no whole one, and NaN none at all."""
     if float in kinds and type(value) in (int, float):
-        return math.isfinite(value)
+        return abs(value) <= sys.float_info.max  # which NaN is not
     return type(value) in kinds
 
 
@@ -59,4 +60,4 @@ def refuse_unknown(part: object, choices: dict[str, tuple]) -> None:
         value = getattr(part, name)
         if value not in allowed:
             listed = ", ".join(repr(choice) for choice in allowed)
-            raise ValueError(f"{name} is {value!r}: choose one of {listed}.")
+            raise ValueError(f"{name} is {value!r:.40}: choose one of {listed}.")

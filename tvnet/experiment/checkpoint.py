@@ -97,7 +97,7 @@ def _checked(folder: Path, digests: dict[str, str] | None) -> dict[str, str]:
     for name in [*FILES, *(digests.keys() - FILES)]:
         whole = name in (*FILES, BACKBONE) and re.fullmatch("[0-9a-f]{64}", str(digests[name]))
         if not whole:
-            raise ValueError(f"{folder / HASHES} is damaged at {name!r}: {AGAIN}.")
+            raise ValueError(f"{folder / HASHES} is damaged at {name!r:.60}: {AGAIN}.")
         if not (folder / name).is_file():
             raise FileNotFoundError(f"{folder / name} is missing: {AGAIN}.")
         check_hash(folder / name, digests[name])
@@ -128,7 +128,9 @@ def _filled(part: object, values: dict, name: str) -> object:
     if not isinstance(values, dict):
         raise ValueError(f"{name} is {values!r:.40}, not an object of settings.")
     if strange := sorted(values.keys() - known):
-        raise ValueError(f"There is no setting {name}.{strange[0]}: use the version that wrote it.")
+        raise ValueError(
+            f"There is no setting {name + '.' + strange[0]!r:.60}: use the version that wrote it."
+        )
     new = {}
     for key, value in values.items():
         old = getattr(part, key)

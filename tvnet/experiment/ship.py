@@ -84,8 +84,9 @@ def ship(chosen: Settings, data_dir: Path, out_dir: Path, target: Path) -> dict:
     one_thread()
     build(row_settings(chosen, BEST), refer.read(data_dir, chosen.data.dataset), out_dir)
     report = {"command": f"python -m tvnet.experiment.ship --data {data_dir}", "rows": {}}
-    for row in ROWS:
-        folder = run(chosen, row, SEED, data_dir, out_dir)
+    source = provenance()  # before the new files change the tree
+    folders = {row: run(chosen, row, SEED, data_dir, out_dir) for row in ROWS}
+    for row, folder in folders.items():
         result = json.loads((folder / "result.json").read_text())
         model, ready = load_run(chosen, row, SEED, data_dir, out_dir)
         metrics = {}
@@ -112,7 +113,7 @@ def ship(chosen: Settings, data_dir: Path, out_dir: Path, target: Path) -> dict:
             "provenance": result["provenance"],
         }
     report |= {"data": ready.data.fingerprint, "seed": SEED, "training": as_dict(chosen.training)}
-    report["provenance"] = provenance()
+    report["provenance"] = source
     write_json(target / "shipped.json", report)
     return report
 
