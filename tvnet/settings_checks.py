@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from functools import cache
 from typing import get_args, get_origin, get_type_hints
 
+MOST = 10**9
 # From where to where a number may go: far beyond the paper's, but a damaged or hostile file cannot
 # ask for all memory there is.
 RANGES = {
@@ -14,7 +14,7 @@ RANGES = {
     "width": (1, 256), "expansion": (1, 16), "blocks": (1, 100),
     "d_words": (1, 4096), "d_s": (1, 4096), "d_m": (1, 4096), "rank": (1, 100),
     "exchange_rounds": (1, 100), "d_hr": (1, 4096), "norm_groups": (1, 4096), "d_fine": (1, 4096),
-    "steps": (1, 10**9), "batch": (1, 10**6),
+    "steps": (1, MOST), "batch": (1, 10**6),
 }  # fmt: skip
 _hints = cache(get_type_hints)
 KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a word"}
@@ -32,7 +32,7 @@ class Part:
             elif not _is_one_of(value, kinds):
                 kind = KINDS.get(kinds[0], "a part of the settings")
                 raise ValueError(f"{name} is {value!r:.40}: give {kind}.")
-            least, most = RANGES.get(name, (-math.inf, math.inf))
+            least, most = RANGES.get(name, (-MOST, MOST))
             for number in value if isinstance(value, tuple) else (value,):
                 if isinstance(number, int | float) and not least <= number <= most:
                     raise ValueError(
