@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textwrap import fill
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -67,7 +68,8 @@ def panel(
     )
     for line, (expression, image, masks) in zip(axes, lines, strict=True):
         line[0].imshow(image)
-        line[0].set_title(f"“{expression}”", fontsize=8, loc="left", parse_math=False)
+        text = fill(f"“{expression}”", 32)  # no wider than its column
+        line[0].set_title(text, fontsize=8, loc="left", parse_math=False)
         for ax, column in zip(line[1:], columns, strict=True):
             ax.imshow(overlay(image, masks[column]))
     for ax, column in zip(axes[0, 1:], columns, strict=True):
