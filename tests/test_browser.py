@@ -7,8 +7,6 @@ out/browser.
 
 import json
 import os
-import re
-import shlex
 import shutil
 import signal
 import subprocess
@@ -19,12 +17,12 @@ from pathlib import Path
 import browser_tools as tools
 import numpy as np
 import pytest
+from app_options import ROOT, app_options
 from scipy.ndimage import distance_transform_edt
 
 from tvnet.course import view
 from tvnet.course.canvas import MASK
 
-ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "out" / "browser"
 LIMIT = 120  # seconds for one run, then everything it has started is killed
 PLANTS = {
@@ -97,15 +95,6 @@ def notebook_text() -> str:
     ends = next(i for i, c in enumerate(notebook["cells"]) if "Explorer()" in "".join(c["source"]))
     notebook["cells"] = notebook["cells"][: ends + 1]
     return json.dumps(notebook)
-
-
-def app_options() -> list[str]:
-    """The options that `make app` gives Voila, but for the token, which the test chooses."""
-    rule = (ROOT / "Makefile").read_text().replace("\\\n", " ")
-    options = shlex.split(re.search(r"voila notebooks/10_explorer.ipynb (.*)", rule)[1])
-    assert "JUPYTER_PATH=notebooks/templates " in rule
-    assert "--token" in options and "--Voila.ip=127.0.0.1" in options
-    return [option for option in options if option != "--token"]
 
 
 def use(kind: str, plan: Path, plant: str = "", home: Path | None = None) -> tuple[int, str]:

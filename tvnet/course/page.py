@@ -13,6 +13,7 @@ import ipywidgets as widgets
 from tvnet.course.canvas import NARROW, Panel, png
 from tvnet.course.layers import LAYERS
 from tvnet.course.still import still
+from tvnet.course.upload import LIMITS
 from tvnet.model.trace import LEVELS
 from tvnet.predictor import NEIGHBOURS
 
@@ -23,6 +24,7 @@ STYLE = """<style>
 .tv-explorer .tv-fine, .tv-explorer .tv-wrong { line-height: 1.45; padding: 6px 12px;
   border-left: 4px solid #0072b2; background: rgba(0, 114, 178, .07); }
 .tv-explorer .tv-wrong { border-color: #d55e00; background: rgba(213, 94, 0, .12); }
+.tv-explorer .tv-limit { white-space: nowrap; flex-shrink: 0; }
 .tv-explorer .tv-panel { margin: 4px 14px 4px 0; }
 .tv-explorer .tv-panel img { border-radius: 4px; object-fit: contain; }
 .tv-explorer .tv-panel .widget-html-content { line-height: 1.35; }
@@ -52,7 +54,7 @@ class Page(widgets.VBox):
         super().__init__(
             [
                 widgets.HTML(STYLE),
-                widgets.HBox([self.picture, self.upload]),
+                widgets.HBox([self.picture, self.upload, self.limit]),
                 widgets.HBox([self.expression, self.sentences]),
                 self.neighbour,
                 self.layer,
@@ -72,6 +74,8 @@ class Page(widgets.VBox):
             accept="image/*", multiple=False, description="your own picture",
             layout=widgets.Layout(width="230px"),
         )  # fmt: skip
+        most = ", ".join(f"{size} MB in {server}" for server, size in LIMITS.items())
+        self.limit = widgets.HTML(f"at most {most}")
         self.expression = widgets.Text(
             description="expression", continuous_update=False, layout=wide, style=label,
             placeholder="what to look for, as in: left dog",
@@ -95,7 +99,7 @@ class Page(widgets.VBox):
         self.column = _number(widgets.BoundedIntText, "cell column")
         self.status = widgets.HTML()
         self.panels = widgets.Box(layout=widgets.Layout(flex_flow="row wrap"))
-        for name in ("picture", "upload", "expression", "sentences", "neighbour", "layer",
+        for name in ("picture", "upload", "limit", "expression", "sentences", "neighbour", "layer",
                      "opacity", "level", "row", "column", "status", "panels"):  # fmt: skip
             control = getattr(self, name)
             control.add_class(f"tv-{name}")

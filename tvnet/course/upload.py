@@ -10,6 +10,10 @@ from PIL import Image
 
 from tvnet.data.photo import read_photo
 
+# Megabytes that a server takes at once. Jupyter's is tornado's default of 10 MiB a message; ours
+# is two bytes for each of the pixels that read_photo takes, and what tornado keeps of a stream.
+LIMITS = {"the app": 100, "JupyterLab": 10}
+
 
 def uploaded(control: widgets.FileUpload) -> tuple[Image.Image, str]:
     """The picture that was handed over last, and its name. Raises ValueError with a sentence."""
