@@ -52,7 +52,9 @@ def test_settings_survive_json():
 
 
 @pytest.mark.parametrize(
-    "value", ["5", None, [], {}, "\x1b[31m\n" * 99, 10**400, -1, float("nan"), True, [[1]]]
+    "value",
+    ["5", None, [], {}, "\x1b[31m\n" * 99, 10**400, -1, float("nan"), True, [[1]]],
+    ids=range(10),
 )
 def test_no_value_of_any_setting_ends_in_another_error(value):
     """Whatever a settings.json holds is taken or refused in a line that can be printed."""
