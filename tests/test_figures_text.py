@@ -1,7 +1,12 @@
 """Text of the data in figures is drawn as it stands: a dollar sign starts no formula."""
 
+import json
+from pathlib import Path
+
 import matplotlib
+import matplotlib.pyplot as plt
 import numpy as np
+import seaborn as sns
 
 from tvnet.course.figures import panel
 from tvnet.course.rival_figures import Comprehension, draw_graph, draw_types
@@ -16,6 +21,18 @@ def test_a_dollar_in_a_sentence_is_drawn():
     seen = Comprehension(
         [TEXT], np.full((1, 4), 0.25), image, mask, mask, {TEXT: even}, (0, 0), even
     )
-    figures = [panel([(TEXT, image, {"truth": mask})]), draw_types(seen), draw_graph(seen)]
+    figures = [panel([(TEXT, image, {TEXT: mask})]), draw_types(seen), draw_graph(seen)]
     for figure in figures:
         figure.canvas.draw()
+
+
+def test_a_dollar_in_a_sentence_that_names_a_row_is_drawn():
+    """The figure of notebook 10 has the sentences of a data set on an axis."""
+    path = Path(__file__).parents[1] / "notebooks" / "10_explorer.ipynb"
+    cells = ["".join(cell["source"]) for cell in json.loads(path.read_text("utf-8"))["cells"]]
+    drawn = next(cell for cell in cells if 'y="sentence"' in cell)
+    rows = {"neighbour": ["none", "self"], "sentence": [TEXT, "$x$"], "IoU": [0.2, 0.7]}
+    exec(drawn, {"rows": rows, "plt": plt, "sns": sns})
+    plt.gcf().canvas.draw()
+    assert [label.get_text() for label in plt.gca().get_yticklabels()] == [TEXT, "$x$"]
+    plt.close()

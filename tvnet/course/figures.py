@@ -73,7 +73,7 @@ def panel(
         for ax, column in zip(line[1:], columns, strict=True):
             ax.imshow(overlay(image, masks[column]))
     for ax, column in zip(axes[0, 1:], columns, strict=True):
-        ax.set_title((titles or {}).get(column, column), fontsize=9)
+        ax.set_title((titles or {}).get(column, column), fontsize=9, parse_math=False)
     for ax in axes.flat:
         ax.axis("off")
     figure.tight_layout()
