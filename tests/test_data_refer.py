@@ -7,6 +7,7 @@ import pickle
 import shutil
 import time
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -258,13 +259,29 @@ def test_a_picture_s_content_is_read_once(root, monkeypatch):
 def test_a_root_that_cannot_be_written_has_a_fingerprint(root, monkeypatch):
     first = refer.read(root, "unc").fingerprint
     monkeypatch.setattr(contents, "SETTLED", -1)
-    monkeypatch.setattr(contents.os, "replace", refuse)
+    monkeypatch.setattr(Path, "write_text", refuse)
+    monkeypatch.setattr(Path, "unlink", refuse)  # as on a read-only disk
     assert refer.read(root, "unc").fingerprint == first
     assert not list(root.glob(".checksums*"))
 
 
-def refuse(*_):
+def refuse(*_, **__):
     raise PermissionError
+
+
+def test_a_damaged_zip_of_pictures_is_named(tmp_path):
+    (tmp_path / "pictures.zip").write_bytes(b"PK, cut")
+    with pytest.raises(ValueError, match="The archive .*pictures.zip cannot be read .*: fetch it"):
+        contents.contents([tmp_path / "pictures.zip" / "a.png"])
+
+
+def test_what_is_no_file_has_no_content(tmp_path):
+    """Reading a folder would be an error, and reading a pipe would never end."""
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    os.mkfifo(tmp_path / contents.KEPT)
+    paths = [tmp_path / name for name in ("folder", "pipe", "nothing")]
+    assert contents.contents(paths, tmp_path) == [contents.NOTHING] * 3
 
 
 def test_a_picture_in_a_zip_has_the_checksum_that_the_zip_states(root, monkeypatch):

@@ -1,10 +1,12 @@
 """A file is whole or not there, on the disk before it has its name; a full disk names it."""
 
+import errno
 import io
 import os
 import resource
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -88,3 +90,25 @@ def test_a_block_that_fails_leaves_what_was_there(tmp_path):
         part.write_text("after")
         raise KeyError
     assert path.read_text() == "before" and list(tmp_path.iterdir()) == [path]
+
+
+def test_a_read_only_disk_names_the_file_and_the_next_step(tmp_path, monkeypatch):
+    """There even the part that was never made cannot be removed, and that is another error."""
+
+    def refuse(path, *_, **__):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    for method in ("mkdir", "write_bytes"):  # a folder that is due, or the file itself
+        with monkeypatch.context() as patch, pytest.raises(OSError) as caught:
+            patch.setattr(Path, method, refuse)
+            with aside(tmp_path / "new" / "a") as part:
+                part.write_bytes(b"abc")
+        assert str(caught.value).startswith(f"{tmp_path}/new/a could not be written (Read-only")
+    with pytest.raises(OSError, match="'other'"), aside(tmp_path / "a"):
+        refuse("other")
+    (tmp_path / "folder").mkdir()
+    for path in (tmp_path / "folder", tmp_path / "new" / "a" / "b"):
+        (tmp_path / "new" / "a").touch()
+        with pytest.raises(OSError, match=f"^{path} could not be written .* name another folder"):
+            write_json(path, {})

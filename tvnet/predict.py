@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from functools import lru_cache
 from pathlib import Path
@@ -18,6 +17,7 @@ import numpy as np
 from PIL import Image
 
 from tvnet.data.photo import Photo
+from tvnet.data.whole import aside
 from tvnet.experiment.ablation import ROWS
 from tvnet.experiment.checkpoint import load as load_checkpoint
 from tvnet.experiment.checkpoint import load_backbone_of
@@ -102,13 +102,9 @@ sys.modules[__name__].__class__ = _Callable
 
 
 def write_mask(mask: np.ndarray, path: Path) -> None:
-    """A PNG, white where the referent is, written aside and renamed."""
-    part = path.with_suffix(f".part{os.getpid()}")
-    try:
+    """A PNG, white where the referent is, whole or not there."""
+    with aside(path) as part:
         Image.fromarray(mask.astype(np.uint8) * 255).save(part, "PNG")
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _told(found: Prediction) -> list[str]:

@@ -65,4 +65,9 @@ def _is_file(archive: str) -> bool:
 @lru_cache(maxsize=16)
 def _opened(archive: str, process: int) -> zipfile.ZipFile:
     """One handle a process: workers that are forks of one another must not share a position."""
-    return zipfile.ZipFile(archive)
+    try:
+        return zipfile.ZipFile(archive)
+    except (zipfile.BadZipFile, NotImplementedError) as error:
+        raise ValueError(
+            f"The archive {archive} cannot be read ({error}): fetch it again."
+        ) from error

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
+import stat
 import time
 import zlib
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from tvnet.data.archive import listed
+from tvnet.data.whole import aside
 
 KEPT = ".checksums.json"
 NOTHING = -1, 0  # where there is no file
@@ -32,27 +34,31 @@ def contents(paths: Iterable[Path], root: Path | None = None) -> list[tuple[int,
 
 def _of_file(path: Path, root: Path | None, known: dict[str, list]) -> tuple[int, int]:
     try:
-        stat = path.stat()
+        found = path.stat()
     except OSError:
         return NOTHING
+    if not stat.S_ISREG(found.st_mode):  # a folder has no bytes, a pipe might never end
+        return NOTHING
     # Renaming one picture to another's name changes the inode, writing into it the times.
-    state = f"{stat.st_size} {stat.st_mtime_ns} {stat.st_ctime_ns} {stat.st_ino}"
+    state = f"{found.st_size} {found.st_mtime_ns} {found.st_ctime_ns} {found.st_ino}"
     name = str(path).removeprefix(str(root))
     if name in known and known[name][0] == state:
-        return stat.st_size, known[name][1]
+        return found.st_size, known[name][1]
     checksum = 0
     with open(path, "rb") as file:
         while block := file.read(1 << 20):
             checksum = zlib.crc32(block, checksum)
-    if time.time() - max(stat.st_mtime, stat.st_ctime) > SETTLED:
+    if time.time() - max(found.st_mtime, found.st_ctime) > SETTLED:
         known[name] = [state, checksum]
-    return stat.st_size, checksum
+    return found.st_size, checksum
 
 
 def _kept(root: Path | None) -> dict[str, list]:
     """A file that is absent or damaged costs only the time to compute it again."""
+    if not root or not (root / KEPT).is_file():
+        return {}
     try:
-        found = json.loads((root / KEPT).read_text("utf-8")) if root else {}
+        found = json.loads((root / KEPT).read_text("utf-8"))
         whole = all(
             isinstance(value, list) and [type(part) for part in value] == [str, int]
             for value in found.values()
@@ -63,10 +69,6 @@ def _kept(root: Path | None) -> dict[str, list]:
 
 
 def _keep(root: Path, known: dict[str, list]) -> None:
-    """Write aside, then rename."""
-    part = root / f"{KEPT}.part{os.getpid()}"
-    try:
+    # a root that others own, a disk that is full or read only
+    with suppress(OSError), aside(root / KEPT) as part:
         part.write_text(json.dumps(known), "utf-8")
-        os.replace(part, root / KEPT)
-    except OSError:  # a root that others own, or a full disk
-        part.unlink(missing_ok=True)
