@@ -239,6 +239,7 @@ def test_another_picture_of_equal_length_is_other_data(root, monkeypatch, replac
 
 
 def test_a_picture_s_content_is_read_once(root, monkeypatch):
+    monkeypatch.setattr(contents, "SETTLED", 1000)  # seconds, however slow the machine
     first = refer.read(root, "unc").fingerprint
     assert not (root / contents.KEPT).exists()  # so young a file may change unseen
     monkeypatch.setattr(contents, "SETTLED", -1)
@@ -257,6 +258,7 @@ def test_a_picture_s_content_is_read_once(root, monkeypatch):
 
 
 def test_a_root_that_cannot_be_written_has_a_fingerprint(root, monkeypatch):
+    monkeypatch.setattr(contents, "SETTLED", 1000)  # seconds, however slow the machine
     first = refer.read(root, "unc").fingerprint
     monkeypatch.setattr(contents, "SETTLED", -1)
     monkeypatch.setattr(Path, "write_text", refuse)
