@@ -29,7 +29,9 @@ def files_of(folder):
     return {
         p.relative_to(folder).as_posix()
         for p in paths
-        if p.is_file() and not {"__pycache__", ".ipynb_checkpoints"} & set(p.parts)
+        if p.is_file()
+        and not p.name.startswith(".")  # the checksums that are kept of a pool
+        and not {"__pycache__", ".ipynb_checkpoints"} & set(p.parts)
     }
 
 
