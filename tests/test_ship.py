@@ -46,7 +46,7 @@ def test_shipping_copies_checkpoints_that_load(tiny_root, tmp_path):
     report = ship(chosen, tiny_root, tmp_path / "out", tmp_path / "weights")
     assert json.loads((tmp_path / "weights" / "shipped.json").read_text()) == report
     for row, about in report["rows"].items():
-        model, vocabulary = load(tmp_path / "weights" / row.lower())
+        model, vocabulary = load(tmp_path / "weights" / row.lower(), digests=about["sha256"])
         assert isinstance(vocabulary, Vocabulary) and model.settings.profile == "smoke"
         for name, digest in about["sha256"].items():
             content = (tmp_path / "weights" / row.lower() / name).read_bytes()
