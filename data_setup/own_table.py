@@ -8,11 +8,11 @@ import json
 import re
 import unicodedata
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from data_setup.sources import ContentError, SetupError
-from data_setup.validate import Findings
+from data_setup.validate import CONTROL, Findings
 from data_setup.words import without_spaces
 
 TABLES = ("sentences.csv", "sentences.json")
@@ -174,7 +174,7 @@ def _row(place: str, cells: dict) -> Row:
             raise ValueError(f"has the {key} {value!r:.30}, which is no text")
         texts[key] = (value or "").strip()
         for c in texts[key]:
-            if unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp"):
+            if unicodedata.category(c) in CONTROL:
                 raise ValueError(f"has the character U+{ord(c):04X} in its {key}: remove it")
     lacking = [key for key in NEEDED if not texts[key]]
     if lacking:
@@ -188,7 +188,7 @@ def _with_splits(table: Path, rows: list[Row], findings: Findings) -> list[Row]:
     if not any(row.split for row in rows):
         if rows:
             findings.remark(table.name, "it", f"names no split, so every row is '{TRAIN}'")
-        rows = [Row(**{**vars(row), "split": TRAIN}) for row in rows]
+        rows = [replace(row, split=TRAIN) for row in rows]
     for row in rows:
         known = MEANT.get(row.split.casefold(), row.split.casefold())
         if not row.split:

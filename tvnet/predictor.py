@@ -84,7 +84,7 @@ class Predictor:
         expression: str,
         neighbour: str | int | Photo | EncodedImage = "retrieved",
     ) -> Prediction:
-        """A picture, or one that was `see`n before, and an expression.
+        """A picture, or one that `encode_image` has read, and an expression.
 
         neighbour enriches: "retrieved" by the two stages; "none", V' = V_in (Eq. 2 without its
         second term, as no network was trained); "random", drawn from the pool by the expression;

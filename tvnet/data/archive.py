@@ -12,6 +12,8 @@ import zipfile
 from functools import lru_cache
 from pathlib import Path
 
+NOTHING = -1, 0  # bytes and CRC-32 where there is no file
+
 
 def is_there(path: Path) -> bool:
     """Whether the file, or the member of the zip, exists."""
@@ -26,7 +28,7 @@ def size_of(path: Path) -> int:
 
 
 def listed(path: Path) -> tuple[int, int] | None:
-    """Bytes and CRC-32 of a member as its zip lists them, -1 and 0 where it has none; None for a
+    """Bytes and CRC-32 of a member as its zip lists them, NOTHING where it has none; None for a
     path that leads through no zip."""
     archive, member = _split(path)
     if archive is None:
@@ -34,7 +36,7 @@ def listed(path: Path) -> tuple[int, int] | None:
     try:
         info = _opened(archive, os.getpid()).getinfo(member)
     except KeyError:
-        return -1, 0
+        return NOTHING
     return info.file_size, info.CRC
 
 

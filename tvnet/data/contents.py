@@ -10,11 +10,10 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from tvnet.data.archive import listed
+from tvnet.data.archive import NOTHING, listed
 from tvnet.data.whole import aside
 
 KEPT = ".checksums.json"
-NOTHING = -1, 0  # where there is no file
 SETTLED = 2.0  # seconds: a younger file may still change within one tick of its file system's clock
 
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from tvnet.data.archive import is_there
-from tvnet.data.contents import NOTHING, contents
+from tvnet.data.archive import NOTHING, is_there
+from tvnet.data.contents import contents
 from tvnet.data.masks import decode
 from tvnet.data.photo import MAX_PIXELS
 
@@ -85,10 +85,8 @@ class ReferData:
             segmentation = self.segmentations[r.ann_id]
             named = segmentation.name if isinstance(segmentation, Path) else segmentation
             digest.update(f"{r}{named}".encode())
-        files = [picture.path for picture in self.pictures.values()]
-        files += [path for path in self.segmentations.values() if isinstance(path, Path)]
-        held = zip((path.name for path in files), contents(files, self.root), strict=True)
-        digest.update(str(list(held)).encode())  # no folders: a data root may be moved
+        held = [(path.name, content) for path, content in self._contents]
+        digest.update(str(held).encode())  # no folders: a data root may be moved
         return digest.hexdigest()[:12]
 
     def missing_pictures(self) -> list[Path]:
@@ -98,13 +96,18 @@ class ReferData:
     @cached_property
     def originals(self) -> dict[int, int]:
         """image id -> the least id whose file holds the same bytes: itself, unless it is a copy."""
-        ids = sorted(self.pictures)
-        held = contents((self.pictures[i].path for i in ids), self.root)
-        first: dict[tuple[int, int] | int, int] = {}
+        held, first = dict(self._contents), {}
         return {
             i: first.setdefault(i if content == NOTHING else content, i)
-            for i, content in zip(ids, held, strict=True)
+            for i, content in ((i, held[self.pictures[i].path]) for i in sorted(self.pictures))
         }
+
+    @cached_property
+    def _contents(self) -> list[tuple[Path, tuple[int, int]]]:
+        """Every picture, then every mask that is a file, with its length and checksum."""
+        files = [picture.path for picture in self.pictures.values()]
+        files += [path for path in self.segmentations.values() if isinstance(path, Path)]
+        return list(zip(files, contents(files, self.root), strict=True))
 
     def samples(self, split: str) -> list[Sample]:
         """Every sentence of a split, in the order of the file."""

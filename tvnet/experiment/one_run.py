@@ -11,10 +11,7 @@ number of tvnet/settings.py; such a run has its own folder. Several machines sha
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-from collections.abc import Callable
-from functools import wraps
 from pathlib import Path
 
 from safetensors import SafetensorError
@@ -27,49 +24,26 @@ from tvnet.experiment.metrics import figures
 from tvnet.experiment.order import share_equally
 from tvnet.experiment.prepare import prepare
 from tvnet.experiment.processes import one_thread
+from tvnet.experiment.results import read_result
 from tvnet.retrieval.build import build
 from tvnet.settings import changed, settings
 
 
-def parser(what: str) -> argparse.ArgumentParser:
-    """The options that name the runs of one seed."""
-    parser = argparse.ArgumentParser(description=what.split("\n")[0])
+def parser() -> argparse.ArgumentParser:
+    """The options that name one run."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--data", type=Path, default=Path("data/miniref"))
     parser.add_argument("--out", type=Path, default=Path("out"))
     parser.add_argument("--profile", default="laptop")
     parser.add_argument("--set", nargs="+", default=[], metavar="part.name=value")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="auto")
+    parser.add_argument("--row", default="Baseline+RES+AMF", help=", ".join(EVERY))
     return parser
 
 
-def row_parser(what: str) -> argparse.ArgumentParser:
-    """The options that name one run."""
-    row = parser(what)
-    row.add_argument("--row", default="Baseline+RES+AMF", help=", ".join(EVERY))
-    return row
-
-
-def command(work: Callable[[list[str] | None], None]) -> Callable[[list[str] | None], int]:
-    """A command of one thread, as an ablation's runs are, so that the same run ends in the same
-    bits: 0 at its end, or 2 and a sentence why it could not go on."""
-
-    @wraps(work)
-    def main(arguments: list[str] | None = None) -> int:
-        one_thread()
-        try:
-            work(arguments)
-        except (ValueError, OSError, SafetensorError, FloatingPointError, MemoryError) as error:
-            print(error, file=sys.stderr)
-            return 2
-        return 0
-
-    return main
-
-
-@command
-def main(arguments: list[str] | None = None) -> None:
-    options = row_parser(__doc__).parse_args(arguments)
+def train_and_measure(options: argparse.Namespace) -> None:
+    """Everything from stage one to the run's figures, which the main process prints."""
     profile = changed(settings(options.profile), options.set)
     chosen = row_settings(profile, options.row)
     share_equally(chosen.training.batch, process_group.launched())  # before the long work
@@ -89,8 +63,19 @@ def main(arguments: list[str] | None = None) -> None:
         where = options.data, options.out, str(device)
         folder = run(profile, options.row, options.seed, *where)
         if process_group.is_main_process():
-            result = json.loads((folder / "result.json").read_text())
-            print(folder, figures(result["metrics"]["clean"]["all"]), sep="\n")
+            print(folder, figures(read_result(folder)["metrics"]["clean"]["all"]), sep="\n")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """One thread, as an ablation's runs have, so that the same run ends in the same bits."""
+    options = parser().parse_args(arguments)
+    one_thread()
+    try:
+        train_and_measure(options)
+    except (ValueError, OSError, SafetensorError, FloatingPointError, MemoryError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
 
 
 if __name__ == "__main__":

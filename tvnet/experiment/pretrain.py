@@ -9,7 +9,6 @@ It never sees a picture that any of the data sets uses for validation or test.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import sys
 import time
@@ -26,7 +25,7 @@ from tvnet.data import refer
 from tvnet.data.images import open_square, placement
 from tvnet.data.masks import decode
 from tvnet.data.world import require_world
-from tvnet.experiment.results import provenance, write_json
+from tvnet.experiment.results import provenance, sha256_of, write_json
 from tvnet.model.backbone import DeepLab
 from tvnet.model.blocks import conv, upsample
 from tvnet.model.pretrained import PRETRAINED, SHIPPED
@@ -37,12 +36,12 @@ SETS = ("unc", "unc+", "gref")
 
 def train_pictures(root: Path) -> list[int]:
     """Ids of the pictures of "unc" that no split but train uses, in any of the three data sets."""
+    sets = {name: refer.read(root, name) for name in SETS}
     used: dict[int, set[str]] = {}
-    for name in SETS:
-        for referent in refer.read(root, name).referents:
+    for data in sets.values():
+        for referent in data.referents:
             used.setdefault(referent.image_id, set()).add(referent.split)
-    known = refer.read(root, "unc").pictures
-    return sorted(image_id for image_id in known if used[image_id] == {"train"})
+    return sorted(image_id for image_id in sets["unc"].pictures if used[image_id] == {"train"})
 
 
 def examples(root: Path, size: int) -> tuple[Tensor, Tensor, list[str]]:
@@ -131,7 +130,7 @@ def pretrain(
     save_file({name: t.half().contiguous() for name, t in backbone.state_dict().items()}, path)
     report = {
         "command": f"python -m tvnet.experiment.pretrain --data {root}",
-        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "sha256": sha256_of(path),
         "backbone": as_dict(profile.backbone),
         "pictures": {"trained": len(image), "held out": int(held_out.sum())},
         "category mIoU held out": round(

@@ -24,7 +24,7 @@ from tvnet.experiment.ablation import ROWS, row_settings, run
 from tvnet.experiment.evaluation import evaluate
 from tvnet.experiment.metrics import PerSentence, counters
 from tvnet.experiment.processes import one_thread
-from tvnet.experiment.results import provenance, sha256_of, write_json
+from tvnet.experiment.results import provenance, read_result, sha256_of, write_json
 from tvnet.experiment.trained import load_run
 from tvnet.model.pretrained import SHIPPED
 from tvnet.retrieval.build import build
@@ -87,7 +87,7 @@ def ship(chosen: Settings, data_dir: Path, out_dir: Path, target: Path) -> dict:
     source = provenance()  # before the new files change the tree
     folders = {row: run(chosen, row, SEED, data_dir, out_dir) for row in ROWS}
     for row, folder in folders.items():
-        result = json.loads((folder / "result.json").read_text())
+        result = read_result(folder)
         model, ready = load_run(chosen, row, SEED, data_dir, out_dir)
         metrics = {}
         for split in ready.data.splits:
