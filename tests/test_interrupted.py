@@ -78,7 +78,7 @@ def test_a_run_can_report_its_best_look(tiny_root, tmp_path):
 
 def test_a_step_that_is_not_finite_is_made_again_by_the_same_command(ready, tmp_path):
     """The first step makes the weights absurd; the state before the second one is kept."""
-    wild = replace(SHORT, training=replace(SHORT.training, learning_rate=1e30))
+    wild = replace(SHORT, training=replace(SHORT.training, learning_rate=1e9))
     dataset = ready.dataset(wild, "train")
     identity = {"settings": as_dict(wild), "seed": 0, "data": ready.data.fingerprint}
     told = []

@@ -116,7 +116,7 @@ def test_a_word_that_training_never_saw_adds_nothing(ready):
 
 def test_a_loss_that_is_not_finite_stops_and_names_the_step(ready):
     wild = replace(
-        SMOKE, training=replace(SMOKE.training, steps=9, trunk_steps=0, batch=2, learning_rate=1e30)
+        SMOKE, training=replace(SMOKE.training, steps=9, trunk_steps=0, batch=2, learning_rate=1e9)
     )
     with pytest.raises(FloatingPointError, match=r"at step \d+ \(sentences .*lower the learning"):
         train(wild, ready.dataset(wild, "train"), ready.features, 0)
