@@ -13,7 +13,7 @@ import json
 import shutil
 from pathlib import Path
 
-from tvnet.course.table1 import markdown
+from tvnet.course.tables import markdown
 
 HERE = Path(__file__).resolve().parent
 README = HERE.parent / "README.md"

@@ -85,7 +85,7 @@ def readable(notebook: NotebookNode) -> NotebookNode:
                 output.text = output.text.replace(f"{HERE.parent}/", "")
             if FRAME in output.get("data", {}).get("text/html", ""):
                 output.data["text/markdown"] = table(output.data["text/html"])
-            # Of a widget only its still picture can be read.
+            # Of a widget only its static preview can be read.
             output.get("data", {}).pop(WIDGET, None)
             if "image/png" in output.get("data", {}):
                 output.data["image/png"] = smaller(output.data["image/png"])

@@ -11,7 +11,7 @@ from conftest import write_root
 from safetensors.torch import load_file
 from scipy import stats
 
-from tvnet.course import chance, table1
+from tvnet.course import chance, tables
 from tvnet.data import refer
 from tvnet.experiment import ablation as grid
 from tvnet.experiment.ablation import CONTROLS, RIVALS, ROWS, ablation, run, run_folder
@@ -84,7 +84,7 @@ def test_trained_models_can_be_looked_at_again(made, tiny_root):
         retrieve(tiny_root, out, control)
     swaps = swap_neighbours(TINY, "Baseline+RES", 1, tiny_root, out)
     assert list(swaps) == ["none", "random", "self", "zero"]
-    assert "| as retrieved |" in table1.swaps_markdown(swaps)
+    assert "| as retrieved |" in tables.swaps_markdown(swaps)
     lines = masks_of(TINY, ("Baseline", "Baseline+RES"), 0, tiny_root, out, count=3)
     expression, image, masks = lines[0]
     assert image.shape == (48, 64, 3) and list(masks) == ["Baseline", "Baseline+RES", "truth"]
@@ -137,11 +137,11 @@ def result(row, seed, hits, n=100):
 
 
 def test_the_table_shows_means_spreads_and_the_paper():
-    text = table1.markdown([result("Baseline", 0, 40), result("Baseline", 1, 44)])
+    text = tables.markdown([result("Baseline", 0, 40), result("Baseline", 1, 44)])
     assert "| all | Baseline | ours | 2 | 42.0 ± 2.8 |" in text
     assert "| all | Baseline | paper | 1 | 55.19 |" in text
-    assert "| all | Baseline | ours | 1 | 40.0 |" in table1.markdown([result("Baseline", 0, 40)])
-    rival = table1.markdown([result("CMPC", 0, 40), result("LSTM-CNN", 0, 30)])
+    assert "| all | Baseline | ours | 1 | 40.0 |" in tables.markdown([result("Baseline", 0, 40)])
+    rival = tables.markdown([result("CMPC", 0, 40), result("LSTM-CNN", 0, 30)])
     assert "| small | CMPC | paper | 1 | 44.79 |" in rival
     assert "| all | LSTM-CNN | ours | 1 | 30.0 |" in rival and "LSTM-CNN | paper" not in rival
 
@@ -149,13 +149,13 @@ def test_the_table_shows_means_spreads_and_the_paper():
 def test_costs_stand_beside_the_row_and_refined_rows_apart():
     costs = {"Baseline": {"parameters": 2e6, "GFLOP": 0.5, "step": 0.2}}
     costs["CMPC"] = costs["Baseline"] | {"step": 0.5}
-    text = table1.markdown([result("CMPC", 0, 40), result("image-blind", 0, 1)], costs=costs)
+    text = tables.markdown([result("CMPC", 0, 40), result("image-blind", 0, 1)], costs=costs)
     assert "| 50.0 | 2.00 | 0.500 | x 2.50 |" in text and "| 50.0 |  |  |  |" in text
     assert "+DCRF" not in text
-    refined = table1.refined_markdown([result("CMPC", 0, 40)], [result("CMPC+DCRF", 0, 43)])
+    refined = tables.refined_markdown([result("CMPC", 0, 40)], [result("CMPC+DCRF", 0, 43)])
     assert "| small | CMPC+DCRF | 0 | 43.0 (+3.0) |" in refined
     splits = [result("CMPC", seed, 40) | {"split": s} for s in ("val", "testA") for seed in (0, 1)]
-    assert table1.table3_markdown(splits).endswith("| CMPC | 50.0 ± 0.0 | 50.0 ± 0.0 |")
+    assert tables.table3_markdown(splits).endswith("| CMPC | 50.0 ± 0.0 | 50.0 ± 0.0 |")
 
 
 @pytest.mark.parametrize(
@@ -174,10 +174,10 @@ def test_costs_stand_beside_the_row_and_refined_rows_apart():
 def test_a_direction_needs_several_seeds_and_more_than_their_spread(before, after, verdict):
     runs = [result("Baseline", s, h) for s, h in enumerate(before)]
     runs += [result("Baseline+RES", s, h) for s, h in enumerate(after)]
-    found = table1.directions(runs, ("prec_0.5",))
+    found = tables.directions(runs, ("prec_0.5",))
     assert [d.verdict for d in found] == [verdict] * 2
     assert [d.paper for d in found] == [0.51, 1.12]
-    assert f"{2 if verdict == 'holds' else 0} of 2" in table1.in_words(found).split("\n\n")[0]
+    assert f"{2 if verdict == 'holds' else 0} of 2" in tables.in_words(found).split("\n\n")[0]
 
 
 def test_where_nothing_differs_hardly_a_table_holds_a_verdict():
@@ -200,7 +200,7 @@ def test_p_values_are_corrected_by_holms_rule():
 
 def test_notebook_09_explains_the_rule_that_is_used():
     text = (Path(__file__).parent.parent / "notebooks" / "09_ablations.ipynb").read_text("utf-8")
-    tests = len(table1.SIZES) * len(table1.STEPS) * len(table1.COLUMNS)
+    tests = len(tables.SIZES) * len(tables.STEPS) * len(tables.COLUMNS)
     three, ten = (stats.t.isf(chance.LEVEL / 2 / tests, n - 1) for n in (3, 10))
     assert tests == 60 and "sixty lines (two sizes, five steps, six columns" in text
     assert f"{three:.1f} of its standard errors, for ten seeds beyond {ten:.1f}" in text
@@ -209,18 +209,18 @@ def test_notebook_09_explains_the_rule_that_is_used():
 def test_a_verdict_does_not_depend_on_the_columns_that_are_shown():
     runs = [result("Baseline", s, 40 + s) for s in range(6)]
     runs += [result("Baseline+RES", s, h) for s, h in enumerate((42, 44, 45, 45, 47, 48))]
-    one, two = table1.directions(runs, ("prec_0.5",)), table1.directions(runs, table1.COLUMNS)
+    one, two = tables.directions(runs, ("prec_0.5",)), tables.directions(runs, tables.COLUMNS)
     assert one == [d for d in two if d.column == "prec_0.5"]
-    text = table1.in_words(two)
+    text = tables.in_words(two)
     assert "Taken alone, 10 of these tests fall below 5%; where nothing differs, 0.6 would" in text
     assert "| all | Baseline → Baseline+RES | Prec@0.5 | +0.51 | +2.7 ± 0.5 | 0.000 | 0.001 | " in (
-        table1.directions_markdown(one)
+        tables.directions_markdown(one)
     )
 
 
 def test_the_papers_figures_are_the_printed_ones():
-    paper = table1.paper_table()
-    assert tuple(paper["columns"]) == table1.COLUMNS
+    paper = tables.paper_table()
+    assert tuple(paper["columns"]) == tables.COLUMNS
     assert list(paper["all"]) == list(paper["small"]) == ["CMPC", *ROWS]
     assert paper["all"]["Baseline+RES+AMF"] == [58.62, 52.71, 44.26, 31.89, 10.95, 50.30]
     assert paper["small"]["Baseline"][4] == 0.82

@@ -23,8 +23,8 @@ from jupyter_server.services.kernels.connection.base import serialize_msg_to_ws_
 from tornado.httpclient import HTTPClientError, HTTPRequest
 from tornado.websocket import _default_max_message_size, websocket_connect
 
-from tvnet.course.page import Page
-from tvnet.course.upload import LIMITS
+from tvnet.course.explorer.page import Page
+from tvnet.course.explorer.upload import LIMITS
 
 TOKEN = "app-test"
 V1 = "v1.kernel.websocket.jupyter.org"

@@ -20,25 +20,25 @@ import pytest
 from app_options import ROOT, app_options
 from scipy.ndimage import distance_transform_edt
 
-from tvnet.course import view
-from tvnet.course.canvas import MASK
+from tvnet.course.explorer import view
+from tvnet.course.explorer.canvas import MASK
 
 OUT = ROOT / "out" / "browser"
 LIMIT = 120  # seconds for one run, then everything it has started is killed
 PLANTS = {
     "mirrored mask": """
-import tvnet.course.canvas as canvas
+import tvnet.course.explorer.canvas as canvas
 grown = canvas.Canvas.grown
 canvas.Canvas.grown = lambda self, mask: grown(self, mask[:, ::-1].copy())
 """,
     "raising callback": """
-import tvnet.course.explorer as explorer
-shown = explorer.Strip.show
+import tvnet.course.explorer.cards as cards
+shown = cards.Strip.show
 def show(self, view):
     shown(self, view)
     if view.prediction.neighbour == "pool":
         raise RuntimeError("planted")
-explorer.Strip.show = show
+cards.Strip.show = show
 """,
 }
 

@@ -16,10 +16,10 @@ from PIL import Image
 from tiny_rows import tiny_rows
 
 import tvnet
-from tvnet.course import explorer as module
-from tvnet.course import view
-from tvnet.course.layers import LAYERS
-from tvnet.course.upload import uploaded
+from tvnet.course.explorer import view
+from tvnet.course.explorer import widget as module
+from tvnet.course.explorer.layers import LAYERS
+from tvnet.course.explorer.upload import uploaded
 from tvnet.predictor import NEIGHBOURS
 
 COURSE = Path(view.__file__).parent
@@ -133,8 +133,8 @@ def test_failures_are_opened_with_one_press(explorer, monkeypatch):
 
 def test_without_a_kernel_a_still_picture_stands(explorer):
     bundle = explorer._repr_mimebundle_(include=None, exclude=None)
-    still = Image.open(io.BytesIO(base64.b64decode(bundle["image/png"])))
-    assert still.width > 800 and explorer.view.expression in bundle["text/plain"]
+    preview = Image.open(io.BytesIO(base64.b64decode(bundle["image/png"])))
+    assert preview.width > 800 and explorer.view.expression in bundle["text/plain"]
     assert bundle["application/vnd.jupyter.widget-view+json"]["model_id"] == explorer.model_id
     assert explorer._ipython_display_ is None
 

@@ -9,7 +9,7 @@ import numpy as np
 import seaborn as sns
 
 from tvnet.course.figures import panel
-from tvnet.course.rival_figures import Comprehension, draw_graph, draw_types
+from tvnet.course.figures.rivals import Comprehension, draw_graph, draw_types
 
 matplotlib.use("Agg")
 TEXT = r"$\frac$"

@@ -7,9 +7,18 @@ import pytest
 import torch
 from tiny_rows import tiny_rows
 
-from tvnet.course.canvas import MASK, MISSED, SHADES, WRONG, cell_at, outline, over, picture_of
-from tvnet.course.layers import LAYERS, draw
-from tvnet.course.view import known_query, look
+from tvnet.course.explorer.canvas import (
+    MASK,
+    MISSED,
+    SHADES,
+    WRONG,
+    cell_at,
+    outline,
+    over,
+    picture_of,
+)
+from tvnet.course.explorer.layers import LAYERS, draw
+from tvnet.course.explorer.view import known_query, look
 from tvnet.data.images import placement
 
 QUERY, TEXT = 8, "red square"  # a val picture of the tiny root

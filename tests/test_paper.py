@@ -7,7 +7,7 @@ import nbformat
 import pytest
 
 from tvnet.course.paper import load, published
-from tvnet.course.table1 import HEADINGS, STEPS, claim_verdict, directions
+from tvnet.course.tables import HEADINGS, STEPS, claim_verdict, directions
 from tvnet.experiment.ablation import RIVALS
 from tvnet.experiment.metrics import figures
 

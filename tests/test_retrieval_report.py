@@ -71,7 +71,7 @@ def test_a_report_is_plain_json_even_where_there_is_nothing_to_count(data, neigh
 
 
 def test_a_card_shows_the_query_its_candidates_and_the_chosen_one(data, neighbours):
-    from tvnet.course.retrieval_figures import retrieval_card
+    from tvnet.course.figures.retrieval import retrieval_card
 
     sent_id = int(neighbours.sent_id[5])
     figure = retrieval_card(data, neighbours, sent_id)
@@ -89,7 +89,7 @@ def test_a_dollar_in_a_sentence_is_no_formula(data, neighbours):
     import matplotlib.pyplot as plt
 
     from tvnet.course.figures import panel
-    from tvnet.course.retrieval_figures import retrieval_card
+    from tvnet.course.figures.retrieval import retrieval_card
 
     text = r"the $\frac$ dog"
     first, *others = data.referents
@@ -105,7 +105,7 @@ def test_a_dollar_in_a_sentence_is_no_formula(data, neighbours):
 
 
 def test_the_instruments_are_drawn(data, neighbours):
-    from tvnet.course.retrieval_figures import plot_instruments
+    from tvnet.course.figures.retrieval import plot_instruments
 
     report = retrieval_report(neighbours, data)
     axes = plot_instruments(report).axes

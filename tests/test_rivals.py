@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from tiny_parts import TINY, double, wakened
 from torch.autograd import gradcheck
 
-from tvnet.course.rival_figures import common_words, comprehend, draw_graph, draw_types
+from tvnet.course.figures.rivals import common_words, comprehend, draw_graph, draw_types
 from tvnet.data import refer
 from tvnet.experiment.ablation import RIVALS, ROWS, row_settings, run
 from tvnet.experiment.checkpoint import load, save

@@ -9,7 +9,7 @@ from types import ModuleType, SimpleNamespace
 import matplotlib.pyplot as plt
 import pytest
 
-from tvnet.course.watch import PLAIN, Watch
+from tvnet.course.figures.watch import PLAIN, Watch
 from tvnet.experiment.training import train
 from tvnet.settings import settings
 
@@ -40,7 +40,7 @@ def test_a_quiet_watch_still_tells_the_end(monkeypatch, capsys):
 
 def test_what_is_left_is_counted_from_where_a_run_went_on(monkeypatch):
     clock = SimpleNamespace(now=100.0, monotonic=lambda: clock.now)
-    monkeypatch.setattr("tvnet.course.watch.time", clock)
+    monkeypatch.setattr("tvnet.course.figures.watch.time", clock)
     watch = Watch(2000, pause=1e9)
     for step in (1000, 1001):  # the first thousand were made yesterday
         clock.now += 8

@@ -17,7 +17,7 @@ import torch
 
 import tvnet
 from tvnet.course.explorer import Explorer
-from tvnet.course.layers import LAYERS
+from tvnet.course.explorer.layers import LAYERS
 
 REDRAW, EXPRESSION = 0.040, 1.0  # seconds
 

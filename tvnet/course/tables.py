@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import mean, stdev
 
 from tvnet.course.chance import LEVEL, holm, p_value
+from tvnet.course.paper import load
 from tvnet.experiment.metrics import THRESHOLDS, figures
 
 SIZES = ("all", "small")
@@ -23,10 +23,7 @@ STEPS = (
 
 def paper_table() -> dict:
     """Table 1 as printed: {"columns": [...], "all": {row: [...]}, "small": {...}}."""
-    import yaml
-
-    text = (Path(__file__).parent / "paper_tables.yaml").read_text()
-    return yaml.safe_load(text)["table1"]
+    return load("paper_tables")["table1"]
 
 
 def by_seed(results: list[dict], size: str, evaluator: str) -> dict[str, dict[int, dict]]:

@@ -1,4 +1,4 @@
-"""A still picture of what an explorer shows, for readers without a kernel."""
+"""A static preview of what an explorer shows, for readers without a kernel."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from tvnet.course.canvas import Panel
+from tvnet.course.explorer.canvas import Panel
 
 GAP, LINE = 12, 18  # pixels
 
 
-def still(title: str, panels: list[Panel], columns: int = 4) -> np.ndarray:
+def static_preview(title: str, panels: list[Panel], columns: int = 4) -> np.ndarray:
     """(h, w, 3) uint8: the panels side by side under a title, each over its caption."""
     font = ImageFont.truetype(
         str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"), 13

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tvnet.course.table1 import HEADINGS, SIZES, by_seed, paper_table
+from tvnet.course.tables import HEADINGS, SIZES, by_seed, paper_table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

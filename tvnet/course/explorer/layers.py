@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from tvnet.course.canvas import (
+from tvnet.course.explorer.canvas import (
     HIT,
     MASK,
     MISSED,
@@ -24,7 +24,7 @@ from tvnet.course.canvas import (
     over,
     picture_of,
 )
-from tvnet.course.view import View
+from tvnet.course.explorer.view import View
 
 DIGITS = str.maketrans("2345", "₂₃₄₅")
 

@@ -10,10 +10,10 @@ from html import escape
 
 import ipywidgets as widgets
 
-from tvnet.course.canvas import NARROW, Panel, png
-from tvnet.course.layers import LAYERS
-from tvnet.course.still import still
-from tvnet.course.upload import LIMITS
+from tvnet.course.explorer.canvas import NARROW, Panel, png
+from tvnet.course.explorer.layers import LAYERS
+from tvnet.course.explorer.preview import static_preview
+from tvnet.course.explorer.upload import LIMITS
 from tvnet.model.trace import LEVELS
 from tvnet.predictor import NEIGHBOURS
 
@@ -128,10 +128,10 @@ class Page(widgets.VBox):
         self.status.value = f'<div role="status" class="{kind}">{escape(sentence)}</div>'
 
     def bundle(self, title: str) -> dict[str, object]:
-        """The live widget, and a still picture for readers without a kernel."""
+        """The live widget, and a static preview for readers without a kernel."""
         return {
             "text/plain": f"Explorer of {title}",
-            "image/png": base64.b64encode(png(still(title, self._drawn))).decode(),
+            "image/png": base64.b64encode(png(static_preview(title, self._drawn))).decode(),
             "application/vnd.jupyter.widget-view+json": {
                 "version_major": 2, "version_minor": 0, "model_id": self.model_id,
             },

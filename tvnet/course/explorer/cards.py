@@ -10,9 +10,9 @@ import ipywidgets as widgets
 import numpy as np
 from PIL import Image
 
-from tvnet.course.canvas import png
-from tvnet.course.layers import draw, short
-from tvnet.course.view import View
+from tvnet.course.explorer.canvas import png
+from tvnet.course.explorer.layers import draw, short
+from tvnet.course.explorer.view import View
 from tvnet.data.images import open_image
 from tvnet.data.refer import ReferData
 from tvnet.retrieval.online import Candidate

@@ -10,7 +10,7 @@ import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from tvnet.course.view import View
+from tvnet.course.explorer.view import View
 from tvnet.data.images import Placement
 from tvnet.retrieval.online import EncodedImage
 
