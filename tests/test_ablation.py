@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import write_root
 from safetensors.torch import load_file
 from scipy import stats
 
+from tests.conftest import write_root
 from tvnet.course import chance, tables
 from tvnet.data import refer
 from tvnet.experiment import ablation as grid

@@ -18,11 +18,11 @@ import uuid
 from functools import cached_property
 
 import pytest
-from app_options import ROOT, app_options
 from jupyter_server.services.kernels.connection.base import serialize_msg_to_ws_v1
 from tornado.httpclient import HTTPClientError, HTTPRequest
 from tornado.websocket import _default_max_message_size, websocket_connect
 
+from tests.app_options import ROOT, app_options
 from tvnet.course.explorer.page import Page
 from tvnet.course.explorer.upload import LIMITS
 

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 import torch
-from conftest import HEIGHT, WIDTH
 from hypothesis import given
 from hypothesis import settings as budget
 from hypothesis import strategies as st
 
+from tests.conftest import HEIGHT, WIDTH
 from tvnet.data.images import placement
 from tvnet.experiment import bits, evaluation
 from tvnet.experiment.ablation import row_settings

@@ -14,12 +14,12 @@ import sys
 import warnings
 from pathlib import Path
 
-import browser_tools as tools
 import numpy as np
 import pytest
-from app_options import ROOT, app_options
 from scipy.ndimage import distance_transform_edt
 
+from tests import browser_tools as tools
+from tests.app_options import ROOT, app_options
 from tvnet.course.explorer import view
 from tvnet.course.explorer.canvas import MASK
 

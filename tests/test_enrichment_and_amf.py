@@ -6,9 +6,9 @@ from itertools import product
 import pytest
 import torch
 import torch.nn.functional as F
-from tiny_parts import TINY, double, wakened
 from torch.autograd import gradcheck
 
+from tests.tiny_parts import TINY, double, wakened
 from tvnet.model.amf import AMF, Cct
 from tvnet.model.blocks import beside, conv, upsample
 from tvnet.model.enrichment import RES, Enrichment

@@ -13,9 +13,9 @@ import ipywidgets
 import numpy as np
 import pytest
 from PIL import Image
-from tiny_rows import tiny_rows
 
 import tvnet
+from tests.tiny_rows import tiny_rows
 from tvnet.course.explorer import view
 from tvnet.course.explorer import widget as module
 from tvnet.course.explorer.layers import LAYERS

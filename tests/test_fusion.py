@@ -6,9 +6,9 @@ from itertools import product
 import pytest
 import torch
 import torch.nn.functional as F
-from tiny_parts import TINY, double, wakened
 from torch.autograd import gradcheck
 
+from tests.tiny_parts import TINY, double, wakened
 from tvnet.model.blocks import l2c
 from tvnet.model.conv_lstm import ConvLSTM, PlainConvLSTM
 from tvnet.model.fusion import Bilinear, Exchange, Gate, coordinates

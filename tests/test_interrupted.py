@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import pytest
 import torch
-from interrupted import flips, killed_runs
 
+from tests.interrupted import flips, killed_runs
 from tvnet.data import refer
 from tvnet.experiment import ablation
 from tvnet.experiment.metrics import figures

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from tiny_rows import tiny_rows
 
+from tests.tiny_rows import tiny_rows
 from tvnet.course.explorer.canvas import (
     MASK,
     MISSED,

@@ -4,8 +4,8 @@ import json
 from dataclasses import replace
 
 import pytest
-from real_root import REASON, real_samples, write_real_root
 
+from tests.real_root import REASON, real_samples, write_real_root
 from tvnet.course.figures import panel
 from tvnet.data import refer
 from tvnet.experiment.ablation import run

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 import torch
 import torch.nn.functional as F
-from tiny_parts import TINY, double, wakened
 from torch.autograd import gradcheck
 
+from tests.tiny_parts import TINY, double, wakened
 from tvnet.course.figures.rivals import common_words, comprehend, draw_graph, draw_types
 from tvnet.data import refer
 from tvnet.experiment.ablation import RIVALS, ROWS, row_settings, run

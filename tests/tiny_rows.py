@@ -1,7 +1,6 @@
 """The rows of Table 1 with random weights on the tiny root; all share one retriever."""
 
-from test_predict import SMALL, wakened_model
-
+from tests.predict.test_predict import SMALL, wakened_model
 from tvnet.data import refer
 from tvnet.data.words import Vocabulary
 from tvnet.experiment.ablation import ROWS, row_settings

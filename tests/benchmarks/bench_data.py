@@ -17,11 +17,10 @@ import numpy as np
 import torch
 from PIL import Image
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
-from real_root import real_samples, write_real_root  # noqa: E402
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from data_setup.miniref.write import write  # noqa: E402
+from tests.real_root import real_samples, write_real_root  # noqa: E402
 from tvnet.data import refer  # noqa: E402
 from tvnet.data.cache import TrainingCache  # noqa: E402
 from tvnet.data.images import open_picture, placement, resize_and_pad  # noqa: E402

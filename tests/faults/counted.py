@@ -1,15 +1,10 @@
 """How many faults, attacks and kinds the tests hold; `make test-faults` prints it."""
 
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
-import test_setup_archives as archives
-import test_setup_download as download
-import test_setup_pickles as pickles
-import test_setup_segmentations as segmentations
-import test_setup_sets as sets
+from tests.data_setup import test_archives as archives
+from tests.data_setup import test_download as download
+from tests.data_setup import test_pickles as pickles
+from tests.data_setup import test_segmentations as segmentations
+from tests.data_setup import test_sets as sets
 
 
 def test_what_is_refused_is_counted(capsys):

@@ -1,11 +1,6 @@
 """Every figure that is promised of interrupted runs; `make test-faults` prints them."""
 
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
-from test_setup_kill import loops
+from tests.data_setup.test_kill import loops
 
 DOWNLOADS, CROWDS, ROOTS = 200, 50, 25
 

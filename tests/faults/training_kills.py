@@ -1,14 +1,9 @@
 """Every figure that is promised of interrupted training; `make test-faults` prints them."""
 
 import random
-import sys
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
-from interrupted import flips, killed_runs
-from test_interrupted import SHORT
-
+from tests.interrupted import flips, killed_runs
+from tests.test_interrupted import SHORT
 from tvnet.model.tvnet import TVNet
 
 RUNS, FLIPS = 100, 3000

@@ -6,9 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from mirror import tree
+from tests.data_setup.mirror import tree
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 ONE = """
 import sys
 from pathlib import Path

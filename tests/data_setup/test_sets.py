@@ -8,9 +8,7 @@ import shutil
 
 import numpy as np
 import pytest
-from mirror import zipped
 from PIL import Image
-from real_root import REASON, real_samples
 
 from data_setup import referit, validate
 from data_setup.audit import audit_pictures
@@ -20,6 +18,8 @@ from data_setup.index import Index, read_index
 from data_setup.miniref.write import write
 from data_setup.sources import ContentError, DataSet, Source
 from data_setup.validate import Findings
+from tests.data_setup.mirror import zipped
+from tests.real_root import REASON, real_samples
 from tvnet.data import refer
 from tvnet.data.images import open_picture
 from tvnet.data.masks import to_counts

@@ -9,7 +9,6 @@ from collections import Counter
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from real_root import REASON, real_samples
 
 from data_setup import validate
 from data_setup.convert import refer_index
@@ -17,6 +16,7 @@ from data_setup.folders import index_folders
 from data_setup.sources import ContentError
 from data_setup.unpickle import MOST_TEXT, checked
 from data_setup.validate import Findings, annotations, is_plain, pictures
+from tests.real_root import REASON, real_samples
 
 FLOATS = st.floats(allow_subnormal=False)  # the tests flush them to zero
 

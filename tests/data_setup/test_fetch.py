@@ -8,8 +8,6 @@ import sys
 import numpy as np
 import pytest
 import torch
-from fault_server import running
-from mirror import edited, pack, registry, tree
 from safetensors import safe_open
 
 from data_setup import commands
@@ -17,6 +15,8 @@ from data_setup.__main__ import main
 from data_setup.glove import write_rows
 from data_setup.miniref.write import write
 from data_setup.sources import DiskError, SetupError, read_registry
+from tests.data_setup.fault_server import running
+from tests.data_setup.mirror import edited, pack, registry, tree
 from tvnet.data import refer
 from tvnet.data.dataset import ReferDataset
 from tvnet.data.glove import glove_rows

@@ -11,10 +11,10 @@ import zipfile
 import zlib
 
 import pytest
-from mirror import tarred, zipped
 
 from data_setup.members import read_member, table, tar_members
 from data_setup.sources import ContentError
+from tests.data_setup.mirror import tarred, zipped
 
 MOST = 1_000_000
 GOOD = [("refcoco/instances.json", b"{}" * 500), ("refcoco/refs(unc).p", b"(lp0\n." * 500)]

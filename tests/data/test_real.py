@@ -5,8 +5,8 @@ import shutil
 
 import numpy as np
 import pytest
-from real_root import REASON, real_samples, write_real_root
 
+from tests.real_root import REASON, real_samples, write_real_root
 from tvnet.data import refer
 from tvnet.data.dataset import ReferDataset, collate
 from tvnet.data.images import open_picture

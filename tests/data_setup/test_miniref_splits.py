@@ -4,10 +4,10 @@ import json
 
 import numpy as np
 import pytest
-from test_miniref_write import PICTURES, SEED, SETS, load
 
 from data_setup.miniref.splits import gref_splits, referit_split, unc_split
 from data_setup.miniref.write import write
+from tests.data_setup.test_miniref_write import PICTURES, SEED, SETS, load
 
 
 @pytest.fixture(scope="module")

@@ -4,12 +4,12 @@ import hashlib
 import random
 
 import pytest
-from fault_server import running
-from kills import downloads, fetches, three_at_once
-from mirror import pack, registry, tree
 
 from data_setup.__main__ import main
 from data_setup.miniref.write import write
+from tests.data_setup.fault_server import running
+from tests.data_setup.kills import downloads, fetches, three_at_once
+from tests.data_setup.mirror import pack, registry, tree
 
 SETS = ("unc", "referit", "glove")
 CONTENT = random.Random(0).randbytes(4_000_000)

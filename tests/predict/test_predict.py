@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from test_checkpoint import hash_again
 
 import tvnet
+from tests.test_checkpoint import hash_again
 from tvnet.data import refer
 from tvnet.data.dataset import ReferDataset, collate
 from tvnet.data.images import open_image, placement

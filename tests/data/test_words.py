@@ -8,8 +8,8 @@ import unicodedata
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from real_root import REASON, real_samples
 
+from tests.real_root import REASON, real_samples
 from tvnet.data import refer
 from tvnet.data.words import PAD, SPECIAL, UNK, Vocabulary, plain, tokenise, typed, unspaced
 from tvnet.predict import POOL

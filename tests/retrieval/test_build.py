@@ -129,8 +129,8 @@ def test_the_same_neighbours_are_the_same_bytes(data, tmp_path):
 SCRIPT = """
 import sys
 from pathlib import Path
-sys.path.insert(0, {tests!r})
-from test_retrieval_build import PAPER, Pictures, Words, embeddings, stage_one
+sys.path.insert(0, {checkout!r})
+from tests.retrieval.test_build import PAPER, Pictures, Words, embeddings, stage_one
 from tvnet.data import refer
 embeddings.ROWS = {{"text": 4, "image": 3}}
 stage_one.encoders = lambda *_: (Words(), Pictures())
@@ -142,8 +142,8 @@ stage_one.build(PAPER, refer.read({root!r}, "unc+"), Path({out!r}))
 def test_three_processes_write_the_file_that_one_writes(data, tiny_root, tmp_path, monkeypatch):
     script = tmp_path / "script.py"
     out = tmp_path / "many"
-    tests = str(Path(__file__).parent)
-    script.write_text(SCRIPT.format(tests=tests, root=str(tiny_root), out=str(out)))
+    root = str(Path(__file__).resolve().parents[2])
+    script.write_text(SCRIPT.format(checkout=root, root=str(tiny_root), out=str(out)))
     environment = os.environ | {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
     subprocess.run(
         [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node",

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import write_root
 
 from data_setup.folders import FOLDERS, index_folders
+from tests.conftest import write_root
 from tvnet.data import contents, refer
 
 

@@ -8,7 +8,6 @@ import subprocess
 import urllib.request
 
 import pytest
-from fault_server import running
 
 from data_setup import download as module
 from data_setup import parts
@@ -16,6 +15,7 @@ from data_setup.download import download
 from data_setup.files import is_there, recorded
 from data_setup.progress import Progress
 from data_setup.sources import DiskError, IntegrityError, NetworkError, Source
+from tests.data_setup.fault_server import running
 
 CONTENT = random.Random(0).randbytes(300_000)
 DIGEST = hashlib.sha256(CONTENT).hexdigest()

@@ -15,7 +15,7 @@ import pytest
 
 from data_setup.unpickle import referents
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 
 class Runs:

@@ -24,7 +24,7 @@ from tvnet.retrieval.ranking import pool_of
 from tvnet.settings import as_dict
 
 REPORT, CHOSEN = (json.loads((MODELS / f"{n}.json").read_text()) for n in ("shipped", "examples"))
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def size_of(folder):

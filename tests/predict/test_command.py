@@ -8,8 +8,8 @@ import sys
 import numpy as np
 import pytest
 from PIL import Image
-from tiny_rows import tiny_rows
 
+from tests.tiny_rows import tiny_rows
 from tvnet.experiment.ablation import ROWS
 from tvnet.predict import load, main
 
