@@ -135,7 +135,7 @@ def run(path: Path, values: dict[str, object]) -> str | None:
     from papermill.exceptions import PapermillExecutionError
 
     os.environ["TVNET_PLAIN"] = (
-        "1"  # nobody looks on: lines instead of a live plot
+        "1"  # nobody watches: lines instead of a live plot
     )
 
     out = Path(str(values["OUT_DIR"]))

@@ -23,7 +23,7 @@ from tvnet.settings import CONTROLS as RETRIEVED
 from tvnet.settings import settings
 
 TINY = settings("smoke")
-TINY = replace(TINY, training=replace(TINY.training, steps=2, trunk_steps=1, batch=2))
+TINY = replace(TINY, training=replace(TINY.training, steps=2, warm_start_steps=1, batch=2))
 
 
 def retrieve(data_dir, out_dir, control="none"):
@@ -50,7 +50,7 @@ def test_every_row_and_seed_is_there_once_with_its_counters(made):
         count = result["metrics"]["clean"]["all"]
         assert count["n"] == 8 and len(count["hits"]) == 5
         assert torch.__version__.startswith(result["provenance"]["versions"]["torch"])
-        assert ("trunk" in result["seconds"]) == (result["row"] == "Baseline")
+        assert ("warm start" in result["seconds"]) == (result["row"] == "Baseline")
         assert len(result["loss"]) == (2 if result["row"] in CONTROLS | RIVALS else 1)
 
 
@@ -68,13 +68,13 @@ def test_a_finished_run_is_read_and_an_unfinished_one_made_again(made, tiny_root
 
 
 @pytest.mark.slow
-def test_rows_start_from_the_trunk_of_their_seed(made, tiny_root):
+def test_rows_start_from_the_warm_start_of_their_seed(made, tiny_root):
     _, out = made
     frozen = replace(TINY.training, learning_rate=0.0, end_learning_rate=0.0)
     still = replace(TINY, training=frozen)
-    trunk = grid.train_trunk(still, 0, tiny_root, out)
+    warm = grid.train_warm_start(still, 0, tiny_root, out)
     row = load_file(run(still, "Baseline+RES+AMF", 0, tiny_root, out) / "model.safetensors")
-    assert all(torch.equal(row[name], value) for name, value in trunk.items())
+    assert all(torch.equal(row[name], value) for name, value in warm.items())
 
 
 @pytest.mark.slow
@@ -83,7 +83,7 @@ def test_trained_models_can_be_looked_at_again(made, tiny_root):
     for control in RETRIEVED:
         retrieve(tiny_root, out, control)
     swaps = swap_neighbours(TINY, "Baseline+RES", 1, tiny_root, out)
-    assert list(swaps) == ["none", "random", "self", "zero"]
+    assert list(swaps) == ["none", "random", "self", "black"]
     assert "| as retrieved |" in tables.swaps_markdown(swaps)
     lines = masks_of(TINY, ("Baseline", "Baseline+RES"), 0, tiny_root, out, count=3)
     expression, image, masks = lines[0]

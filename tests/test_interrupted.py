@@ -20,7 +20,7 @@ from tvnet.settings import as_dict, settings
 
 SMOKE = settings("smoke")
 SHORT = replace(
-    SMOKE, training=replace(SMOKE.training, steps=24, trunk_steps=0, batch=2, snapshot_every=3)
+    SMOKE, training=replace(SMOKE.training, steps=24, warm_start_steps=0, batch=2, snapshot_every=3)
 )
 
 
@@ -38,7 +38,7 @@ GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_a_run_that_goes_on_has_the_losses_of_one_that_was_not_cut(ready, tmp_path, device):
     """To a thousandth, which is what is promised of a GPU: its sums may come in another order."""
     features, dataset = deepcopy(ready.features), ready.dataset(SHORT, "train")
-    budget = replace(SHORT.training, steps=6, trunk_steps=0)
+    budget = replace(SHORT.training, steps=6, warm_start_steps=0)
     chosen, losses = replace(SHORT, training=budget), []
     train(chosen, dataset, features, 0, device=device, report=lambda _, loss: losses.append(loss))
     for last in (4, None):  # the second start goes on from the snapshot after step 3
@@ -52,28 +52,29 @@ def test_every_flipped_bit_is_found(tmp_path):
     assert flips(tmp_path, torch.nn.Linear(3, 2), random.Random(0), 300) == 300
 
 
-def test_looks_leave_the_training_as_it_was(ready):
-    """Batch norm learns in train mode only: it would tell a look that leaves the model in eval."""
+def test_validations_leave_the_training_as_it_was(ready):
+    """Batch norm learns in train mode only, so it shows whether the model is left in eval mode."""
     model = replace(SHORT.model, amf_norm="batch")
-    plain = replace(SHORT, model=model, training=replace(SHORT.training, steps=3, trunk_steps=0))
-    looking = replace(plain, training=replace(plain.training, look_every=1))
+    budget = replace(SHORT.training, steps=3, warm_start_steps=0)
+    plain = replace(SHORT, model=model, training=budget)
+    validated = replace(plain, training=replace(plain.training, eval_every=1))
     dataset = ready.dataset(plain, "train")
     without = train(plain, dataset, ready.features, 0)
-    with_looks = train(looking, dataset, ready.features, 0, look=lambda model: bool(model.eval()))
-    one, other = without.state_dict(), with_looks.state_dict()
+    evaluated = train(validated, dataset, ready.features, 0, validate=lambda m: bool(m.eval()))
+    one, other = without.state_dict(), evaluated.state_dict()
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
 @pytest.mark.slow
-def test_a_run_can_report_its_best_look(tiny_root, tmp_path):
-    budget = replace(SHORT.training, steps=9, trunk_steps=0, look_every=3, reported="best")
+def test_a_run_can_report_its_best_validation(tiny_root, tmp_path):
+    budget = replace(SHORT.training, steps=9, warm_start_steps=0, eval_every=3, reported="best")
     chosen = replace(SHORT, training=budget)
     build(chosen, refer.read(tiny_root, "unc+"), tmp_path)
     folder = ablation.run(chosen, "Baseline", 0, tiny_root, tmp_path)
-    looks = Progress(folder, {}).looks()
-    assert list(looks) == [3, 6, 9]
+    scores = Progress(folder, {}).validations()
+    assert list(scores) == [3, 6, 9]
     count = json.loads((folder / "result.json").read_text())["metrics"]["clean"]["all"]
-    assert figures(count)["overall_iou"] == max(looks.values())
+    assert figures(count)["overall_iou"] == max(scores.values())
 
 
 def test_a_step_that_is_not_finite_is_made_again_by_the_same_command(ready, tmp_path):
@@ -92,7 +93,7 @@ def test_a_step_that_is_not_finite_is_made_again_by_the_same_command(ready, tmp_
 
 
 def test_a_gradient_that_is_not_finite_never_reaches_the_weights(ready, tmp_path, monkeypatch):
-    """The loss itself is finite: without a look at the gradient, the next state would be lost."""
+    """The loss itself is finite: without reading the gradient, the next state would be lost."""
     monkeypatch.setattr(
         "tvnet.experiment.training.loss_of",
         lambda logits, mask: (logits * 0).abs().sqrt().sum() + 1.0,  # an infinite slope at 0
@@ -107,14 +108,14 @@ def test_a_gradient_that_is_not_finite_never_reaches_the_weights(ready, tmp_path
 
 
 @pytest.mark.slow
-def test_a_trunk_that_is_not_what_was_written_is_refused(tiny_root, tmp_path):
-    ablation.train_trunk(SMOKE, 0, tiny_root, tmp_path)
-    (path,) = tmp_path.glob("runs/*-trunk/model.safetensors")
+def test_a_warm_start_that_is_not_what_was_written_is_refused(tiny_root, tmp_path):
+    ablation.train_warm_start(SMOKE, 0, tiny_root, tmp_path)
+    (path,) = tmp_path.glob("runs/*-warm-start/model.safetensors")
     content = bytearray(path.read_bytes())
     content[-5] ^= 1
     path.write_bytes(content)
-    with pytest.raises(ValueError, match="trunk/model.safetensors have sha256 .* or make it again"):
-        ablation.train_trunk(SMOKE, 0, tiny_root, tmp_path)
+    with pytest.raises(ValueError, match="warm-start/model.safetensors have sha256 .* or make it"):
+        ablation.train_warm_start(SMOKE, 0, tiny_root, tmp_path)
 
 
 def test_the_loop_can_be_read_in_a_lecture():

@@ -9,12 +9,12 @@ from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
+from tvnet.data.dataset import collate
 from tvnet.experiment.features import LiveFeatures
-from tvnet.experiment.order import batches, epoch_order
+from tvnet.experiment.order import batches
 from tvnet.experiment.progress import Progress
 from tvnet.experiment.training import train
 from tvnet.model.backbone import DeepLab
@@ -22,7 +22,7 @@ from tvnet.settings import as_dict, settings
 
 SMOKE = settings("smoke")
 SHORT = replace(
-    SMOKE, training=replace(SMOKE.training, steps=6, trunk_steps=0, batch=2, snapshot_every=2)
+    SMOKE, training=replace(SMOKE.training, steps=6, warm_start_steps=0, batch=2, snapshot_every=2)
 )
 
 
@@ -151,45 +151,45 @@ def test_a_damaged_snapshot_is_passed_over_and_said(ready, whole, tmp_path):
     assert same(weights(model), whole[0])
 
 
-LOOKING = replace(SHORT, training=replace(SHORT.training, look_every=2, reported="best"))
+VALIDATED = replace(SHORT, training=replace(SHORT.training, eval_every=2, reported="best"))
 
 
-def looking(scores, seen):
-    """A look that tells the given scores in turn and keeps the weights it was shown."""
+def scoring(scores, seen):
+    """A validation that gives the scores in turn and keeps the weights it was shown."""
 
-    def look(model):
+    def validate(model):
         seen.append(weights(model))
         return scores[len(seen) - 1]
 
-    return look
+    return validate
 
 
 @pytest.mark.parametrize("reported, best", [("best", 1), ("last", 2)])
-def test_the_best_look_or_the_last_step_is_reported(ready, tmp_path, reported, best):
-    chosen = replace(LOOKING, training=replace(LOOKING.training, reported=reported))
+def test_the_best_validation_or_the_last_step_is_reported(ready, tmp_path, reported, best):
+    chosen = replace(VALIDATED, training=replace(VALIDATED.training, reported=reported))
     dataset, seen = ready.dataset(chosen, "train"), []
     with record(tmp_path, chosen).writing() as progress:
         model = train(chosen, dataset, ready.features, 0, progress=progress,
-                      look=looking([30.0, 50.0, 50.0], seen))  # fmt: skip
-    assert progress.looks() == {2: 30.0, 4: 50.0, 6: 50.0}
+                      validate=scoring([30.0, 50.0, 50.0], seen))  # fmt: skip
+    assert progress.validations() == {2: 30.0, 4: 50.0, 6: 50.0}
     assert same(weights(model), seen[best])
     names = sorted(path.name for path in progress.snapshots.folder.iterdir())
     assert names == ["00000004", "00000006", "best-00000004"]
 
 
-def test_a_cut_between_looks_changes_neither_them_nor_the_best(ready, tmp_path):
-    dataset, seen, again = ready.dataset(LOOKING, "train"), [], []
-    with record(tmp_path / "whole", LOOKING).writing() as progress:
-        whole = train(LOOKING, dataset, ready.features, 0, progress=progress,
-                      look=looking([9.0, 8.0, 7.0], seen))  # fmt: skip
+def test_a_cut_between_validations_changes_neither_them_nor_the_best(ready, tmp_path):
+    dataset, seen, again = ready.dataset(VALIDATED, "train"), [], []
+    with record(tmp_path / "whole", VALIDATED).writing() as progress:
+        whole = train(VALIDATED, dataset, ready.features, 0, progress=progress,
+                      validate=scoring([9.0, 8.0, 7.0], seen))  # fmt: skip
     assert same(weights(whole), seen[0]) and len(seen) == 3
-    with record(tmp_path / "cut", LOOKING).writing() as progress, pytest.raises(Cut):
-        train(LOOKING, dataset, ready.features, 0, progress=progress, report=cut_at(3),
-              look=looking([9.0], again))  # fmt: skip
-    with record(tmp_path / "cut", LOOKING).writing() as progress:
-        model = train(LOOKING, dataset, ready.features, 0, progress=progress,
-                      look=looking([9.0, 8.0, 7.0], again))  # fmt: skip
-        assert progress.looks() == {2: 9.0, 4: 8.0, 6: 7.0}
+    with record(tmp_path / "cut", VALIDATED).writing() as progress, pytest.raises(Cut):
+        train(VALIDATED, dataset, ready.features, 0, progress=progress, report=cut_at(3),
+              validate=scoring([9.0], again))  # fmt: skip
+    with record(tmp_path / "cut", VALIDATED).writing() as progress:
+        model = train(VALIDATED, dataset, ready.features, 0, progress=progress,
+                      validate=scoring([9.0, 8.0, 7.0], again))  # fmt: skip
+        assert progress.validations() == {2: 9.0, 4: 8.0, 6: 7.0}
     assert same(weights(model), weights(whole))
 
 
@@ -197,8 +197,8 @@ def test_a_best_state_that_is_damaged_is_not_reported(tmp_path):
     module = torch.nn.Linear(3, 2)
     optimiser = torch.optim.Adam(module.parameters())
     progress = record(tmp_path)
-    progress.look(2, 50.0, module, optimiser)
-    progress.look(4, 40.0, module, optimiser)
+    progress.validation(2, 50.0, module, optimiser)
+    progress.validation(4, 40.0, module, optimiser)
     progress.restore_best(module)
     (path,) = progress.snapshots.folder.glob("best-00000002/model.safetensors")
     path.write_bytes(path.read_bytes()[:-1])
@@ -209,7 +209,7 @@ def test_a_best_state_that_is_damaged_is_not_reported(tmp_path):
 def test_what_is_reported_is_one_of_two():
     with pytest.raises(ValueError, match="reported is 'first': choose one of 'last', 'best'"):
         replace(SHORT.training, reported="first")
-    with pytest.raises(ValueError, match="reported is 'best' without a look: set look_every"):
+    with pytest.raises(ValueError, match="reported is 'best' without a validation: set eval_every"):
         replace(SHORT.training, reported="best")
 
 
@@ -297,23 +297,12 @@ def test_processes_share_a_batch_without_changing_it(ready):
         next(batches(dataset, 4, 3, share=(0, 3)))
 
 
-def test_grouped_order_keeps_images_together_and_loses_no_sentence():
-    images = np.array([7, 7, 7, 2, 2, 9, 9, 9, 9, 4])
-    for epoch in range(5):
-        order = epoch_order(images, 1, epoch, grouped=True)
-        assert sorted(order) == list(range(10))
-        turns = images[order]
-        assert sum(turns[1:] != turns[:-1]) == 3  # four images, one block each
-    assert any(not np.array_equal(order, epoch_order(images, 1, e, grouped=True)) for e in range(5))
-
-
 def test_pictures_that_occur_twice_in_a_batch_are_seen_once(ready, monkeypatch):
-    chosen = replace(SMOKE, training=replace(SMOKE.training, grouped=True))
-    dataset = ready.dataset(chosen, "train")
+    dataset = ready.dataset(SMOKE, "train")
     dataset.pixels = True
-    backbone = DeepLab(chosen.backbone).freeze()
-    live = LiveFeatures(backbone, ready.data, chosen.data.size)
-    batch = next(batches(dataset, 6, 0, grouped=True))
+    backbone = DeepLab(SMOKE.backbone).freeze()
+    live = LiveFeatures(backbone, ready.data, SMOKE.data.size)
+    batch = collate([dataset[i] for i in range(6)])
     seen = []
     backbone.register_forward_pre_hook(lambda _, given: seen.append(len(given[0])))
     V_in, V_sim, _ = live(batch)

@@ -46,21 +46,21 @@ def test_a_value_that_does_not_fit_is_told(assignment):
 
 
 def test_assignments_that_fit_only_together_are_made_together():
-    asked = ["training.steps=920", "training.trunk_steps=760"]
+    asked = ["training.steps=920", "training.warm_start_steps=760"]
     for order in (asked, asked[::-1]):
         training = changed(settings("laptop"), order).training
-        assert (training.steps, training.trunk_steps) == (920, 760)
+        assert (training.steps, training.warm_start_steps) == (920, 760)
 
 
 @pytest.mark.parametrize(
     "assignment, sentence",
     [
-        ("training.steps=920", "trunk_steps is 1520 of 920 steps: .* lower training.trunk_steps"),
-        ("training.trunk_steps=-1", "trunk_steps is -1 of 1840 steps"),
+        ("training.steps=920", "is 1520 of 920 steps: .* lower training.warm_start_steps"),
+        ("training.warm_start_steps=-1", "warm_start_steps is -1 of 1840 steps"),
         ("training.steps=0", "steps is 0: choose a number from 1 to 1000000000"),
         ("training.batch=-8", "batch is -8: choose a number from 1 to 1000000"),
         ("training.precision=bf16", "precision is 'bf16': choose one of 'float32', 'bfloat16'"),
-        ("training.blind=both", "blind is 'both': choose one of 'none', 'language', 'image'"),
+        ("training.ablate_input=both", "ablate_input is 'both': choose one of 'none', 'language'"),
         ("backbone.train_from=res6", "train_from is 'res6': choose one of 'none', 'res3'"),
         ("data.size=0", "size is 0: choose a number from 32 to 1024"),
         ("data.max_words=0", "max_words is 0: choose a number from 1 to 1000"),

@@ -41,7 +41,7 @@ def test_the_shipped_models_know_the_words_of_places():
 @pytest.mark.slow
 def test_shipping_copies_checkpoints_that_load(tiny_root, tmp_path):
     smoke = settings("smoke")
-    training = replace(smoke.training, steps=2, trunk_steps=1, batch=2)
+    training = replace(smoke.training, steps=2, warm_start_steps=1, batch=2)
     chosen = replace(smoke, data=replace(smoke.data, size=64, dataset="unc"), training=training)
     report = ship(chosen, tiny_root, tmp_path / "out", tmp_path / "weights")
     assert json.loads((tmp_path / "weights" / "shipped.json").read_text()) == report

@@ -16,7 +16,7 @@ from tvnet.experiment.evaluation import clean, evaluate, parity
 from tvnet.experiment.order import batches
 from tvnet.experiment.results import provenance
 from tvnet.experiment.training import (
-    blindfold,
+    ablate_input,
     learning_rate,
     loss_of,
     parameter_groups,
@@ -74,19 +74,19 @@ def test_order_depends_on_seed_and_epoch_alone(ready):
     assert len(set(seen)) == len(seen)  # no sentence twice in an epoch
 
 
-def test_controls_are_blind(ready):
+def test_controls_lack_their_input(ready):
     batch = collate([ready.dataset(SMOKE, "train")[i] for i in range(3)])
     V_in, _, _ = ready.features(batch)
-    _, words, lengths = blindfold(batch, V_in, "language")
+    _, words, lengths = ablate_input(batch, V_in, "language")
     assert (words == UNK).all() and (lengths == 1).all()
-    dark, words, _ = blindfold(batch, V_in, "image")
+    dark, words, _ = ablate_input(batch, V_in, "image")
     assert all((V == 0).all() for V in dark.values()) and torch.equal(words, batch.words)
-    with pytest.raises(ValueError, match="blind is 'deaf': use 'none', 'language' or 'image'"):
-        blindfold(batch, V_in, "deaf")
+    with pytest.raises(ValueError, match="ablate_input is 'deaf': use 'none', 'language'"):
+        ablate_input(batch, V_in, "deaf")
 
 
 def test_same_seed_same_weights(ready):
-    short = replace(SMOKE, training=replace(SMOKE.training, steps=2, trunk_steps=0, batch=2))
+    short = replace(SMOKE, training=replace(SMOKE.training, steps=2, warm_start_steps=0, batch=2))
     dataset = ready.dataset(short, "train")
     first, again, other = (train(short, dataset, ready.features, s) for s in (3, 3, 4))
     pairs = zip(first.parameters(), again.parameters(), strict=True)
@@ -96,7 +96,7 @@ def test_same_seed_same_weights(ready):
 
 @pytest.mark.parametrize("shape", [None, (3, 3)])
 def test_weights_to_start_from_that_have_no_place_are_named(ready, shape):
-    """A trunk of another network would else be dropped, part by part, without a word."""
+    """A warm start of another network would else be dropped, part by part, without a word."""
     own = TVNet(SMOKE, len(ready.vocabulary)).state_dict()
     name = "head.score.weight"
     start = {"another.weight": own[name]} if shape is None else {name: torch.zeros(shape)}
@@ -115,9 +115,8 @@ def test_a_word_that_training_never_saw_adds_nothing(ready):
 
 
 def test_a_loss_that_is_not_finite_stops_and_names_the_step(ready):
-    wild = replace(
-        SMOKE, training=replace(SMOKE.training, steps=9, trunk_steps=0, batch=2, learning_rate=1e9)
-    )
+    budget = replace(SMOKE.training, steps=9, warm_start_steps=0, batch=2, learning_rate=1e9)
+    wild = replace(SMOKE, training=budget)
     with pytest.raises(FloatingPointError, match=r"at step \d+ \(sentences .*lower the learning"):
         train(wild, ready.dataset(wild, "train"), ready.features, 0)
 
@@ -142,7 +141,7 @@ def test_words_that_are_unknown_and_expressions_that_are_cut_are_counted(ready):
 def test_one_batch_is_learned_by_heart(ready, row, steps):
     """IoU above 0.9 on two sentences that pick two different things of one picture."""
     chosen = row_settings(SMOKE, row)
-    budget = replace(chosen.training, steps=steps, trunk_steps=0, batch=2, learning_rate=4e-3)
+    budget = replace(chosen.training, steps=steps, warm_start_steps=0, batch=2, learning_rate=4e-3)
     chosen = replace(chosen, training=budget)
     whole = ready.dataset(chosen, "train")
 
@@ -207,7 +206,7 @@ def test_a_device_is_found_by_name(monkeypatch):
 
 def test_bfloat16_training_stays_close_to_float32(ready):
     def losses(precision):
-        budget = replace(SMOKE.training, steps=3, trunk_steps=0, batch=2, precision=precision)
+        budget = replace(SMOKE.training, steps=3, warm_start_steps=0, batch=2, precision=precision)
         chosen, found = replace(SMOKE, training=budget), []
         dataset = ready.dataset(chosen, "train")
         train(chosen, dataset, ready.features, 0, report=lambda _, loss: found.append(loss))

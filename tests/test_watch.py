@@ -1,4 +1,4 @@
-"""What a reader sees of a run: lines where nobody looks on, a plot in a notebook."""
+"""What a reader sees of a run: lines where nobody watches, a plot in a notebook."""
 
 import builtins
 import re
@@ -15,7 +15,7 @@ from tvnet.settings import settings
 
 SMOKE = settings("smoke")
 SHORT = replace(
-    SMOKE, training=replace(SMOKE.training, steps=4, trunk_steps=0, batch=2, look_every=2)
+    SMOKE, training=replace(SMOKE.training, steps=4, warm_start_steps=0, batch=2, eval_every=2)
 )
 
 
@@ -23,7 +23,7 @@ def test_lines_tell_step_loss_iou_and_the_time_that_is_left(ready, monkeypatch, 
     monkeypatch.setenv(PLAIN, "1")
     watch, scores = Watch(SHORT.training.steps, pause=0), iter((12.5, 31.0))
     train(SHORT, ready.dataset(SHORT, "train"), ready.features, 0, report=watch,
-          look=watch.looking(lambda model: next(scores)))  # fmt: skip
+          validate=watch.validation(lambda model: next(scores)))  # fmt: skip
     lines = capsys.readouterr().out.splitlines()
     assert re.fullmatch(r"step 1/4  loss \d+  \d+ s left", lines[0])
     assert re.fullmatch(r"step 3/4  loss \d+  IoU 12\.5 after 2  \d+ s left", lines[2])
@@ -59,7 +59,7 @@ def test_a_notebook_redraws_one_plot(monkeypatch):
     watch = Watch(12, pause=0)
     for step in range(12):
         watch(step, 100.0 - step)
-    watch.looking(lambda model: 40.0)(None)
+    watch.validation(lambda model: 40.0)(None)
     assert len(shown) == 13 and plt.get_fignums() == before
     loss, iou = shown[-1].axes
     assert [len(curve.get_xdata()) for curve in loss.lines] == [12, 3]
@@ -76,7 +76,7 @@ def test_tensorboard_gets_both_curves_or_is_named(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", board)
     watch = Watch(9, pause=1000, tensorboard=tmp_path)
     watch(4, 2.0)
-    watch.looking(lambda model: 3.0)(None)
+    watch.validation(lambda model: 3.0)(None)
     assert told == [("loss", 2.0, 5), ("IoU", 3.0, 5)]
     monkeypatch.delitem(sys.modules, "torch.utils.tensorboard")
     take = builtins.__import__

@@ -125,7 +125,7 @@ CHOICES = {
 }
 
 
-CONTROLS = ("none", "random", "self", "zero")  # what is shown instead of the retrieved picture
+CONTROLS = ("none", "random", "self", "black")  # what is shown instead of the retrieved picture
 
 
 @dataclass(frozen=True)
@@ -151,42 +151,41 @@ class TrainingSettings(Part):
     """Adam with polynomial decay, and the budget."""
 
     steps: int = 700_000  # D28
-    trunk_steps: int = 0  # D40: how many of them a Baseline makes once for all rows of Table 1
+    warm_start_steps: int = 0  # D40: of them, made once by a Baseline for all rows
     batch: int = 1
-    grouped: bool = False  # D42: sentences of one image side by side, so that they share its maps
     learning_rate: float = 2.5e-4
     end_learning_rate: float = 1e-5  # D29
     power: float = 0.9
     weight_decay: float = 5e-4
-    blind: str = "none"  # controls: "none" | "language" | "image"
+    ablate_input: str = "none"  # controls that lack one: "none" | "language" | "image"
     backbone_rate: float = 1.0  # D26: the trained backbone's learning rate over the others'
     precision: str = "float32"  # D37: "float32" | "bfloat16" autocast
     snapshot_every: int = 2000  # steps between two states from which a stopped run goes on
     cache_features: bool = False  # keep the frozen backbone's maps on disk, or recompute them
-    look_every: int = 0  # D30: steps between two evaluations while it trains; 0: none
-    reported: str = "last"  # D30: "last" | "best": the last step's model, or the best look's
+    eval_every: int = 0  # D30: steps between two evaluations while it trains; 0: none
+    reported: str = "last"  # D30: "last" | "best": the last step's, or the best validation's
 
     def __post_init__(self):
         super().__post_init__()
         refuse_unknown(
             self,
             {
-                "blind": ("none", "language", "image"),
+                "ablate_input": ("none", "language", "image"),
                 "precision": ("float32", "bfloat16"),
                 "reported": ("last", "best"),
             },
         )
-        if not 0 <= self.trunk_steps < self.steps:
+        if not 0 <= self.warm_start_steps < self.steps:
             raise ValueError(
-                f"trunk_steps is {self.trunk_steps} of {self.steps} steps: a row needs steps of "
-                "its own after them, lower training.trunk_steps or raise training.steps."
+                f"warm_start_steps is {self.warm_start_steps} of {self.steps} steps: a row "
+                "needs steps after them, lower training.warm_start_steps or raise training.steps."
             )
-        if self.reported == "best" and not self.look_every:
-            raise ValueError("reported is 'best' without a look: set look_every above 0.")
+        if self.reported == "best" and not self.eval_every:
+            raise ValueError("reported is 'best' without a validation: set eval_every above 0.")
 
-    def is_look(self, steps: int, last: int) -> bool:
+    def is_validation(self, steps: int, last: int) -> bool:
         """Whether a run that ends with step `last` is evaluated after so many steps."""
-        return self.look_every > 0 and (steps % self.look_every == 0 or steps == last)
+        return self.eval_every > 0 and (steps % self.eval_every == 0 or steps == last)
 
 
 @dataclass(frozen=True)
@@ -219,7 +218,7 @@ PROFILES = {
         miniref_pictures=90,
         data=DataSettings(size=96),
         training=TrainingSettings(
-            steps=12, trunk_steps=8, batch=8, learning_rate=6e-3, cache_features=True
+            steps=12, warm_start_steps=8, batch=8, learning_rate=6e-3, cache_features=True
         ),
         **_SMALL,
     ),
@@ -228,7 +227,7 @@ PROFILES = {
         data=DataSettings(size=160),
         training=TrainingSettings(
             steps=1840,
-            trunk_steps=1520,
+            warm_start_steps=1520,
             batch=8,
             learning_rate=6e-3,
             snapshot_every=200,

@@ -49,7 +49,7 @@ def test_the_report_counts_what_it_says(data, neighbours):
         assert len(histogram["edges"]) == len(histogram["counts"]) + 1
     assert sum(report["image similarity"]["of the chosen"]["counts"]) == len(neighbours.sent_id)
     shares = report["same category under the controls, per cent"]
-    assert shares["self"] == 100 and shares["zero"] == 0
+    assert shares["self"] == 100 and shares["black"] == 0
 
 
 def test_every_k_is_what_a_build_with_that_k_would_say(data, neighbours):

@@ -144,7 +144,7 @@ def test_controls_replace_the_image_and_nothing_else(data):
     true, own = retrieve(data), image_of_sentence(data)
     queries = np.array([own[s] for s in true.sent_id])
     assert np.array_equal(retrieve(data, "self").similar_id, queries)
-    assert (retrieve(data, "zero").similar_id == BLANK).all()
+    assert (retrieve(data, "black").similar_id == BLANK).all()
     drawn = retrieve(data, "random")
     assert (drawn.similar_id != queries).all() and len(set(drawn.similar_id)) > 3
     assert np.array_equal(drawn.candidates, true.candidates) and (drawn.chosen == -1).all()
@@ -181,7 +181,7 @@ def test_the_file_is_made_once_and_its_name_changes_with_every_setting(data, tmp
     monkeypatch.setattr(stage_one, "retrieve", None)  # a second build must not retrieve
     assert np.array_equal(stage_one.build(SMOKE, data, tmp_path).similar_id, first.similar_id)
     names = {path.name}
-    for change in ({"k": 3}, {"text": "distilbert"}, {"image": "vgg16"}, {"control": "zero"}):
+    for change in ({"k": 3}, {"text": "distilbert"}, {"image": "vgg16"}, {"control": "black"}):
         other = replace(SMOKE, retrieval=replace(SMOKE.retrieval, **change))
         names.add(stage_one.neighbours_path(other, data, tmp_path).name)
     other = replace(SMOKE, data=replace(SMOKE.data, size=64))

@@ -226,7 +226,7 @@ def summary(results: list[dict], **more: object) -> dict:
         "profile": first["settings"]["profile"],
         "dataset": first["settings"]["data"]["dataset"],
         "split": first["settings"]["data"]["eval_split"],
-        "training": first["settings"]["training"] | {"blind": "see row"},
+        "training": first["settings"]["training"] | {"ablate_input": "see row"},
         "world": first["data"],
         "backbone": first["backbone"],
         "unknown words": first["unknown words"],

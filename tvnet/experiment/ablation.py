@@ -32,20 +32,20 @@ ROWS = {
     "Baseline+RES+Cct": {"model": {"enrichment": True, "high_resolution": "cct"}},
     "Baseline+RES+AMF": {"model": {"enrichment": True, "high_resolution": "amf"}},
 }
-TRUNK = "Baseline"
+WARM_START = "Baseline"
 # The methods beside it, in the same world and loop for as many steps, but from scratch (D43, D44).
 _ALONE = {"enrichment": False, "high_resolution": "none"}
 RIVALS = {
-    "LSTM-CNN": {"model": _ALONE | {"method": "lstm-cnn"}, "training": {"trunk_steps": 0}},
+    "LSTM-CNN": {"model": _ALONE | {"method": "lstm-cnn"}, "training": {"warm_start_steps": 0}},
     "CMPC": {
         "model": _ALONE | {"method": "cmpc", "rank": 5, "tanh": True, "exchange_rounds": 2},
-        "training": {"trunk_steps": 0},
+        "training": {"warm_start_steps": 0},
     },
 }
 # What the data gives away by itself: the Baseline without words, and without an image.
 CONTROLS = {
-    name: ROWS["Baseline"] | {"training": {"blind": name.split("-")[0], "trunk_steps": 0}}
-    for name in ("language-blind", "image-blind")
+    f"{part}-blind": ROWS["Baseline"] | {"training": {"ablate_input": part, "warm_start_steps": 0}}
+    for part in ("language", "image")
 }
 EVERY = RIVALS | ROWS | CONTROLS  # what can be run by name, in the order of the table
 
@@ -64,28 +64,28 @@ def run_folder(settings: Settings, row: str, seed: int, out_dir: Path, world: st
     return Path(out_dir) / "runs" / f"{settings.profile}-{row.lower()}-seed{seed}-{key}"
 
 
-def trunk_of(baseline: Path) -> Path:
-    """The folder of the trunk (D40), by that of the seed's Baseline."""
-    return baseline.with_name(f"{baseline.name}-trunk")
+def warm_start_of(baseline: Path) -> Path:
+    """The folder of the warm start (D40), by that of the seed's Baseline."""
+    return baseline.with_name(f"{baseline.name}-warm-start")
 
 
-def train_trunk(
+def train_warm_start(
     settings: Settings, seed: int, data_dir: Path, out_dir: Path, device: str = "cpu"
 ) -> dict[str, Tensor]:
     """The weights of the Baseline from which all rows of a seed go on, made if not there (D40).
 
     Raises ValueError when they are not those that were written.
     """
-    chosen = row_settings(settings, TRUNK)
+    chosen = row_settings(settings, WARM_START)
     ready = prepare(chosen, data_dir, out_dir)
-    folder = trunk_of(run_folder(settings, TRUNK, seed, out_dir, ready.data.fingerprint))
+    folder = warm_start_of(run_folder(settings, WARM_START, seed, out_dir, ready.data.fingerprint))
     path = folder / "model.safetensors"
     if not path.is_file():
         dataset = ready.dataset(chosen, chosen.data.train_split)
         with recorded(folder, chosen, seed, ready, device).writing() as progress:
             model = train(
                 chosen, dataset, ready.features, seed, ready.start,
-                last=chosen.training.trunk_steps, device=device, progress=progress,
+                last=chosen.training.warm_start_steps, device=device, progress=progress,
             )  # fmt: skip
             if process_group.is_main_process():
                 save_tensors(model, path)
@@ -116,14 +116,14 @@ def run(
     record = recorded(folder, chosen, seed, ready, device)
     if record.result():
         return folder
-    start, first = ready.start, chosen.training.trunk_steps
+    start, first = ready.start, chosen.training.warm_start_steps
     if first:
-        start = train_trunk(settings, seed, data_dir, out_dir, device)
+        start = train_warm_start(settings, seed, data_dir, out_dir, device)
     with record.writing() as progress:
         dataset = ready.dataset(chosen, chosen.data.train_split)
         model = train(
             chosen, dataset, ready.features, seed, start, first, device=device, progress=progress,
-            look=look(chosen, ready, device),
+            validate=validation(chosen, ready, device),
         )  # fmt: skip
         measure(folder, row, seed, model, ready, progress, device)
         progress.clear()
@@ -131,7 +131,7 @@ def run(
     return folder
 
 
-def look(chosen: Settings, ready: Prepared, device: str) -> Callable[[Method], float]:
+def validation(chosen: Settings, ready: Prepared, device: str) -> Callable[[Method], float]:
     """What a model in training is judged by: overall IoU on the evaluated split, in percent."""
     held_out = ready.dataset(chosen, chosen.data.eval_split)
 
@@ -159,8 +159,9 @@ def measure(
     if not process_group.is_main_process():
         return
     seconds = {"train": progress.seconds(), "evaluate": time.perf_counter() - began}
-    if row == TRUNK and chosen.training.trunk_steps:  # what its rows share is counted once
-        seconds["trunk"] = recorded(trunk_of(folder), chosen, seed, ready, device).seconds()
+    if row == WARM_START and chosen.training.warm_start_steps:  # shared by its rows: counted once
+        shared = recorded(warm_start_of(folder), chosen, seed, ready, device)
+        seconds["warm start"] = shared.seconds()
     result = {
         "row": row,
         "seed": seed,
@@ -203,10 +204,11 @@ def ablation(
         def start(task: Callable, *arguments: object) -> Future:
             return pool.submit(task, settings, *arguments, data_dir, out_dir, device)
 
-        trunks = [start(train_trunk, seed) for seed in seeds if settings.training.trunk_steps]
+        shared = seeds if settings.training.warm_start_steps else []
+        warm_starts = [start(train_warm_start, seed) for seed in shared]
         waiting = [start(run, *job) for job in alone]
-        for trunk in tqdm(as_completed(trunks), total=len(trunks), desc="trunk", unit="run"):
-            trunk.result()
+        for done in tqdm(as_completed(warm_starts), "warm start", len(shared), unit="run"):
+            done.result()
         waiting += [start(run, *job) for job in rows]
         with tqdm(total=len(waiting), desc="Table 1", unit="run") as bar:
             for done in as_completed(waiting):

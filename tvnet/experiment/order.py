@@ -10,19 +10,9 @@ import numpy as np
 from tvnet.data.dataset import Batch, ReferDataset, collate
 
 
-def epoch_order(image_ids: np.ndarray, seed: int, epoch: int, grouped: bool = False) -> np.ndarray:
-    """The order of an epoch's sentences, as positions (N,).
-
-    grouped keeps the sentences of one image side by side, so that they share its maps; images
-    and the sentences of each still come in a fresh random order.
-    """
-    shuffle = np.random.Generator(np.random.Philox(key=[seed, epoch]))
-    order = shuffle.permutation(len(image_ids))
-    if not grouped:
-        return order
-    images, place = np.unique(image_ids, return_inverse=True)
-    rank = shuffle.permutation(len(images))[place]  # each image's turn
-    return order[np.argsort(rank[order], kind="stable")]
+def epoch_order(sentences: int, seed: int, epoch: int) -> np.ndarray:
+    """The order of an epoch's sentences, as positions (N,): fresh and random (D42)."""
+    return np.random.Generator(np.random.Philox(key=[seed, epoch])).permutation(sentences)
 
 
 def share_equally(size: int, world: int) -> None:
@@ -39,7 +29,6 @@ def batches(
     size: int,
     seed: int,
     first: int = 0,
-    grouped: bool = False,
     share: tuple[int, int] = (0, 1),
 ) -> Iterator[Batch]:
     """The batches of steps first, first + 1, ...
@@ -50,12 +39,11 @@ def batches(
     """
     rank, world = share
     share_equally(size, world)
-    image_ids = np.array([sample.image_id for sample in dataset.samples])
     per_epoch = max(1, len(dataset) // size)
     epoch, order = -1, np.empty(0)
     for step in count(first):
         if epoch != step // per_epoch:
             epoch = step // per_epoch
-            order = epoch_order(image_ids, seed, epoch, grouped)
+            order = epoch_order(len(dataset), seed, epoch)
         start = step % per_epoch * size
         yield collate([dataset[int(i)] for i in order[start : start + size][rank::world]])

@@ -1,7 +1,7 @@
 """What lets a run be stopped at any moment: its manifest, its log, and one writer at a time.
 
 A run's folder holds run.json (what it is and how it stands), log.jsonl (one line a step),
-looks.jsonl (one line an evaluation in between) and snapshots/.
+validation.jsonl (one line a validation) and snapshots/.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from tvnet.experiment.results import (
 from tvnet.experiment.snapshots import Snapshots, differences
 
 # The numbers of a line.
-LOGGED = {"log.jsonl": ("step", "loss", "seconds"), "looks.jsonl": ("step", "score")}
+LOGGED = {"log.jsonl": ("step", "loss", "seconds"), "validation.jsonl": ("step", "score")}
 
 
 class Progress:
@@ -133,9 +133,9 @@ class Progress:
         """The loss of every step so far."""
         return [line["loss"] for line in self._lines("log.jsonl")]
 
-    def looks(self) -> dict[int, float]:
-        """What each look so far found, by the number of steps before it."""
-        return {line["step"]: line["score"] for line in self._lines("looks.jsonl")}
+    def validations(self) -> dict[int, float]:
+        """What each validation so far found, by the number of steps before it."""
+        return {line["step"]: line["score"] for line in self._lines("validation.jsonl")}
 
     def seconds(self) -> float:
         """How long the steps so far took, pauses between two starts left out."""
@@ -174,7 +174,7 @@ class Progress:
         """
         step = self.snapshots.restore(module, optimiser)
         if self.writes:
-            for name, first in (("log.jsonl", step or 0), ("looks.jsonl", (step or 0) + 1)):
+            for name, first in (("log.jsonl", step or 0), ("validation.jsonl", (step or 0) + 1)):
                 kept = [line for line in self._lines(name) if line["step"] < first]
                 write_whole(self.folder / name, "".join(json.dumps(k) + "\n" for k in kept))
         return step
@@ -184,16 +184,16 @@ class Progress:
         if self.writes:
             self.snapshots.save(step, module, optimiser)
 
-    def look(
+    def validation(
         self, step: int, score: float, module: nn.Module, optimiser: torch.optim.Optimizer
     ) -> None:
-        """Log what a look after `step` steps found, and keep the state if it is the best so far."""
+        """Log what a validation after `step` steps found; keep the state if it is the best yet."""
         if self.writes:
-            self._append("looks.jsonl", {"step": step, "score": score})
+            self._append("validation.jsonl", {"step": step, "score": score})
             self.snapshots.keep_best(step, score, module, optimiser)
 
     def restore_best(self, module: nn.Module) -> None:
-        """Fill it from the best look's snapshot. Raises ValueError without a whole one."""
+        """Fill it from the best validation's snapshot. Raises ValueError without a whole one."""
         best = self.snapshots.best()
         if best is None:
             raise ValueError(

@@ -52,7 +52,7 @@ def shipped_settings() -> Settings:
         training=replace(
             budget,
             steps=LONGER * budget.steps,
-            trunk_steps=LONGER * budget.trunk_steps,
+            warm_start_steps=LONGER * budget.warm_start_steps,
             snapshot_every=500,
         ),
     )

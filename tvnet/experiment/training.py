@@ -61,15 +61,15 @@ def loss_of(logits: Tensor, mask: Tensor) -> Tensor:
     return F.binary_cross_entropy_with_logits(logits, target, reduction="sum") / len(logits)
 
 
-def blindfold(batch: Batch, V_in: Maps, blind: str) -> tuple[Maps, Tensor, Tensor]:
+def ablate_input(batch: Batch, V_in: Maps, control: str) -> tuple[Maps, Tensor, Tensor]:
     """The inputs of a control that sees no words or no image; else the batch's own (Table 1)."""
     words, lengths = batch.words, batch.lengths
-    if blind == "language":
+    if control == "language":
         words, lengths = torch.full_like(words, UNK), torch.ones_like(lengths)
-    elif blind == "image":
+    elif control == "image":
         V_in = {name: torch.zeros_like(V) for name, V in V_in.items()}
-    elif blind != "none":
-        raise ValueError(f"blind is '{blind}': use 'none', 'language' or 'image'.")
+    elif control != "none":
+        raise ValueError(f"ablate_input is '{control}': use 'none', 'language' or 'image'.")
     return V_in, words, lengths
 
 
@@ -79,7 +79,7 @@ def logits_of(model: Method, features: CachedFeatures | LiveFeatures, batch: Bat
     low = settings.precision == "bfloat16"
     with torch.autocast(batch.words.device.type, torch.bfloat16, enabled=low):
         V_in, V_sim, valid = features(batch)
-        V_in, words, lengths = blindfold(batch, V_in, settings.blind)
+        V_in, words, lengths = ablate_input(batch, V_in, settings.ablate_input)
         return model(V_in, V_sim, words, lengths, valid)
 
 
@@ -93,15 +93,15 @@ def train(
     last: int | None = None,
     device: str = "cpu",
     progress: Progress | None = None,
-    look: Callable[[Method], float] | None = None,
+    validate: Callable[[Method], float] | None = None,
     report: Callable[[int, float], None] = lambda step, loss: None,
 ) -> Method:
     """One run, whole; the model to report (D30), in eval mode.
 
     `start` holds weights to begin with, GloVe's rows or a Baseline's (D40); parts it lacks start
     fresh. `first` and `last` cut a piece out of the schedule. With `progress`, the run goes on
-    from its newest snapshot and saves new ones; with `look`, the IoU of the held-out split, it
-    also keeps the best state, every `look_every` steps (D30). `report(step, loss)` is called after
+    from its newest snapshot and saves new ones; with `validate`, the IoU of the held-out split, it
+    also keeps the best state, every `eval_every` steps (D30). `report(step, loss)` is called after
     each step. Several processes (process_group.py) share each batch and average their gradients.
     Raises FloatingPointError when the loss or its gradient is not finite and MemoryError when a
     step does not fit; both name the step.
@@ -114,7 +114,7 @@ def train(
         first = progress.restore(learning, optimiser) or first
     process_group.same_step(first)
     share = process_group.rank_and_size()
-    stream = batches(dataset, budget.batch, seed, first, budget.grouped, share)
+    stream = batches(dataset, budget.batch, seed, first, share)
     for step in range(first, last):
         for group in optimiser.param_groups:
             group["lr"] = group["rate"] * learning_rate(step, budget)
@@ -131,14 +131,14 @@ def train(
         report(step, loss.item())
         if progress:
             progress.log(step, loss.item())
-        if look and budget.is_look(step + 1, last):
-            score = look(model)
+        if validate and budget.is_validation(step + 1, last):
+            score = validate(model)
             model.train()
             if progress:
-                progress.look(step + 1, score, learning, optimiser)
+                progress.validation(step + 1, score, learning, optimiser)
         if progress:
             progress.after(step + 1, learning, optimiser)
-    if progress and look and budget.reported == "best":
+    if progress and validate and budget.reported == "best":
         process_group.barrier()
         progress.restore_best(learning)
     return model.eval()

@@ -223,7 +223,7 @@ def controlled(control: str, queries: list[Sample], pool_images: np.ndarray) -> 
     own = np.array([s.image_id for s in queries])
     if control == "self":
         return own
-    if control == "zero":
+    if control == "black":
         return np.full(len(queries), BLANK)
     draws = hashes((s.sent_id for s in queries), SEED + 1)
     pick = pool[draws % np.uint64(len(pool))]

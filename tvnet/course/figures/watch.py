@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from torch import nn
 
-PLAIN = "TVNET_PLAIN"  # set where nobody looks on: lines instead of a plot
+PLAIN = "TVNET_PLAIN"  # set where nobody watches: lines instead of a plot
 
 
 class Watch:
-    """Give it to `train` as `report`, and `looking(judge)` as `look`.
+    """Give it to `train` as `report`, and `validation(judge)` as `validate`.
 
     In a notebook it draws loss and IoU; elsewhere, and where TVNET_PLAIN is set, it prints a line.
     Every `pause` seconds at most, and after the last of `steps`. With `tensorboard`, a folder,
@@ -41,17 +41,17 @@ class Watch:
         if step + 1 == self.steps or time.monotonic() - self.shown >= self.pause:
             self.show()
 
-    def looking(self, judge: Callable[[nn.Module], float]) -> Callable[[nn.Module], float]:
+    def validation(self, judge: Callable[[nn.Module], float]) -> Callable[[nn.Module], float]:
         """The same judge, watched."""
 
-        def look(model: nn.Module) -> float:
+        def validate(model: nn.Module) -> float:
             score = judge(model)
             self._note("IoU", self.scores, max(self.losses), score)
             if max(self.losses) == self.steps:
                 self.show()
             return score
 
-        return look
+        return validate
 
     def line(self) -> str:
         """Where the run stands, in a line."""
@@ -78,7 +78,7 @@ class Watch:
         plt.close(figure)
 
     def plot(self) -> Figure:
-        """The loss, its mean over ten steps, and the IoU of each look."""
+        """The loss, its mean over ten steps, and the IoU of each validation."""
         import matplotlib.pyplot as plt
 
         figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3), width_ratios=(2, 1))
