@@ -64,7 +64,7 @@ app: setup  ## the explorer in a browser, for this computer only; the link with 
 notebooks: small-world  ## run every notebook in the smoke profile
 	$(BIN)/python notebooks/run.py -p PROFILE smoke
 
-rendered: world  ## run the notebooks and write their twins: make rendered [NOTEBOOK=04_enrichment]
+rendered: world  ## run the notebooks and write their rendered copies: make rendered [NOTEBOOK=04_enrichment]
 	$(BIN)/python notebooks/render.py rendered $(NOTEBOOK)
 
 html: world  ## the executed notebooks as pages for offline reading, in out/html

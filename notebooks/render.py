@@ -1,4 +1,4 @@
-"""Executed twins of the notebooks, for readers on the web, for offline HTML and for slides.
+"""Executed copies of the notebooks: Markdown for the web, HTML and slides for offline reading.
 
     python notebooks/render.py rendered|html|slides [NAME ...] [-p KEY VALUE ...]
 
@@ -44,7 +44,7 @@ MATH = re.compile(
 
 
 def digest(path: Path) -> str:
-    """What a twin records of the notebook that it was made from."""
+    """What a rendered copy records of the notebook that it was made from."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
@@ -129,7 +129,7 @@ def table(html: str) -> str:
 
 
 def rendered(path: Path, given: dict[str, str]) -> Path:
-    """Write the Markdown twin and its pictures; the twin's first line names its source."""
+    """Write the Markdown copy and its pictures; its first line names its source."""
     notebook = executed(path, given, again=True)
     config = Config()
     config.NbConvertBase.display_data_priority = [
@@ -157,12 +157,12 @@ def rendered(path: Path, given: dict[str, str]) -> Path:
     for name, data in extra["outputs"].items():
         (RENDERED / name).parent.mkdir(parents=True, exist_ok=True)
         (RENDERED / name).write_bytes(data)
-    twin = RENDERED / f"{path.stem}.md"
+    copy = RENDERED / f"{path.stem}.md"
     lines = "\n".join(line.rstrip() for line in text.strip().splitlines())
-    twin.write_text(
+    copy.write_text(
         f"<!-- made by `make rendered` from {digest(path)} -->\n\n{lines}\n"
     )
-    return twin
+    return copy
 
 
 def with_mathml(page: str) -> str:

@@ -10,7 +10,7 @@ from torch.autograd import gradcheck
 
 from tests.tiny_parts import TINY, double, wakened
 from tvnet.model.amf import AMF, Cct
-from tvnet.model.blocks import beside, conv, upsample
+from tvnet.model.blocks import concat, conv, upsample
 from tvnet.model.enrichment import RES, Enrichment
 from tvnet.model.expression import Expression
 from tvnet.model.head import Head
@@ -170,7 +170,7 @@ def test_the_score_of_an_upsampled_map_is_taken_before_the_upsampling(grid, kern
 def test_what_stands_beside_a_map_is_repeated_over_it():
     V = torch.randn(2, 3, 4, 5).to(memory_format=torch.channels_last)
     s, O = torch.randn(2, 6, 1, 1), torch.randn(1, 8, 4, 5)  # noqa: E741
-    both = beside(V, s, O)
+    both = concat(V, s, O)
     assert torch.equal(both[:, :3], V)
     assert torch.equal(both[:, 3:9], s.expand(2, 6, 4, 5))
     assert torch.equal(both[1, 9:], O[0])

@@ -9,9 +9,9 @@ import torch.nn.functional as F
 from torch.autograd import gradcheck
 
 from tests.tiny_parts import TINY, double, wakened
-from tvnet.model.blocks import l2c
+from tvnet.model.blocks import l2_normalize
 from tvnet.model.conv_lstm import ConvLSTM, PlainConvLSTM
-from tvnet.model.fusion import Bilinear, Exchange, Gate, coordinates
+from tvnet.model.fusion import Bilinear, Gate, GatedExchange, coordinates
 from tvnet.model.trace import LEVELS
 
 
@@ -45,7 +45,7 @@ def test_bilinear_is_the_printed_product():
 def test_exchange_treats_its_senders_alike():
     """Swapping senders 3 and 4 of receiver 5 together with their weights changes nothing."""
     gate = Gate(5, TINY)
-    M = {level: l2c(torch.randn(2, 4, 3, 3)) for level in LEVELS}
+    M = {level: l2_normalize(torch.randn(2, 4, 3, 3)) for level in LEVELS}
     s = torch.randn(2, 5)
     before = gate(M, s)
     for table in (gate.value, gate.amount):
@@ -56,8 +56,8 @@ def test_exchange_treats_its_senders_alike():
 
 def test_levels_receive_at_once_and_not_one_after_another():
     """Eq. 3, second line: every sender is raw, none has received already."""
-    block, s = Exchange(TINY), torch.randn(2, 5)
-    M = {level: l2c(torch.randn(2, 4, 3, 3)) for level in LEVELS}
+    block, s = GatedExchange(TINY), torch.randn(2, 5)
+    M = {level: l2_normalize(torch.randn(2, 4, 3, 3)) for level in LEVELS}
     received = block(dict(M), s)
     for gate in block.gates:
         assert torch.equal(received[gate.level], gate(M, s))
@@ -65,7 +65,7 @@ def test_levels_receive_at_once_and_not_one_after_another():
 
 def test_exchange_returns_unit_vectors_per_level():
     M = {level: torch.randn(2, 4, 3, 3) for level in LEVELS}
-    for value in Exchange(TINY)(M, torch.randn(2, 5)).values():
+    for value in GatedExchange(TINY)(M, torch.randn(2, 5)).values():
         assert torch.allclose(value.norm(dim=1), torch.ones(2, 3, 3), atol=1e-5)
 
 
@@ -85,11 +85,11 @@ def test_group_norm_of_one_group_is_layer_norm_over_the_map():
 def test_mutan_sums_five_products_of_tanh():
     block = wakened(Bilinear(4, replace(TINY, rank=5, tanh=True)))
     V, s, O = double(2, 4, 3, 3), double(2, 5), coordinates(3, 3, double(1))  # noqa: E741
-    X = block.lateral(torch.cat([l2c(V), O.expand(2, -1, -1, -1)], 1))
+    X = block.lateral(torch.cat([l2_normalize(V), O.expand(2, -1, -1, -1)], 1))
     total = torch.zeros(2, 4, 3, 3, dtype=torch.float64)
     for r in range(5):
         total += torch.tanh(block.W5[r](X)) * torch.tanh(block.W4[r](s))[:, :, None, None]
-    assert torch.allclose(block(V, s, O), l2c(torch.tanh(total)))
+    assert torch.allclose(block(V, s, O), l2_normalize(torch.tanh(total)))
 
 
 def test_gate_is_cmpcs_step_by_step():
@@ -197,7 +197,7 @@ def test_gradients_are_those_of_differences(name):
 
 
 def test_gradients_of_the_exchange():
-    block, t = wakened(Exchange(TINY)), double(1, 5).requires_grad_()
+    block, t = wakened(GatedExchange(TINY)), double(1, 5).requires_grad_()
     levels = [double(1, 4, 2, 2).requires_grad_() for _ in LEVELS]
 
     def call(t, *maps):

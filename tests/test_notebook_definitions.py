@@ -15,7 +15,7 @@ from tvnet.course import reference
 from tvnet.experiment.metrics import BINS, PerSentence, counters, figures
 from tvnet.experiment.training import learning_rate, loss_of
 from tvnet.model.amf import AMF
-from tvnet.model.blocks import l2c
+from tvnet.model.blocks import l2_normalize
 from tvnet.model.conv_lstm import PlainConvLSTM
 from tvnet.model.enrichment import Enrichment
 from tvnet.model.expression import Expression
@@ -43,7 +43,7 @@ FOUND = definitions()
 
 def by_hand(name):
     """The notebook's own function."""
-    scope = {"torch": torch, "F": F, "np": np, "l2c": l2c}
+    scope = {"torch": torch, "F": F, "np": np, "l2_normalize": l2_normalize}
     exec(FOUND[name], scope)
     return scope[name.split(".")[1]]
 

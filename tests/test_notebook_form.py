@@ -1,4 +1,4 @@
-"""How the notebooks read and look: rhythm, figures, twins, pages without a network."""
+"""How the notebooks read and look: rhythm, figures, rendered copies, pages without a network."""
 
 import re
 import sys
@@ -22,7 +22,7 @@ import run  # noqa: E402
 
 PATHS = sorted(NOTEBOOKS.glob("*.ipynb"))
 README = (NOTEBOOKS.parent / "README.md").read_text("utf-8")
-BUDGET = 1_000_000  # bytes of one twin with its pictures, photographs in full colour
+BUDGET = 1_000_000  # bytes of one rendered copy with its pictures, photographs in full colour
 ANATOMY = [r"^# \d\d · ", r"\*Reads in \d+ min · runs in ", r" · needs ", "Afterwards you can"]
 
 each_notebook = pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
@@ -57,7 +57,7 @@ def test_anatomy(path):
 
 
 @each_notebook
-def test_figures_are_told_and_nothing_is_remote(path):
+def test_figures_are_described_and_nothing_is_remote(path):
     for source in cells(path, "code"):
         calls = re.findall(r"plt\.(?:subplots|figure)\(|\bfigures\.(?!overlay)\w+\(", source)
         assert len(calls) <= 1, f"two figures in one cell: {source}"
@@ -66,19 +66,19 @@ def test_figures_are_told_and_nothing_is_remote(path):
         assert not re.search(r"!\[\]|\]\(https?://\S+\.(png|svg|jpg|gif)|<(img|script)", source)
 
 
-OLDER = "**An older copy.**"  # a twin that lags behind its notebook says so on top
+OLDER = "**An older copy.**"  # a rendered copy that lags behind says so on top
 
 
 @each_notebook
-def test_the_twin_is_fresh_small_and_told(path):
-    twin = NOTEBOOKS / "rendered" / f"{path.stem}.md"
-    text = twin.read_text("utf-8")
+def test_the_rendered_copy_is_fresh_small_and_described(path):
+    copy = NOTEBOOKS / "rendered" / f"{path.stem}.md"
+    text = copy.read_text("utf-8")
     fresh = render.digest(path) in text.splitlines()[0]
     says_so = path.stem == "09_ablations" and OLDER in text.split("```")[0]  # it takes an hour
     assert fresh or says_so, f"make rendered NOTEBOOK={path.stem}"
     shown = re.findall(r"!\[(.*?)\]\((.*?)\)", text)
-    assert all(alt and (twin.parent / file).is_file() for alt, file in shown)
-    pictures = list((twin.parent / path.stem).glob("*.png"))
+    assert all(alt and (copy.parent / file).is_file() for alt, file in shown)
+    pictures = list((copy.parent / path.stem).glob("*.png"))
     assert {p.name for p in pictures} == {Path(f).name for _, f in shown if f.endswith("png")}
     a_cell = [p.name.split("_")[1] for p in pictures]
     assert len(set(a_cell)) == len(a_cell), "two figures in one cell"

@@ -58,7 +58,7 @@ def test_what_is_said_of_the_papers_tables_follows_from_them():
     ours = rows.pop(("TV-Net", False))
     column = {name: [row[k] for row in rows.values() if row[k]] for k, name in enumerate(ours)}
     assert len(column) == len(ours)  # no two splits share a figure
-    said = {s["says"]: s["but"] for s in load("slips")}
+    said = {s["says"]: s["but"] for s in load("errata")}
     verdict = {c["claim"]: c.get("verdict", "") for c in load("claims")}
 
     unc = [f"{value - ours[6]:.2f}" for value in ours[:3]]

@@ -16,7 +16,7 @@ from tvnet.experiment.costs import row_costs
 from tvnet.experiment.prepare import prepare
 from tvnet.experiment.training import parameter_groups, train
 from tvnet.model.backbone import DeepLab
-from tvnet.model.blocks import l2c, upsample
+from tvnet.model.blocks import l2_normalize, upsample
 from tvnet.model.expression import Expression, WordStates
 from tvnet.model.fusion import coordinates
 from tvnet.model.method import METHODS, build
@@ -138,7 +138,7 @@ def test_the_factored_graph_is_the_dense_one():
         G = torch.relu(M[b : b + 1] + layer_norm(along, graph.gathered))
         G = F.conv2d(G, graph.update.weight, graph.update.bias)
         G = torch.relu(layer_norm(G, graph.updated))
-        assert torch.allclose(found[b : b + 1], l2c(G))
+        assert torch.allclose(found[b : b + 1], l2_normalize(G))
 
 
 def test_the_parser_and_the_perception_word_by_word():
@@ -150,12 +150,12 @@ def test_the_parser_and_the_perception_word_by_word():
 
     part = wakened(Perception(6, replace(TINY, rank=5, tanh=True)))
     V, q, O = double(1, 6, 2, 2), double(1, 5), coordinates(2, 2, double(1))  # noqa: E741
-    beside = torch.cat([l2c(part.lateral(V)), O], 1)
+    joined = torch.cat([l2_normalize(part.lateral(V)), O], 1)
     total = 0
     for W4, W5 in zip(part.mutan.W4, part.mutan.W5, strict=True):
-        total = total + torch.tanh(W5(beside)) * torch.tanh(W4(q))[..., None, None]
+        total = total + torch.tanh(W5(joined)) * torch.tanh(W4(q))[..., None, None]
     assert len(part.mutan.W4) == 5
-    assert torch.allclose(part(V, q, O), l2c(torch.tanh(total)))
+    assert torch.allclose(part(V, q, O), l2_normalize(torch.tanh(total)))
 
 
 def test_lstm_cnn_is_two_convolutions_over_words_features_and_place():

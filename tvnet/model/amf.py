@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tvnet.model.blocks import conv, l2c, pass_through, upsample, wide
+from tvnet.model.blocks import conv, l2_normalize, pass_through, to_float32, upsample
 from tvnet.model.trace import Trace
 from tvnet.settings import ModelSettings
 
@@ -30,7 +30,7 @@ class AMF(nn.Module):
         self.grid, self.compare_at = model.upsampling, model.compare_at
         self.V2_input = conv(d_2, d_hr) if model.V2_input == "reduced" else nn.Identity()
         d_2 = d_hr if model.V2_input == "reduced" else d_2
-        self.unit = l2c if model.V2_input == "unit" else nn.Identity()
+        self.unit = l2_normalize if model.V2_input == "unit" else nn.Identity()
         self.encode = conv(d_m, d_m, kernel)
         self.widen = conv(d_m, 4 * d_hr, kernel)  # D15
         self.shuffle = nn.PixelShuffle(2)
@@ -48,7 +48,7 @@ class AMF(nn.Module):
         C_LR = self.widen(F.relu(self.encode(M_fine)))
         C_HR = self.shuffle(C_LR)[..., :side, :side]  # odd sizes: V2 is one cell short of 2h
         suppressed = self.suppress(torch.cat([C_HR, V2], dim=1))
-        V2_prime = F.relu(self.norm(wide(suppressed)))
+        V2_prime = F.relu(self.norm(to_float32(suppressed)))
 
         U = upsample(M_fine, side, self.grid)
         if self.compare_at == "high":  # D18: M_fine comes up to V2' before they are compared

@@ -54,12 +54,12 @@ def linear(d_in: int, d_out: int) -> nn.Linear:
     return layer
 
 
-def wide(x: Tensor) -> Tensor:
+def to_float32(x: Tensor) -> Tensor:
     """Half precision up to float32, where softmax, norms and loss are taken (D37)."""
     return x.float() if x.element_size() == 2 else x
 
 
-def beside(first: Tensor, *others: Tensor) -> Tensor:
+def concat(first: Tensor, *others: Tensor) -> Tensor:
     """[first; others] over the channels: maps of one size, or (1 or B, d, 1 or h, 1 or w) repeated.
 
     All with the channels last, as the models' maps are: mixed layouts make everything after slow.
@@ -69,9 +69,9 @@ def beside(first: Tensor, *others: Tensor) -> Tensor:
     return torch.cat([first, *(other.contiguous(memory_format=last) for other in whole)], dim=1)
 
 
-def l2c(x: Tensor) -> Tensor:
+def l2_normalize(x: Tensor) -> Tensor:
     """Divide each position's vector by its length over the channels (D7)."""
-    return F.normalize(wide(x), dim=1)
+    return F.normalize(to_float32(x), dim=1)
 
 
 def interpolation(n: int, size: int, grid: str, like: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tvnet.model.blocks import conv, wide
+from tvnet.model.blocks import conv, to_float32
 from tvnet.settings import ModelSettings
 
 
@@ -38,7 +38,7 @@ class ConvLSTM(nn.Module):
     def forward(self, levels: list[Tensor]) -> Tensor:
         h = c = torch.zeros_like(levels[0])
         for x in levels:
-            gates = wide(self.mix(torch.cat([x, h], dim=1)))
+            gates = to_float32(self.mix(torch.cat([x, h], dim=1)))
             j, i, f, o = gates.chunk(4, dim=1)
             i = self.norms["i"](i + self.peephole("i", c)).sigmoid()
             f = (self.norms["f"](f + self.peephole("f", c)) + 1.0).sigmoid()

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tvnet.model.blocks import linear, wide
+from tvnet.model.blocks import linear, to_float32
 from tvnet.settings import ModelSettings
 
 
@@ -36,7 +36,7 @@ class Expression(nn.Module):
         s = h[torch.arange(len(h), device=h.device), lengths - 1]
         if self.weigh is None:
             return s, s
-        weights = wide(self.weigh(h)[..., 0]).masked_fill(pad, float("-inf")).softmax(1)
+        weights = to_float32(self.weigh(h)[..., 0]).masked_fill(pad, float("-inf")).softmax(1)
         return s, F.normalize(torch.einsum("bt,btd->bd", weights, h), dim=-1)
 
     def read(self, words: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tvnet.model.blocks import beside, conv, l2c, linear, wide
+from tvnet.model.blocks import concat, conv, l2_normalize, linear, to_float32
 from tvnet.model.trace import LEVELS
 from tvnet.settings import ModelSettings
 
@@ -36,10 +36,10 @@ class Bilinear(nn.Module):
         self.W4 = nn.ModuleList(linear(d_s, d_m) for _ in range(model.rank))
         self.W5 = nn.ModuleList(conv(d_x, d_m) for _ in range(model.rank))
         self.squash = nn.Tanh() if model.tanh else nn.Identity()
-        self.unit = l2c if model.unit_length else nn.Identity()  # D7
+        self.unit = l2_normalize if model.unit_length else nn.Identity()  # D7
 
     def forward(self, V_prime: Tensor, s: Tensor, O: Tensor) -> Tensor:  # noqa: E741
-        X = self.lateral(beside(self.unit(V_prime), O))
+        X = self.lateral(concat(self.unit(V_prime), O))
         M_raw = sum(
             self.squash(W4(s))[:, :, None, None] * self.squash(W5(X))
             for W4, W5 in zip(self.W4, self.W5, strict=True)
@@ -63,16 +63,16 @@ class Gate(nn.Module):
         self.summary = linear(d_m + d_s, d_m)
         self.value = nn.ModuleDict({str(k): conv(d_m, d_m) for k in self.senders})
         self.amount = nn.ModuleDict({str(k): linear(d_m, d_m) for k in self.senders})
-        self.unit = l2c if model.unit_length else nn.Identity()  # D7
+        self.unit = l2_normalize if model.unit_length else nn.Identity()  # D7
 
     def forward(self, M: dict[int, Tensor], t: Tensor) -> Tensor:
         own = M[self.level]
         # What of the receiving level the sentence speaks of, as one vector g.
         match = (self.key(own) * self.query(t)[:, :, None, None]).sum(1) / own.shape[1] ** 0.5
-        where = wide(match).flatten(1).softmax(dim=-1).view_as(match)  # (B, h, w)
+        where = to_float32(match).flatten(1).softmax(dim=-1).view_as(match)  # (B, h, w)
         seen = (own * where[:, None].to(own.dtype)).sum((2, 3))  # (B, d_m)
         summary = self.summary(torch.cat([seen, t], dim=-1))
-        g = F.normalize(wide(summary), dim=-1)  # (B, d_m)
+        g = F.normalize(to_float32(summary), dim=-1)  # (B, d_m)
         total = own
         for k in self.senders:
             amount = self.amount[str(k)](g).sigmoid()[:, :, None, None]
@@ -80,7 +80,7 @@ class Gate(nn.Module):
         return self.unit(total)
 
 
-class Exchange(nn.Module):
+class GatedExchange(nn.Module):
     """One round in which every level receives from the other two (D11)."""
 
     def __init__(self, model: ModelSettings):

@@ -3,7 +3,7 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tvnet.model.blocks import at_every_position, conv, upsample, wide
+from tvnet.model.blocks import at_every_position, conv, to_float32, upsample
 from tvnet.settings import ModelSettings
 
 
@@ -38,5 +38,5 @@ def score_of_upsampled(score: nn.Conv2d, M: Tensor, grid: str) -> Tensor:
     side = 2 * M.shape[-1]
     kernel = score.kernel_size[0]
     weight = score.weight[0].flip(1, 2).flatten(1).T  # (taps, d)
-    taps = upsample(wide(at_every_position(M, weight)), side, grid).flatten(2)
+    taps = upsample(to_float32(at_every_position(M, weight)), side, grid).flatten(2)
     return F.fold(taps, side, kernel, padding=kernel // 2) + score.bias

@@ -32,7 +32,7 @@ class Cost:
     kept: int  # bytes that autograd keeps for the backward pass
 
 
-class Watch:
+class CostCounter:
     """Adds up the arithmetic and the kept tensors of the part that is running."""
 
     def __init__(self, parts: dict[str, nn.Module]):
@@ -40,7 +40,7 @@ class Watch:
         self.running = ""
         self.seen = {p.untyped_storage().data_ptr() for m in parts.values() for p in m.parameters()}
         self.alive: list[Tensor] = []  # so that no address is used twice
-        self.counter = FlopCounterMode(display=False)
+        self.flop_counter = FlopCounterMode(display=False)
         for name, part in parts.items():
             # A container is never called itself; what it holds is.
             held = part.children() if isinstance(part, nn.ModuleDict | nn.ModuleList) else [part]
@@ -49,7 +49,7 @@ class Watch:
                 module.register_forward_hook(lambda *_: self.enter("rest"))
 
     def enter(self, name: str) -> None:
-        total = self.counter.get_total_flops()
+        total = self.flop_counter.get_total_flops()
         self.flop[self.running] += total - sum(self.flop.values())
         self.running = name
 
@@ -68,19 +68,21 @@ def costs(profile: Settings, words: int = WORDS) -> dict[str, Cost]:
     backbone = DeepLab(profile.backbone).freeze(profile.backbone.train_from)
     model = build(profile, words)
     parts = {"backbone": backbone} | {n: p for n, p in model.named_children() if p is not None}
-    watch = Watch(parts)
-    hooks = torch.autograd.graph.saved_tensors_hooks(watch.keep, lambda tensor: tensor)
-    with watch.counter, hooks:
+    counter = CostCounter(parts)
+    hooks = torch.autograd.graph.saved_tensors_hooks(counter.keep, lambda tensor: tensor)
+    with counter.flop_counter, hooks:
         both = backbone(torch.zeros(2, 3, size, size, dtype=torch.uint8))
         V_in = {name: V[:1] for name, V in both.items()}
         V_sim = {name: V[1:] for name, V in both.items()} if profile.model.enrichment else None
         model(V_in, V_sim, torch.ones(1, n_words).long(), torch.tensor([n_words]))
-        watch.enter("")
+        counter.enter("")
     # torch does not count its own LSTM: four gates, each of [word; state].
     lstm = 2 * n_words * 4 * profile.model.d_s * (profile.model.d_words + profile.model.d_s)
-    watch.flop["expression"] += lstm
+    counter.flop["expression"] += lstm
     return {
-        name: Cost(sum(p.numel() for p in part.parameters()), watch.flop[name], watch.kept[name])
+        name: Cost(
+            sum(p.numel() for p in part.parameters()), counter.flop[name], counter.kept[name]
+        )
         for name, part in parts.items()
     }
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from tvnet.model.amf import AMF, Cct
-from tvnet.model.blocks import upsample, wide
+from tvnet.model.blocks import to_float32, upsample
 from tvnet.model.conv_lstm import conv_lstm
 from tvnet.model.enrichment import RES
 from tvnet.model.expression import Expression
-from tvnet.model.fusion import Bilinear, Exchange, coordinates
+from tvnet.model.fusion import Bilinear, GatedExchange, coordinates
 from tvnet.model.head import Head
 from tvnet.model.method import Maps, Method
 from tvnet.model.trace import LEVELS, Trace
@@ -33,7 +33,7 @@ class TVNet(Method):
         if model.enrichment and model.shared_enrichment:
             widths = dict.fromkeys(LEVELS, model.d_m)
         self.bilinear = nn.ModuleDict({str(n): Bilinear(d, model) for n, d in widths.items()})
-        self.exchange = nn.ModuleList(Exchange(model) for _ in range(model.exchange_rounds))
+        self.exchange = nn.ModuleList(GatedExchange(model) for _ in range(model.exchange_rounds))
         self.conv_lstm = conv_lstm(model, side=-(-settings.data.size // 8))
         second = {"amf": AMF, "cct": Cct}.get(model.high_resolution)
         self.high_resolution = second(d_2, model) if second else None
@@ -74,7 +74,7 @@ class TVNet(Method):
         if self.high_resolution is not None:  # second stage: AMF or its rival
             M_fine_prime = self.high_resolution(M_fine, V_in["V2"], trace)
         score = self.head(M_fine if M_fine_prime is None else M_fine_prime)
-        logits = upsample(wide(score), size, self.settings.model.upsampling)
+        logits = upsample(to_float32(score), size, self.settings.model.upsampling)
 
         if trace is not None:
             trace.V_in = {int(name[1]): V for name, V in V_in.items()}

@@ -16,20 +16,20 @@ def union_of(yours: Callable) -> str:
     a = np.array([[1, 1, 0], [0, 0, 0]], bool)
     b = np.array([[0, 1, 1], [0, 0, 0]], bool)
     cases = [(a[None],), (np.stack([a, ~a & ~b]),), (np.stack([a, b]),), (np.stack([a, b, a]),)]
-    slips = {
+    mistakes = {
         "you add the parts, so a pixel under two of them counts twice": lambda p: p.sum(0),
         "where two parts overlap you punch a hole": lambda p: p.sum(0) == 1,
         "you keep only what ALL parts cover, the intersection": lambda p: p.all(0),
         "you keep one part only": lambda p: p[0],
     }
-    return verdict(yours, reference.union_of, cases, slips)
+    return verdict(yours, reference.union_of, cases, mistakes)
 
 
 def shared_images(yours: Callable) -> str:
     """Exercise of notebook 01: how much of val has been seen in training."""
     cases = [([1], [2]), ([1, 2], [2]), ([1, 2, 3], [3, 4]), ([1, 2], [2, 2, 2, 3])]
     cases += [([5, 6, 7, 7], [7, 8, 9, 9])]
-    slips = {
+    mistakes = {
         "you divide by train's images; the question is how much of val is known": (
             lambda t, v: len(set(t) & set(v)) / len(set(t))
         ),
@@ -41,7 +41,7 @@ def shared_images(yours: Callable) -> str:
             lambda t, v: len(set(t) & set(v)) / len(set(t) | set(v))
         ),
     }
-    return verdict(yours, reference.shared_images, cases, slips)
+    return verdict(yours, reference.shared_images, cases, mistakes)
 
 
 def last_state(yours: Callable) -> str:
@@ -50,7 +50,7 @@ def last_state(yours: Callable) -> str:
     for lengths, d in (([1], 1), ([1, 2], 1), ([3, 1], 2), ([2, 4, 1], 2)):
         states = torch.arange(len(lengths) * (max(lengths) + 1) * d, dtype=torch.float32)
         cases.append((states.view(len(lengths), -1, d) + 1, torch.tensor(lengths)))
-    slips = {
+    mistakes = {
         "you take the state after the pads; each sentence ends at its own length": (
             lambda h, n: h[:, -1]
         ),
@@ -62,7 +62,7 @@ def last_state(yours: Callable) -> str:
         ),
         "you take the first state; the LSTM has read one word only": lambda h, n: h[:, 0],
     }
-    return verdict(yours, reference.last_state, cases, slips)
+    return verdict(yours, reference.last_state, cases, mistakes)
 
 
 def to_square(yours: Callable) -> str:
@@ -78,7 +78,7 @@ def to_square(yours: Callable) -> str:
     def unpadded(x: float, y: float, w: int, h: int, size: int) -> tuple:
         return x * size / max(w, h), y * size / max(w, h)
 
-    slips = {
+    mistakes = {
         "the picture lies between two black bars: add the one before it": unpadded,
         "you stretch the picture to the square; one scale serves both sides": (
             lambda x, y, w, h, size: (x * size / w, y * size / h)
@@ -93,7 +93,7 @@ def to_square(yours: Callable) -> str:
             lambda x, y, w, h, size: reference.to_square(x, y, w, h, size)[::-1]
         ),
     }
-    return verdict(yours, reference.to_square, cases, slips)
+    return verdict(yours, reference.to_square, cases, mistakes)
 
 
 def candidates(yours: Callable) -> str:
@@ -113,7 +113,7 @@ def candidates(yours: Callable) -> str:
         order = images[np.argsort(-similarity, kind="stable")].tolist()
         return [image for image in order if image != own][:k]
 
-    slips = {
+    mistakes = {
         "the query's own image is among them, and nothing is more similar": ranked,
         "an image stands in the list twice; count it once, by its best sentence": twice,
         "you count an image once only AFTER cutting to k, so places are lost": (
@@ -123,7 +123,7 @@ def candidates(yours: Callable) -> str:
             lambda s, i, own, k: reference.candidates(-s, i, own, k)
         ),
     }
-    return verdict(yours, reference.candidates, cases, slips)
+    return verdict(yours, reference.candidates, cases, mistakes)
 
 
 def second_stage(yours: Callable) -> str:
@@ -131,7 +131,7 @@ def second_stage(yours: Callable) -> str:
     pool = np.array([[1.0, 0.0], [9.0, 9.0], [0.6, 0.8], [-1.0, 0.0]])
     tables = [([0], [1, 0]), ([1, 0], [1, 0]), ([0, 2], [0.6, 0.8]), ([1, 3, 2], [0.6, 0.8])]
     cases = [(np.array(c), pool, np.array(own, float)) for c, own in tables]
-    slips = {
+    mistakes = {
         "a dot product favours long vectors; a cosine divides by both lengths": (
             lambda c, p, own: c[(p[c] @ own).argmax()]
         ),
@@ -145,4 +145,4 @@ def second_stage(yours: Callable) -> str:
             lambda c, p, own: c[(p[c] @ own / np.linalg.norm(p[c], axis=1)).argmin()]
         ),
     }
-    return verdict(yours, reference.second_stage, cases, slips)
+    return verdict(yours, reference.second_stage, cases, mistakes)

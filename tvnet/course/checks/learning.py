@@ -19,7 +19,7 @@ def mask_loss(yours: Callable) -> str:
         logits = torch.randn(shape, generator=random)
         cases.append((logits, torch.rand(shape, generator=random) < 0.4))
     bce = torch.nn.functional.binary_cross_entropy_with_logits
-    slips = {
+    mistakes = {
         "you average over the pixels, so weight decay weighs H * W times more": (
             lambda z, m: bce(z, m.float())
         ),
@@ -33,14 +33,14 @@ def mask_loss(yours: Callable) -> str:
             lambda z, m: -(z.sigmoid().log() * m).sum() / len(z)
         ),
     }
-    return verdict(yours, reference.mask_loss, cases, slips)
+    return verdict(yours, reference.mask_loss, cases, mistakes)
 
 
 def rate_at(yours: Callable) -> str:
     """Exercise of notebook 07: polynomial decay."""
     cases = [(0, 10, 2.5e-4, 1e-5), (10, 10, 2.5e-4, 1e-5), (5, 10, 2.5e-4, 1e-5)]
     cases += [(15, 10, 2.5e-4, 1e-5), (1, 4, 1.0, 0.0), (333, 1000, 6e-3, 1e-5)]
-    slips = {
+    mistakes = {
         "at the last step it must be `last`, not zero: decay only the difference": (
             lambda t, n, a, b: a * (1 - min(t, n) / n) ** 0.9
         ),
@@ -54,7 +54,7 @@ def rate_at(yours: Callable) -> str:
             lambda t, n, a, b: (a - b) * max(0, t / n - 1) + b
         ),
     }
-    return verdict(yours, reference.rate_at, cases, slips)
+    return verdict(yours, reference.rate_at, cases, mistakes)
 
 
 def shuffled(yours: Callable) -> str:
@@ -65,7 +65,7 @@ def shuffled(yours: Callable) -> str:
         words, lengths = torch.arange(2 * n).reshape(n, 2), torch.arange(n) + 1
         cases.append((words, lengths, (torch.arange(n) % 2 == 0)[:, None], torch.tensor(order)))
     back = reference.shuffled
-    slips = {
+    mistakes = {
         "the sentences move and the masks stay: each sentence gets another's mask": (
             lambda w, n, m, o: (w[o], n[o], m)
         ),
@@ -77,7 +77,7 @@ def shuffled(yours: Callable) -> str:
             lambda w, n, m, o: back(w, n, m, o.argsort())
         ),
     }
-    return verdict(yours, reference.shuffled, cases, slips)
+    return verdict(yours, reference.shuffled, cases, mistakes)
 
 
 def size_bin(yours: Callable) -> str:
@@ -91,16 +91,16 @@ def size_bin(yours: Callable) -> str:
     def absolute(area: int, pixels: int) -> str:
         return "small" if area < 32**2 else "medium" if area < 96**2 else "big"
 
-    slips = {
+    mistakes = {
         "exactly 5 % is no longer small, exactly 10 % no longer medium": inclusive,
         "these are COCO's absolute areas; the paper takes a share of the image": absolute,
         "5 % is 0.05: you compare the share with 5": lambda a, p: size_percent(a / p),
     }
-    return verdict(yours, reference.size_bin, cases, slips)
+    return verdict(yours, reference.size_bin, cases, mistakes)
 
 
 def size_percent(share: float) -> str:
-    """The slip of comparing a share with per cents."""
+    """The mistake of comparing a share with per cents."""
     return "small" if share < 5 else "medium" if share < 10 else "big"
 
 
@@ -109,21 +109,21 @@ def overall_iou(yours: Callable) -> str:
     pairs = [([1], [2]), ([0, 3], [1, 3]), ([50, 9], [100, 10]), ([0, 2], [4, 4])]
     pairs += [([900, 1, 2, 0], [1000, 2, 4, 30])]
     cases = [(np.array(i), np.array(u)) for i, u in pairs]
-    slips = {
+    mistakes = {
         "you average the ratios, which is mean IoU; divide the sums": lambda i, u: (i / u).mean(),
         "union over intersection: the fraction stands on its head": lambda i, u: u.sum() / i.sum(),
         "you give one ratio per sentence; sum first": lambda i, u: i / u,
         "you give per cent; the check expects a share": lambda i, u: 100 * i.sum() / u.sum(),
         "you divide by the intersection plus the union": lambda i, u: i.sum() / (i + u).sum(),
     }
-    return verdict(yours, reference.overall_iou, cases, slips)
+    return verdict(yours, reference.overall_iou, cases, mistakes)
 
 
 def precision_at(yours: Callable) -> str:
     """Exercise of notebook 08: Eq. 7."""
     values = [([0.6], 0.5), ([0.5], 0.5), ([0.4, 0.9], 0.5), ([0.7, 0.2, 0.9, 0.71], 0.7)]
     cases = [(np.array(iou), x) for iou, x in values]
-    slips = {
+    mistakes = {
         "Eq. 7 counts an IoU that equals the threshold": lambda v, x: (v > x).mean(),
         "you return a count; divide by the number of sentences": lambda v, x: (v >= x).sum(),
         "you average the IoUs that pass; each of them counts as 1": (
@@ -131,4 +131,4 @@ def precision_at(yours: Callable) -> str:
         ),
         "you count the sentences that miss the threshold": lambda v, x: (v < x).mean(),
     }
-    return verdict(yours, reference.precision_at, cases, slips)
+    return verdict(yours, reference.precision_at, cases, mistakes)

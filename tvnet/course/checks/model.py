@@ -21,7 +21,7 @@ def attention(yours: Callable) -> str:
     def scores(q: torch.Tensor, k: torch.Tensor) -> torch.Tensor:
         return q @ k.T / q.shape[1] ** 0.5
 
-    slips = {
+    mistakes = {
         "your columns sum to one; each ROW is a cell's shares of the other image": (
             lambda q, k, v: scores(q, k).masked_fill(~v, -torch.inf).softmax(0),
             lambda q, k, v: scores(q, k).masked_fill(~v, -torch.inf).softmax(0).nan_to_num(),
@@ -44,7 +44,7 @@ def attention(yours: Callable) -> str:
             lambda q, k, v: scores(q, k).masked_fill(v, -torch.inf).softmax(1)
         ),
     }
-    return verdict(yours, reference.attention, cases, slips)
+    return verdict(yours, reference.attention, cases, mistakes)
 
 
 def enriched(yours: Callable) -> str:
@@ -52,7 +52,7 @@ def enriched(yours: Callable) -> str:
     random = torch.Generator().manual_seed(1)
     shapes = ((1, 1, 1, 1), (1, 2, 1, 2), (2, 3, 2, 2))
     cases = [tuple(torch.randn(3, *shape, generator=random)) for shape in shapes]
-    slips = {
+    mistakes = {
         "V_in itself is lost; what is borrowed is ADDED to it": lambda v, g, b: g.sigmoid() * b,
         "the gate opens without bound; Eq. 2 puts it through a sigmoid": lambda v, g, b: v + g * b,
         "you gate what the cell has; Eq. 2 gates what it borrows": (
@@ -62,7 +62,7 @@ def enriched(yours: Callable) -> str:
             lambda v, g, b: (1 - g.sigmoid()) * v + g.sigmoid() * b
         ),
     }
-    return verdict(yours, reference.enriched, cases, slips)
+    return verdict(yours, reference.enriched, cases, mistakes)
 
 
 def coordinates_of(yours: Callable) -> str:
@@ -79,12 +79,12 @@ def coordinates_of(yours: Callable) -> str:
     def wide(row: int, col: int, h: int, w: int) -> tuple:
         return (*reference.coordinates_of(row, col, h, w)[:6], 2 / w, 2 / h)
 
-    slips = {
+    mistakes = {
         "you count from 0 to 1; O runs from -1 to 1 across the map": zero_to_one,
         "x and y are exchanged: first comes the left edge": turned,
         "the last two are shares of the map, 1 / w and 1 / h": wide,
     }
-    return verdict(yours, reference.coordinates_of, cases, slips)
+    return verdict(yours, reference.coordinates_of, cases, mistakes)
 
 
 def lstm_step(yours: Callable) -> str:
@@ -97,7 +97,7 @@ def lstm_step(yours: Callable) -> str:
         c = (f + bias).sigmoid() * c + i.sigmoid() * g.tanh()
         return o.sigmoid() * c.tanh(), c
 
-    slips = {
+    mistakes = {
         "the forget gate starts half closed: add its bias of one": (
             lambda i, f, o, g, c: step(i, f, o, g, c, 0.0)
         ),
@@ -111,7 +111,7 @@ def lstm_step(yours: Callable) -> str:
             lambda i, f, o, g, c: (o.sigmoid() * c.tanh(), step(i, f, o, g, c)[1])
         ),
     }
-    return verdict(yours, reference.lstm_step, cases, slips)
+    return verdict(yours, reference.lstm_step, cases, mistakes)
 
 
 def unshuffle(yours: Callable) -> str:
@@ -124,7 +124,7 @@ def unshuffle(yours: Callable) -> str:
         parts = x.view(B, C, H // 2, 2, W // 2, 2).permute(order)
         return parts.reshape(B, 4 * C, H // 2, W // 2)
 
-    slips = {
+    mistakes = {
         "you only rename the axes: without a permutation the numbers stay where they are": (
             lambda x: x.reshape(len(x), -1, x.shape[2] // 2, x.shape[3] // 2)
         ),
@@ -133,7 +133,7 @@ def unshuffle(yours: Callable) -> str:
             lambda x: quarters(x, (0, 3, 5, 1, 2, 4))
         ),
     }
-    return verdict(yours, reference.unshuffle, cases, slips)
+    return verdict(yours, reference.unshuffle, cases, mistakes)
 
 
 def gated_detail(yours: Callable) -> str:
@@ -143,7 +143,7 @@ def gated_detail(yours: Callable) -> str:
     for b, d, d_hr, side in ((1, 1, 1, 1), (1, 2, 1, 2), (2, 3, 2, 2)):
         sizes = (b, d, side, side), (b, d_hr, side, side), (b, 1, side, side)
         cases.append(tuple(torch.randn(s, generator=random) for s in sizes))
-    slips = {
+    mistakes = {
         "the gate holds back U; it is the DETAIL that must ask for leave": (
             lambda u, v, a: torch.cat([a.sigmoid() * u, v], 1)
         ),
@@ -154,4 +154,4 @@ def gated_detail(yours: Callable) -> str:
             lambda u, v, a: torch.cat([u, a * v], 1)
         ),
     }
-    return verdict(yours, reference.gated_detail, cases, slips)
+    return verdict(yours, reference.gated_detail, cases, mistakes)

@@ -13,46 +13,47 @@ import numpy as np
 import torch
 
 # hint -> the typical wrong answer that earns it, or several
-Slips = dict[str, Callable | tuple[Callable, ...]]
+Mistakes = dict[str, Callable | tuple[Callable, ...]]
 LONGEST = 80  # characters of one value in a line
 NAN = "it holds nan: somewhere you divide 0 by 0, or take a softmax of nothing but minus infinity"
 
 
-def verdict(yours: Callable, right: Callable, cases: list[tuple], slips: Slips) -> str:
+def verdict(yours: Callable, right: Callable, cases: list[tuple], mistakes: Mistakes) -> str:
     """Compare on every case, smallest first; print and return the line."""
-    line = _line(yours, right, cases, slips)
+    line = _line(yours, right, cases, mistakes)
     print(line)
     return line
 
 
-def _line(yours: Callable, right: Callable, cases: list[tuple], slips: Slips) -> str:
+def _line(yours: Callable, right: Callable, cases: list[tuple], mistakes: Mistakes) -> str:
     if "reference" in yours.__code__.co_names:
         return "o not attempted yet"
     for case in cases:
-        told, wanted = _told(case), right(*case)
+        inputs, wanted = _inputs(case), right(*case)
         try:
             got = yours(*case)
         except NotImplementedError:  # what a student's copy has in place of an answer
             return "o not attempted yet"
         except Exception as error:  # the reader's own code may raise anything
-            return f"x it raises {type(error).__name__} ({error}) for {told}"
+            return f"x it raises {type(error).__name__} ({error}) for {inputs}"
         if not _same(got, wanted):
-            seen = f"it gives {_short(got)} instead of {_short(wanted)} for {told}"
-            hint = next((h for h, slip in slips.items() if _made(yours, slip, cases)), None)
+            seen = f"it gives {_short(got)} instead of {_short(wanted)} for {inputs}"
+            hint = next((h for h, way in mistakes.items() if _made(yours, way, cases)), None)
             hint = hint or (NAN if "nan" in _written(got) else None)
             return f"x {hint} ({seen})" if hint else f"x {seen}"
     return f"+ passed ({len(cases)} cases)"
 
 
-def _made(yours: Callable, slip: Callable | tuple[Callable, ...], cases: list[tuple]) -> bool:
-    """Whether the reader's function makes a slip, in any of the ways to make it."""
-    return any(_agree(yours, way, cases) for way in (slip if isinstance(slip, tuple) else (slip,)))
+def _made(yours: Callable, mistake: Callable | tuple[Callable, ...], cases: list[tuple]) -> bool:
+    """Whether the reader's function makes a mistake, in any of the ways to make it."""
+    ways = mistake if isinstance(mistake, tuple) else (mistake,)
+    return any(_agree(yours, way, cases) for way in ways)
 
 
-def _agree(yours: Callable, slip: Callable, cases: list[tuple]) -> bool:
-    """Whether the reader's function makes this very slip, on every case."""
+def _agree(yours: Callable, way: Callable, cases: list[tuple]) -> bool:
+    """Whether the reader's function gives the same wrong answers, on every case."""
     try:
-        return all(_same(yours(*case), slip(*case)) for case in cases)
+        return all(_same(yours(*case), way(*case)) for case in cases)
     except Exception:  # the reader's own code may raise anything
         return False
 
@@ -68,7 +69,7 @@ def _same(got: Any, wanted: Any) -> bool:
         left, right = np.asarray(got, dtype=float), np.asarray(wanted, dtype=float)
     except (TypeError, ValueError):
         return False
-    close = {"rtol": 1e-4, "atol": 1e-9, "equal_nan": True}  # a slip may give nan
+    close = {"rtol": 1e-4, "atol": 1e-9, "equal_nan": True}  # a mistake may give nan
     return left.shape == right.shape and np.allclose(left, right, **close)
 
 
@@ -90,5 +91,5 @@ def _written(value: Any) -> str:
     return f"{value:.5g}" if isinstance(value, float) else str(value)
 
 
-def _told(case: tuple) -> str:
+def _inputs(case: tuple) -> str:
     return "input " + ", ".join(map(_short, case))

@@ -22,7 +22,7 @@ from tvnet.data.words import plain
 from tvnet.experiment.ablation import ROWS
 from tvnet.experiment.ship import BEST, MODELS
 from tvnet.model.amf import AMF
-from tvnet.model.blocks import upsample, wide
+from tvnet.model.blocks import to_float32, upsample
 from tvnet.predict import load
 from tvnet.predictor import Prediction, Predictor, WithoutWord
 from tvnet.retrieval.online import EncodedImage
@@ -107,7 +107,7 @@ def _gate_closed(predictor: Predictor, found: Prediction) -> np.ndarray | None:
     nothing = torch.zeros_like(trace.V2_prime)
     M_fine_prime = model.high_resolution.merge(torch.cat([trace.U, nothing], dim=1))
     grid = model.settings.model.upsampling
-    logits = upsample(wide(model.head(M_fine_prime)), model.settings.data.size, grid)
+    logits = upsample(to_float32(model.head(M_fine_prime)), model.settings.data.size, grid)
     return (crop_and_resize(logits, found.encoded.place)[0, 0] > 0).numpy()
 
 

@@ -12,10 +12,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tvnet.model.blocks import beside, conv, l2c, linear, upsample, wide
+from tvnet.model.blocks import concat, conv, l2_normalize, linear, to_float32, upsample
 from tvnet.model.conv_lstm import conv_lstm
 from tvnet.model.expression import WordStates
-from tvnet.model.fusion import Bilinear, Exchange, coordinates
+from tvnet.model.fusion import Bilinear, GatedExchange, coordinates
 from tvnet.model.head import Head
 from tvnet.model.method import Maps, Method
 from tvnet.model.trace import LEVELS, Symbols
@@ -77,7 +77,7 @@ class WordParser(nn.Module):
         self.types = linear(model.d_m, len(TYPES))
 
     def forward(self, h: Tensor, pad: Tensor) -> Tensor:
-        types = wide(self.types(F.relu(self.hidden(h)))).softmax(dim=-1)
+        types = to_float32(self.types(F.relu(self.hidden(h)))).softmax(dim=-1)
         return types.masked_fill(pad[..., None], 0.0)
 
 
@@ -116,14 +116,14 @@ class RelationGraph(nn.Module):
     ) -> tuple[Tensor, Tensor, Tensor]:
         cells = M.flatten(2).transpose(1, 2)  # (B, hw, d)
         keys = self.cell(M).flatten(2).transpose(1, 2)
-        affinity = wide(keys @ self.word(h).transpose(1, 2)) / M.shape[1] ** 0.5
+        affinity = to_float32(keys @ self.word(h).transpose(1, 2)) / M.shape[1] ** 0.5
         affinity = affinity * R[:, None]  # (B, hw, T)
         to_words = affinity.masked_fill(pad[:, None], float("-inf")).softmax(dim=2)
         to_cells = affinity.softmax(dim=1).transpose(1, 2)
-        along = to_words @ (to_cells @ wide(cells))  # the adjacency times M
+        along = to_words @ (to_cells @ to_float32(cells))  # the adjacency times M
         along = along.transpose(1, 2).unflatten(2, M.shape[-2:])
         G = F.relu(M + self.gathered(along))
-        return l2c(F.relu(self.updated(self.update(G)))), to_words, to_cells
+        return l2_normalize(F.relu(self.updated(self.update(G)))), to_words, to_cells
 
 
 class CMPC(Method):
@@ -141,7 +141,7 @@ class CMPC(Method):
         self.perception = nn.ModuleDict({str(n): Perception(w, model) for n, w in widths.items()})
         self.relation = nn.ModuleDict({str(n): RelationGraph(d) for n in LEVELS})
         self.fuse = nn.ModuleDict({str(n): conv(3 * d + 8, model.d_m) for n in LEVELS})
-        self.exchange = nn.ModuleList(Exchange(model) for _ in range(model.exchange_rounds))
+        self.exchange = nn.ModuleList(GatedExchange(model) for _ in range(model.exchange_rounds))
         self.conv_lstm = conv_lstm(model, side=-(-settings.data.size // 8))
         self.head = Head(model)
 
@@ -168,14 +168,14 @@ class CMPC(Method):
         for n in LEVELS:
             M[n] = self.perception[str(n)](V_in[f"V{n}"], q, O)
             G[n], to_words[n], to_cells[n] = self.relation[str(n)](M[n], h, R, pad)
-            X[n] = F.relu(self.fuse[str(n)](beside(M[n], G[n], q[:, :, None, None], O)))
+            X[n] = F.relu(self.fuse[str(n)](concat(M[n], G[n], q[:, :, None, None], O)))
 
         X_prime = X
         for exchange in self.exchange:
             X_prime = exchange(X_prime, t)
         M_fine = self.conv_lstm([X_prime[n] for n in self.settings.model.level_order])
         score = self.head(M_fine)
-        logits = upsample(wide(score), size, self.settings.model.upsampling)
+        logits = upsample(to_float32(score), size, self.settings.model.upsampling)
 
         if trace is not None:
             trace.h, trace.types, trace.q, trace.t, trace.O = h, types, q, t, O

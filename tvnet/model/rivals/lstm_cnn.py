@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tvnet.model.blocks import conv, l2c, upsample, wide
+from tvnet.model.blocks import conv, l2_normalize, to_float32, upsample
 from tvnet.model.expression import Expression
 from tvnet.model.fusion import coordinates
 from tvnet.model.method import Maps, Method
@@ -67,14 +67,14 @@ class LSTMCNN(Method):
         """Mask logits (B, 1, size, size); positive means referent."""
         size = size or self.settings.data.size
         s, _ = self.expression(words, lengths)
-        V5 = l2c(V_in["V5"])
+        V5 = l2_normalize(V_in["V5"])
         h, w = V5.shape[-2:]
         O = coordinates(h, w, like=V5)  # noqa: E741
         everywhere = s[:, :, None, None].expand(-1, -1, h, w)
-        beside = torch.cat([everywhere, V5, O.expand(len(V5), -1, -1, -1)], dim=1)
-        hidden = F.relu(self.classify(beside))
+        joined = torch.cat([everywhere, V5, O.expand(len(V5), -1, -1, -1)], dim=1)
+        hidden = F.relu(self.classify(joined))
         score = self.score(hidden)
-        logits = upsample(wide(score), size, self.settings.model.upsampling)
+        logits = upsample(to_float32(score), size, self.settings.model.upsampling)
         if trace is not None:
             trace.s, trace.V5, trace.O = s, V5, O
             trace.hidden, trace.score, trace.logits = hidden, score, logits

@@ -1,4 +1,4 @@
-"""What a twin shows is what the notebook showed: colours, tables."""
+"""What a rendered copy shows is what the notebook showed: colours, tables."""
 
 import base64
 import io
@@ -53,7 +53,7 @@ LONG = ["a woman in a green shirt to the right of the boat", "chair | table", "a
 
 
 def shown(frame):
-    """A frame as its twin has it."""
+    """A frame as its rendered copy has it."""
     data = {"text/plain": repr(frame), "text/html": frame._repr_html_()}
     cell = new_code_cell("frame", outputs=[new_output("execute_result", data)])
     (output,) = render.readable(new_notebook(cells=[cell])).cells[0].outputs
