@@ -14,7 +14,7 @@ from tvnet.course import start as module
 from tvnet.course.start import notebook_done, origin, start
 from tvnet.data import world
 
-NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
+NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 PATHS = sorted(NOTEBOOKS.glob("*.ipynb"))
 LEFT = {"PROFILE": "smoke", "SEED": 0, "DATA_DIR": "", "OUT_DIR": ""}  # as the cells have them
 

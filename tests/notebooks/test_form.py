@@ -14,7 +14,7 @@ from PIL import ImageFont
 from data_setup.miniref.write import write
 from tvnet.settings import settings
 
-NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
+NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 sys.path.insert(0, str(NOTEBOOKS))
 import architecture  # noqa: E402
 import render  # noqa: E402

@@ -11,7 +11,7 @@ from tvnet.course.tables import HEADINGS, STEPS, claim_verdict, directions
 from tvnet.experiment.ablation import RIVALS
 from tvnet.experiment.metrics import figures
 
-NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
+NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 
 
 def test_the_tables_agree_where_they_overlap():

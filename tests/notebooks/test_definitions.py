@@ -22,7 +22,7 @@ from tvnet.model.expression import Expression
 from tvnet.model.fusion import Bilinear, coordinates
 from tvnet.retrieval.search import Faiss
 
-NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
+NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 TRUE = torch.ones(1)
 
 

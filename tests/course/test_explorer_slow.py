@@ -10,7 +10,7 @@ import pytest
 
 import tvnet
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "benchmarks"))
 import bench_explorer  # noqa: E402
 
@@ -27,7 +27,14 @@ def test_it_runs_on_ipywidgets_7(tmp_path):
     env = os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
     checked = "import ipywidgets; assert ipywidgets.__version__ == '7.7.5'"
     subprocess.run([sys.executable, "-c", checked], env=env, check=True, timeout=60)
-    again = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "tests/test_explorer.py"]
+    again = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-p",
+        "no:cacheprovider",
+        "tests/course/test_explorer.py",
+    ]
     done = subprocess.run(again, env=env, cwd=ROOT, timeout=240, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
 

@@ -28,7 +28,7 @@ def test_a_dollar_in_a_sentence_is_drawn():
 
 def test_a_dollar_in_a_sentence_that_names_a_row_is_drawn():
     """The figure of notebook 10 has the sentences of a data set on an axis."""
-    path = Path(__file__).parents[1] / "notebooks" / "10_explorer.ipynb"
+    path = Path(__file__).parents[2] / "notebooks" / "10_explorer.ipynb"
     cells = ["".join(cell["source"]) for cell in json.loads(path.read_text("utf-8"))["cells"]]
     drawn = next(cell for cell in cells if 'y="sentence"' in cell)
     rows = {"neighbour": ["none", "self"], "sentence": [TEXT, "$x$"], "IoU": [0.2, 0.7]}
