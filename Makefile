@@ -93,9 +93,9 @@ publish: setup  ## put the figures of the last `make table1` into the README
 	$(BIN)/python notebooks/publish.py --out out
 
 shipped: world  ## train the shipped models again and cut the shipped pool: about 20 minutes
-	$(BIN)/python -m tvnet.experiment.ship --data data/miniref
+	$(BIN)/python -m tvnet.release.ship --data data/miniref
 	$(BIN)/python -m data_setup excerpt --source data/miniref --root tvnet/pool --pictures 115 \
 	  --also tvnet/weights/miniref/examples.json
 
 backbone: world  ## train the shipped backbone again: about 20 minutes
-	$(BIN)/python -m tvnet.experiment.pretrain --data data/miniref
+	$(BIN)/python -m tvnet.release.pretrain --data data/miniref

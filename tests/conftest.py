@@ -14,10 +14,10 @@ from tvnet.data import refer
 from tvnet.data.masks import store
 from tvnet.data.neighbours import Neighbours
 from tvnet.data.words import Vocabulary
-from tvnet.experiment.features import CachedFeatures
-from tvnet.experiment.prepare import Prepared
 from tvnet.model.backbone import DeepLab
 from tvnet.settings import settings
+from tvnet.training.features import CachedFeatures
+from tvnet.training.setup import Prepared
 
 torch.set_num_threads(1)  # tiny tensors: a second thread only gets in the way
 torch.set_flush_denormal(True)  # as the ablation's workers do

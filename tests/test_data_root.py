@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from tvnet.data import refer, world
-from tvnet.experiment import one_run
-from tvnet.experiment.prepare import prepare
-from tvnet.experiment.pretrain import pretrain
+from tvnet.release.pretrain import pretrain
 from tvnet.retrieval import build as stage_one
 from tvnet.settings import settings
+from tvnet.training import __main__ as one_run
+from tvnet.training.setup import prepare
 
 LAPTOP = settings("laptop")
 

@@ -17,12 +17,12 @@ from tvnet.data import refer
 from tvnet.data.cache import TrainingCache
 from tvnet.data.masks import store
 from tvnet.data.whole import aside
-from tvnet.experiment.features import CachedFeatures
-from tvnet.experiment.progress import Progress
-from tvnet.experiment.results import write_json
 from tvnet.model.backbone import DeepLab
+from tvnet.results import write_json
 from tvnet.retrieval.embeddings import embed
 from tvnet.settings import settings
+from tvnet.training.features import CachedFeatures
+from tvnet.training.progress import Progress
 
 MODULE = torch.nn.Linear(400, 50)
 OPTIMISER = torch.optim.Adam(MODULE.parameters())

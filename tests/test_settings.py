@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from tvnet.settings import ModelSettings, changed, settings
+from tvnet.settings import ModelSettings, settings
+from tvnet.training.__main__ import changed
 
 LAPTOP = settings("laptop")
 

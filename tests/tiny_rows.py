@@ -3,9 +3,9 @@
 from tests.predict.test_predict import SMALL, wakened_model
 from tvnet.data import refer
 from tvnet.data.words import Vocabulary
-from tvnet.experiment.ablation import ROWS, row_settings
-from tvnet.experiment.checkpoint import save
 from tvnet.predict import load
+from tvnet.rows import ROWS, row_settings
+from tvnet.saved_model import save
 
 
 def tiny_rows(root, folder):

@@ -1,6 +1,6 @@
 """Sentences of MiniRef's val with their truth: the worst failures, and a spread (Fig. 8).
 
-`tvnet.experiment.ship` chose them by a rule; examples.json tells it.
+`tvnet.release.ship` chose them by a rule; examples.json tells it.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from tvnet.data import refer
-from tvnet.experiment.ship import MODELS
 from tvnet.predict import POOL
+from tvnet.saved_model import MODELS
 
 
 @dataclass(frozen=True, eq=False)

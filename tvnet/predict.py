@@ -18,14 +18,13 @@ from PIL import Image
 
 from tvnet.data.photo import Photo
 from tvnet.data.whole import aside
-from tvnet.experiment.ablation import ROWS
-from tvnet.experiment.checkpoint import load as load_checkpoint
-from tvnet.experiment.checkpoint import load_backbone_of
-from tvnet.experiment.ship import BEST, MODELS
 from tvnet.model.pretrained import load_backbone
 from tvnet.predictor import NEIGHBOURS, Prediction, Predictor
 from tvnet.retrieval.build import WEIGHTS
 from tvnet.retrieval.online import Retriever
+from tvnet.rows import BEST, ROWS
+from tvnet.saved_model import MODELS, load_backbone_of
+from tvnet.saved_model import load as load_checkpoint
 
 POOL = Path(__file__).parent / "pool"  # a part of MiniRef that ships
 

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 
 from tvnet.settings_checks import Part, refuse_unknown
 
@@ -167,14 +166,8 @@ class TrainingSettings(Part):
 
     def __post_init__(self):
         super().__post_init__()
-        refuse_unknown(
-            self,
-            {
-                "ablate_input": ("none", "language", "image"),
-                "precision": ("float32", "bfloat16"),
-                "reported": ("last", "best"),
-            },
-        )
+        known = {"precision": ("float32", "bfloat16"), "reported": ("last", "best")}
+        refuse_unknown(self, known | {"ablate_input": ("none", "language", "image")})
         if not 0 <= self.warm_start_steps < self.steps:
             raise ValueError(
                 f"warm_start_steps is {self.warm_start_steps} of {self.steps} steps: a row "
@@ -246,38 +239,6 @@ def settings(profile: str) -> Settings:
     if profile not in PROFILES:
         raise ValueError(f"There is no profile '{profile}': choose one of {', '.join(PROFILES)}.")
     return PROFILES[profile]
-
-
-def changed(settings: Settings, assignments: Iterable[str]) -> Settings:
-    """The settings with assignments such as "training.batch=32" made, as a command line gives them.
-
-    A value is JSON or else a word. Raises ValueError where a name does not exist or a value does
-    not fit.
-    """
-    new: dict[str, dict] = {}
-    for assignment in assignments:
-        where, _, text = assignment.partition("=")
-        part, _, name = where.partition(".")
-        known = asdict(settings).get(part)
-        if not text or not isinstance(known, dict) or name not in known:
-            raise ValueError(
-                f"'{assignment}' sets nothing: write part.name=value as in training.batch=32, with "
-                "the names of tvnet/settings.py."
-            )
-        try:
-            value = json.loads(text)
-        except ValueError:
-            value = text
-        wanted = known[name]
-        if isinstance(wanted, float) and type(value) is int:
-            value = float(value)
-        if isinstance(wanted, tuple) and isinstance(value, list):
-            value = tuple(value)
-        if wanted is not None and type(value) is not type(wanted):
-            raise ValueError(f"'{assignment}' does not fit: {where} is {wanted!r} by default.")
-        new.setdefault(part, {})[name] = value
-    parts = {part: replace(getattr(settings, part), **values) for part, values in new.items()}
-    return replace(settings, **parts)
 
 
 def as_dict(part: object) -> dict:

@@ -13,7 +13,7 @@ import torch
 from timing import interleaved, say
 
 from tvnet.data.images import placement
-from tvnet.experiment import bits, evaluation
+from tvnet.evaluation import evaluate as evaluation
 
 SIZE, HEIGHT, WIDTH, MASKS = 320, 480, 640, 24
 
@@ -57,9 +57,9 @@ def our_way(evaluator):
     place = placement(HEIGHT, WIDTH, SIZE)
 
     def counts(logits: np.ndarray, truth: np.ndarray) -> tuple[int, int]:
-        packed, mask = bits.pack(truth), evaluator(logits, place)
-        both = bits.count(mask & packed)
-        return both, bits.count(mask) + bits.count(packed) - both
+        packed, mask = evaluation.pack(truth), evaluator(logits, place)
+        both = evaluation.count(mask & packed)
+        return both, evaluation.count(mask) + evaluation.count(packed) - both
 
     return counts
 
@@ -73,7 +73,7 @@ def main() -> None:
     for name, target in (("parity", 40.0), ("clean", 10.0)):
         ways = {
             "prior": prior_way(resize, name == "parity"),
-            "ours": our_way(getattr(bits, name)),
+            "ours": our_way(evaluation.EVALUATORS[name]),
         }
         integers = {way: [counts(*pair) for pair in pairs] for way, counts in ways.items()}
         equal = sum(a == b for a, b in zip(*integers.values(), strict=True))

@@ -20,7 +20,7 @@ from timing import say
 from torch.utils.benchmark import Timer
 from torch.utils.flop_counter import FlopCounterMode
 
-from tvnet.experiment.results import provenance, write_json
+from tvnet.results import provenance, write_json
 from tvnet.settings import PROFILES, Settings, settings
 
 MANY, SIDE = 32, 8192

@@ -21,10 +21,6 @@ from timing import interleaved, say
 from torch import nn
 
 from tvnet.data import refer
-from tvnet.experiment.features import LiveFeatures
-from tvnet.experiment.order import batches
-from tvnet.experiment.prepare import prepare
-from tvnet.experiment.training import logits_of, loss_of, parameter_groups
 from tvnet.model.blocks import Pointwise, upsample
 from tvnet.model.head import Head
 from tvnet.model.pretrained import load_backbone
@@ -32,6 +28,10 @@ from tvnet.model.summary import costs
 from tvnet.model.tvnet import TVNet
 from tvnet.retrieval.build import build
 from tvnet.settings import Settings, settings
+from tvnet.training.features import LiveFeatures
+from tvnet.training.loop import logits_of, loss_of, parameter_groups
+from tvnet.training.order import batches
+from tvnet.training.setup import prepare
 
 SENTENCES = 24
 

@@ -5,10 +5,10 @@ from dataclasses import replace
 import torch
 
 from tvnet.data.dataset import Batch
-from tvnet.experiment.training import logits_of, loss_of, parameter_groups
 from tvnet.model.pretrained import load_backbone
 from tvnet.model.tvnet import TVNet
 from tvnet.settings import Settings
+from tvnet.training.loop import logits_of, loss_of, parameter_groups
 
 WORDS = 12112
 

@@ -8,8 +8,8 @@ import pytest
 
 from tvnet.course.paper import load, published
 from tvnet.course.tables import HEADINGS, STEPS, claim_verdict, directions
-from tvnet.experiment.ablation import RIVALS
-from tvnet.experiment.metrics import figures
+from tvnet.evaluation.metrics import figures
+from tvnet.rows import RIVALS
 
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 

@@ -10,8 +10,8 @@ import matplotlib.pyplot as plt
 import pytest
 
 from tvnet.course.figures.watch import PLAIN, Watch
-from tvnet.experiment.training import train
 from tvnet.settings import settings
+from tvnet.training.loop import train
 
 SMOKE = settings("smoke")
 SHORT = replace(

@@ -14,8 +14,8 @@ from tvnet.data.dataset import ReferDataset, collate
 from tvnet.data.images import BLANK, mask_target, open_square
 from tvnet.data.masks import store
 from tvnet.data.words import Vocabulary
-from tvnet.experiment.prepare import prepare
 from tvnet.settings import settings
+from tvnet.training.setup import prepare
 
 SIZE = 45  # a side whose square is no multiple of eight
 

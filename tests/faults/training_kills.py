@@ -2,8 +2,8 @@
 
 import random
 
-from tests.interrupted import flips, killed_runs
-from tests.test_interrupted import SHORT
+from tests.training.interrupted import flips, killed_runs
+from tests.training.test_interrupted import SHORT
 from tvnet.model.tvnet import TVNet
 
 RUNS, FLIPS = 100, 3000

@@ -6,13 +6,13 @@ import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from tvnet.experiment.ablation import EVERY, row_settings
-from tvnet.experiment.training import loss_of
 from tvnet.model.backbone import DeepLab
 from tvnet.model.method import build
 from tvnet.model.trace import Trace, expected_shapes
 from tvnet.model.tvnet import TVNet
+from tvnet.rows import EVERY, row_settings
 from tvnet.settings import CHOICES, ModelSettings, settings
+from tvnet.training.loop import loss_of
 
 SMOKE = settings("smoke")
 VARIANTS = [(False, "none"), (True, "none"), (True, "cct"), (True, "amf"), (False, "amf")]

@@ -10,11 +10,8 @@ from torch.autograd import gradcheck
 from tests.tiny_parts import TINY, double, wakened
 from tvnet.course.figures.rivals import common_words, comprehend, draw_graph, draw_types
 from tvnet.data import refer
-from tvnet.experiment.ablation import RIVALS, ROWS, row_settings, run
-from tvnet.experiment.checkpoint import load, save
-from tvnet.experiment.costs import row_costs
-from tvnet.experiment.prepare import prepare
-from tvnet.experiment.training import parameter_groups, train
+from tvnet.evaluation.ablation import run
+from tvnet.evaluation.costs import row_costs
 from tvnet.model.backbone import DeepLab
 from tvnet.model.blocks import l2_normalize, upsample
 from tvnet.model.expression import Expression, WordStates
@@ -25,7 +22,11 @@ from tvnet.model.rivals.cmpc import CMPCTrace, Perception, RelationGraph, WordPa
 from tvnet.model.rivals.lstm_cnn import LSTMCNNTrace
 from tvnet.model.trace import LEVELS
 from tvnet.retrieval.build import build as build_neighbours
+from tvnet.rows import RIVALS, ROWS, row_settings
+from tvnet.saved_model import load, save
 from tvnet.settings import CHOICES, settings
+from tvnet.training.loop import parameter_groups, train
+from tvnet.training.setup import prepare
 
 SMOKE = settings("smoke")
 TRACES = {"CMPC": CMPCTrace, "LSTM-CNN": LSTMCNNTrace}

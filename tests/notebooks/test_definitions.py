@@ -12,8 +12,7 @@ import torch.nn.functional as F
 
 import tvnet
 from tvnet.course import reference
-from tvnet.experiment.metrics import BINS, PerSentence, counters, figures
-from tvnet.experiment.training import learning_rate, loss_of
+from tvnet.evaluation.metrics import BINS, PerSentence, counters, figures
 from tvnet.model.amf import AMF
 from tvnet.model.blocks import l2_normalize
 from tvnet.model.conv_lstm import PlainConvLSTM
@@ -21,6 +20,7 @@ from tvnet.model.enrichment import Enrichment
 from tvnet.model.expression import Expression
 from tvnet.model.fusion import Bilinear, coordinates
 from tvnet.retrieval.search import Faiss
+from tvnet.training.loop import learning_rate, loss_of
 
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 TRUE = torch.ones(1)

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from tests.tiny_rows import tiny_rows
-from tvnet.experiment.ablation import ROWS
 from tvnet.predict import load, main
+from tvnet.rows import ROWS
 
 
 @pytest.fixture(scope="module")

@@ -12,16 +12,12 @@ import torch
 from PIL import Image
 
 import tvnet
-from tests.test_checkpoint import hash_again
+from tests.test_saved_model import hash_again
 from tvnet.data import refer
 from tvnet.data.dataset import ReferDataset, collate
 from tvnet.data.images import open_image, placement
 from tvnet.data.words import Vocabulary
-from tvnet.experiment.ablation import RIVALS, ROWS, row_settings
-from tvnet.experiment.checkpoint import save
-from tvnet.experiment.evaluation import clean
-from tvnet.experiment.features import LiveFeatures
-from tvnet.experiment.training import logits_of
+from tvnet.evaluation.evaluate import clean
 from tvnet.model.method import build as build_model
 from tvnet.model.pretrained import load_backbone
 from tvnet.model.trace import expected_shapes
@@ -29,7 +25,11 @@ from tvnet.predict import load
 from tvnet.predictor import NEIGHBOURS
 from tvnet.retrieval.build import build
 from tvnet.retrieval.online import Retriever
+from tvnet.rows import RIVALS, ROWS, row_settings
+from tvnet.saved_model import save
 from tvnet.settings import settings
+from tvnet.training.features import LiveFeatures
+from tvnet.training.loop import logits_of
 
 SMOKE = settings("smoke")
 SMALL = replace(SMOKE, data=replace(SMOKE.data, size=64), retrieval=replace(SMOKE.retrieval, k=3))

@@ -13,14 +13,14 @@ import pytest
 import tvnet.predict
 from tvnet.data import refer
 from tvnet.data.words import UNK, Vocabulary
+from tvnet.evaluation.metrics import figures
 from tvnet.examples import examples
-from tvnet.experiment.ablation import ROWS, row_settings
-from tvnet.experiment.checkpoint import save
-from tvnet.experiment.metrics import figures
-from tvnet.experiment.ship import EXAMPLES, MODELS, shipped_settings
 from tvnet.model.method import build
 from tvnet.predict import POOL, load
+from tvnet.release.ship import EXAMPLES, shipped_settings
 from tvnet.retrieval.ranking import pool_of
+from tvnet.rows import ROWS, row_settings
+from tvnet.saved_model import MODELS, save
 from tvnet.settings import as_dict
 
 REPORT, CHOSEN = (json.loads((MODELS / f"{n}.json").read_text()) for n in ("shipped", "examples"))

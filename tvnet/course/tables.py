@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from statistics import mean, stdev
 
-from tvnet.course.chance import LEVEL, holm, p_value
 from tvnet.course.paper import load
-from tvnet.experiment.metrics import THRESHOLDS, figures
+from tvnet.evaluation.metrics import THRESHOLDS, figures
+from tvnet.evaluation.statistics import LEVEL, holm, p_value
 
 SIZES = ("all", "small")
 HEADINGS = {f"prec_{x}": f"Prec@{x}" for x in THRESHOLDS} | {"overall_iou": "overall IoU"}

@@ -19,13 +19,13 @@ from tvnet.data.images import crop_and_resize, open_image
 from tvnet.data.photo import Photo, read_photo
 from tvnet.data.refer import ReferData
 from tvnet.data.words import plain
-from tvnet.experiment.ablation import ROWS
-from tvnet.experiment.ship import BEST, MODELS
 from tvnet.model.amf import AMF
 from tvnet.model.blocks import to_float32, upsample
 from tvnet.predict import load
 from tvnet.predictor import Prediction, Predictor, WithoutWord
 from tvnet.retrieval.online import EncodedImage
+from tvnet.rows import BEST, ROWS
+from tvnet.saved_model import MODELS
 from tvnet.settings import Settings
 
 LARGEST = 640  # pixels of a longer side; larger pictures of one's own are made smaller first

@@ -13,7 +13,7 @@ from tvnet.course.figures import overlay
 from tvnet.data.dataset import collate
 from tvnet.data.images import open_square
 from tvnet.data.words import tokenise
-from tvnet.experiment.trained import load_run
+from tvnet.evaluation.trained import load_run
 from tvnet.model.rivals.cmpc import TYPES, CMPCTrace
 from tvnet.settings import Settings
 

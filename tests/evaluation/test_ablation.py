@@ -1,0 +1,237 @@
+"""The grid of rows and seeds, its results on disk, and what is said of them."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from scipy import stats
+
+from tests.conftest import write_root
+from tvnet.course import tables
+from tvnet.data import refer
+from tvnet.evaluation import ablation as grid
+from tvnet.evaluation import statistics
+from tvnet.evaluation.ablation import ablation, run, run_folder
+from tvnet.evaluation.trained import load_run, masks_of, measure_again, swap_neighbours
+from tvnet.results import write_json
+from tvnet.retrieval.build import build
+from tvnet.rows import CONTROLS, RIVALS, ROWS
+from tvnet.settings import CONTROLS as RETRIEVED
+from tvnet.settings import settings
+from tvnet.training.setup import prepare
+
+TINY = settings("smoke")
+TINY = replace(TINY, training=replace(TINY.training, steps=2, warm_start_steps=1, batch=2))
+
+
+def retrieve(data_dir, out_dir, control="none"):
+    chosen = replace(TINY, retrieval=replace(TINY.retrieval, control=control))
+    build(chosen, refer.read(data_dir, "unc+"), out_dir)
+
+
+@pytest.fixture(scope="module")
+def made(tiny_root, tmp_path_factory):
+    """A whole ablation of one step a row, two seeds."""
+    out = tmp_path_factory.mktemp("out")
+    retrieve(tiny_root, out)
+    return ablation(TINY, (0, 1), tiny_root, out), out
+
+
+@pytest.mark.slow
+def test_every_row_and_seed_is_there_once_with_its_counters(made):
+    results, _ = made
+    assert [(r["row"], r["seed"]) for r in results] == [
+        *((row, seed) for row in RIVALS | ROWS for seed in (0, 1)),
+        *((control, 0) for control in CONTROLS),
+    ]
+    for result in results:
+        count = result["metrics"]["clean"]["all"]
+        assert count["n"] == 8 and len(count["hits"]) == 5
+        assert torch.__version__.startswith(result["provenance"]["versions"]["torch"])
+        assert ("warm start" in result["seconds"]) == (result["row"] == "Baseline")
+        assert len(result["loss"]) == (2 if result["row"] in CONTROLS | RIVALS else 1)
+
+
+@pytest.mark.slow
+def test_a_finished_run_is_read_and_an_unfinished_one_made_again(made, tiny_root, monkeypatch):
+    results, out = made
+    monkeypatch.setattr(grid, "train", lambda *_, **__: pytest.fail("it trained again"))
+    folder = run(TINY, "Baseline", 0, tiny_root, out)
+    before = next(r for r in results if (r["row"], r["seed"]) == ("Baseline", 0))
+    assert json.loads((folder / "result.json").read_text()) == before
+    (folder / "result.json").rename(folder / "aside.json")
+    with pytest.raises(pytest.fail.Exception, match="it trained again"):
+        run(TINY, "Baseline", 0, tiny_root, out)
+    (folder / "aside.json").rename(folder / "result.json")
+
+
+@pytest.mark.slow
+def test_rows_start_from_the_warm_start_of_their_seed(made, tiny_root):
+    _, out = made
+    frozen = replace(TINY.training, learning_rate=0.0, end_learning_rate=0.0)
+    still = replace(TINY, training=frozen)
+    warm = grid.train_warm_start(still, 0, tiny_root, out)
+    row = load_file(run(still, "Baseline+RES+AMF", 0, tiny_root, out) / "model.safetensors")
+    assert all(torch.equal(row[name], value) for name, value in warm.items())
+
+
+@pytest.mark.slow
+def test_trained_models_can_be_looked_at_again(made, tiny_root):
+    _, out = made
+    for control in RETRIEVED:
+        retrieve(tiny_root, out, control)
+    swaps = swap_neighbours(TINY, "Baseline+RES", 1, tiny_root, out)
+    assert list(swaps) == ["none", "random", "self", "black"]
+    assert "| as retrieved |" in tables.swaps_markdown(swaps)
+    lines = masks_of(TINY, ("Baseline", "Baseline+RES"), 0, tiny_root, out, count=3)
+    expression, image, masks = lines[0]
+    assert image.shape == (48, 64, 3) and list(masks) == ["Baseline", "Baseline+RES", "truth"]
+    assert all(mask.shape == (48, 64) for mask in masks.values()) and masks["truth"].any()
+    again = measure_again(TINY, [("CMPC", 1), ("Baseline", 0)], tiny_root, out)
+    before = {(r["row"], r["seed"]): r["metrics"] for r in made[0]}
+    assert [(r["row"], r["split"]) for r in again] == [("CMPC", "val"), ("Baseline", "val")]
+    assert all(r["metrics"] == before[r["row"], r["seed"]] for r in again)
+    (refined,) = measure_again(TINY, [("CMPC", 1)], tiny_root, out, splits=("val",), crf=True)
+    assert refined["row"] == "CMPC+DCRF" and refined["metrics"]["clean"]["all"]["n"] == 8
+    with pytest.raises(FileNotFoundError, match="run the ablation with row 'Baseline' and seed 7"):
+        load_run(TINY, "Baseline", 7, tiny_root, out)
+
+
+def test_the_folder_changes_with_every_setting_and_with_the_data(tmp_path):
+    def name(chosen, row="Baseline", seed=0, world="w"):
+        return run_folder(chosen, row, seed, tmp_path, world).name
+
+    other = replace(TINY, model=replace(TINY.model, d_m=8))
+    longer = replace(TINY, training=replace(TINY.training, steps=3))
+    names = [name(TINY), name(other), name(longer), name(TINY, "Baseline+RES"), name(TINY, seed=1)]
+    assert len({*names, name(TINY, world="v")}) == 6
+
+
+@pytest.mark.parametrize(
+    "damage, sentence",
+    [
+        (
+            lambda root: root.rename(root.parent / "gone"),
+            "There is no data at .*data_setup miniref",
+        ),
+        (lambda root: next(root.rglob("*.jpg")).unlink(), "1 of 8 pictures are missing, first"),
+        (lambda root: (root / "index/unc+.json").write_bytes(b"(lp0"), "unc.\\.json is damaged"),
+        (lambda root: None, "There are no neighbours at .*tvnet.retrieval.build"),
+    ],
+)
+def test_what_is_missing_is_said_before_anything_is_trained(tmp_path, damage, sentence):
+    root = tmp_path / "root"
+    write_root(root)
+    damage(root)
+    with pytest.raises((FileNotFoundError, ValueError), match=sentence):
+        prepare(TINY, root, tmp_path / "out")
+    assert not (tmp_path / "out" / "cache").exists()
+
+
+def result(row, seed, hits, n=100):
+    count = {"n": n, "intersection": 50, "union": 100, "hits": [hits] * 5, "iou_sum": 40.0}
+    metrics = {e: dict.fromkeys(("all", "small"), count) for e in ("clean", "parity")}
+    return {"row": row, "seed": seed, "metrics": metrics}
+
+
+def test_the_table_shows_means_spreads_and_the_paper():
+    text = tables.markdown([result("Baseline", 0, 40), result("Baseline", 1, 44)])
+    assert "| all | Baseline | ours | 2 | 42.0 ± 2.8 |" in text
+    assert "| all | Baseline | paper | 1 | 55.19 |" in text
+    assert "| all | Baseline | ours | 1 | 40.0 |" in tables.markdown([result("Baseline", 0, 40)])
+    rival = tables.markdown([result("CMPC", 0, 40), result("LSTM-CNN", 0, 30)])
+    assert "| small | CMPC | paper | 1 | 44.79 |" in rival
+    assert "| all | LSTM-CNN | ours | 1 | 30.0 |" in rival and "LSTM-CNN | paper" not in rival
+
+
+def test_costs_stand_beside_the_row_and_refined_rows_apart():
+    costs = {"Baseline": {"parameters": 2e6, "GFLOP": 0.5, "step": 0.2}}
+    costs["CMPC"] = costs["Baseline"] | {"step": 0.5}
+    text = tables.markdown([result("CMPC", 0, 40), result("image-blind", 0, 1)], costs=costs)
+    assert "| 50.0 | 2.00 | 0.500 | x 2.50 |" in text and "| 50.0 |  |  |  |" in text
+    assert "+DCRF" not in text
+    refined = tables.refined_markdown([result("CMPC", 0, 40)], [result("CMPC+DCRF", 0, 43)])
+    assert "| small | CMPC+DCRF | 0 | 43.0 (+3.0) |" in refined
+    splits = [result("CMPC", seed, 40) | {"split": s} for s in ("val", "testA") for seed in (0, 1)]
+    assert tables.table3_markdown(splits).endswith("| CMPC | 50.0 ± 0.0 | 50.0 ± 0.0 |")
+
+
+@pytest.mark.parametrize(
+    "before, after, verdict",
+    [
+        ((40, 41, 42), (50, 51, 52), "holds"),
+        ((50, 51, 52), (40, 41, 42), "opposite"),
+        ((40, 41, 42), (50, 51, 41), "undecided"),  # one seed disagrees
+        ((40, 41, 42), (41, 42, 90), "undecided"),  # all agree, the spread is larger
+        ((40, 41, 42), (42, 44, 45), "undecided"),  # p = 0.015 alone, 0.15 among ten such tests
+        (range(40, 46), (42, 44, 45, 45, 47, 48), "holds"),  # as far, by six seeds
+        ((40, 41, 42), (40, 41, 42), "undecided"),  # nothing changed
+        ((40,), (50,), "undecided"),  # one seed decides nothing
+    ],
+)
+def test_a_direction_needs_several_seeds_and_more_than_their_spread(before, after, verdict):
+    runs = [result("Baseline", s, h) for s, h in enumerate(before)]
+    runs += [result("Baseline+RES", s, h) for s, h in enumerate(after)]
+    found = tables.directions(runs, ("prec_0.5",))
+    assert [d.verdict for d in found] == [verdict] * 2
+    assert [d.paper for d in found] == [0.51, 1.12]
+    assert f"{2 if verdict == 'holds' else 0} of 2" in tables.in_words(found).split("\n\n")[0]
+
+
+def test_where_nothing_differs_hardly_a_table_holds_a_verdict():
+    """Five rows that are the same but for chance: 2,000 tables, of which 5 % may err, not 60 %."""
+    dice, wrong, alone = np.random.default_rng(0), 0, 0
+    for _ in range(2000):
+        p = 2 * stats.t.sf(np.abs(dice.standard_t(2, 30)), 2)
+        wrong += min(statistics.holm(list(p))) < statistics.LEVEL
+        alone += min(p) < statistics.LEVEL
+    assert wrong / 2000 < 0.07 and alone / 2000 > 0.6
+
+
+def test_p_values_are_corrected_by_holms_rule():
+    """The example of his rule worked out by hand, and the t-test against scipy's own."""
+    assert statistics.holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert statistics.holm([]) == [] and statistics.holm([0.9, 0.8]) == [1.0, 1.0]
+    some = [1.2, 0.4, 2.2, 1.9]
+    assert statistics.p_value(some) == pytest.approx(stats.ttest_1samp(some, 0).pvalue)
+
+
+def test_notebook_09_explains_the_rule_that_is_used():
+    text = (Path(__file__).parents[2] / "notebooks" / "09_ablations.ipynb").read_text("utf-8")
+    tests = len(tables.SIZES) * len(tables.STEPS) * len(tables.COLUMNS)
+    three, ten = (stats.t.isf(statistics.LEVEL / 2 / tests, n - 1) for n in (3, 10))
+    assert tests == 60 and "sixty lines (two sizes, five steps, six columns" in text
+    assert f"{three:.1f} of its standard errors, for ten seeds beyond {ten:.1f}" in text
+
+
+def test_a_verdict_does_not_depend_on_the_columns_that_are_shown():
+    runs = [result("Baseline", s, 40 + s) for s in range(6)]
+    runs += [result("Baseline+RES", s, h) for s, h in enumerate((42, 44, 45, 45, 47, 48))]
+    one, two = tables.directions(runs, ("prec_0.5",)), tables.directions(runs, tables.COLUMNS)
+    assert one == [d for d in two if d.column == "prec_0.5"]
+    text = tables.in_words(two)
+    assert "Taken alone, 10 of these tests fall below 5%; where nothing differs, 0.6 would" in text
+    assert "| all | Baseline → Baseline+RES | Prec@0.5 | +0.51 | +2.7 ± 0.5 | 0.000 | 0.001 | " in (
+        tables.directions_markdown(one)
+    )
+
+
+def test_the_papers_figures_are_the_printed_ones():
+    paper = tables.paper_table()
+    assert tuple(paper["columns"]) == tables.COLUMNS
+    assert list(paper["all"]) == list(paper["small"]) == ["CMPC", *ROWS]
+    assert paper["all"]["Baseline+RES+AMF"] == [58.62, 52.71, 44.26, 31.89, 10.95, 50.30]
+    assert paper["small"]["Baseline"][4] == 0.82
+
+
+def test_json_is_whole_or_not_there(tmp_path):
+    path = tmp_path / "a" / "b.json"
+    with pytest.raises(TypeError):
+        write_json(path, {"a": object()})
+    assert not path.exists()
+    write_json(path, {"a": 1})
+    assert json.loads(path.read_text()) == {"a": 1} and list(path.parent.iterdir()) == [path]

@@ -1,0 +1,270 @@
+"""The loop: schedule, decay groups, loss, order, controls, and one batch learned by heart."""
+
+import os
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from tvnet.data.dataset import collate
+from tvnet.data.images import mask_target, placement
+from tvnet.data.words import UNK
+from tvnet.devices import device_of
+from tvnet.evaluation.evaluate import clean, evaluate, parity
+from tvnet.model.backbone import DeepLab
+from tvnet.model.pretrained import load_backbone
+from tvnet.model.tvnet import TVNet
+from tvnet.results import provenance
+from tvnet.rows import ROWS, row_settings
+from tvnet.settings import TrainingSettings, settings
+from tvnet.training.loop import (
+    ablate_input,
+    learning_rate,
+    loss_of,
+    parameter_groups,
+    train,
+)
+from tvnet.training.order import batches
+
+SMOKE = settings("smoke")
+
+
+def test_learning_rate_of_prior_code():
+    """2.5e-4, 1.386e-4 and 1e-5 at the start, the middle and the end of the decay."""
+    budget = TrainingSettings(steps=800_000)
+    rates = [learning_rate(t, budget) for t in (0, 400_000, 800_000)]
+    assert rates == pytest.approx([2.5e-4, 1.386e-4, 1e-5], rel=1e-3)
+
+
+def test_decay_falls_on_kernels_of_convolutions_and_linear_maps_only():
+    model = TVNet(SMOKE, 30)
+    frozen = DeepLab(SMOKE.backbone).freeze()
+    decayed, free = parameter_groups(model, frozen, SMOKE.training)
+    names = {id(p): name for name, p in model.named_parameters()}
+    touched = {names[id(p)] for p in decayed["params"]}
+    assert "enrichment.level.5.W1.weight" in touched and "head.score.weight" in touched
+    for part in ("lstm", "embedding", "bias", "norm", "conv_lstm"):
+        assert not any(part in name for name in touched), part
+    assert len(decayed["params"]) + len(free["params"]) == len(list(model.parameters()))
+    assert (decayed["weight_decay"], free["weight_decay"]) == (5e-4, 0.0)
+
+
+def test_the_loss_is_a_sum_over_pixels():
+    logits, mask = torch.randn(3, 1, 8, 8), torch.rand(3, 1, 8, 8) > 0.5
+    mean = torch.nn.functional.binary_cross_entropy_with_logits(logits, mask.float())
+    assert torch.allclose(loss_of(logits, mask), 64 * mean)
+
+
+def test_order_depends_on_seed_and_epoch_alone(ready):
+    dataset = ready.dataset(SMOKE, "train")
+
+    def order(seed, count):
+        stream = batches(dataset, 4, seed)
+        return [next(stream).sent_id.tolist() for _ in range(count)]
+
+    epoch = len(dataset) // 4
+    assert order(1, 2 * epoch) == order(1, 2 * epoch)
+    assert order(1, epoch) != order(2, epoch)
+    first, second = order(1, 2 * epoch)[:epoch], order(1, 2 * epoch)[epoch:]
+    late = batches(dataset, 4, 1, first=epoch + 1)
+    assert next(late).sent_id.tolist() == second[1]  # a run may begin anywhere
+    assert first != second
+    seen = sorted(sum(first, []))
+    assert len(set(seen)) == len(seen)  # no sentence twice in an epoch
+
+
+def test_controls_lack_their_input(ready):
+    batch = collate([ready.dataset(SMOKE, "train")[i] for i in range(3)])
+    V_in, _, _ = ready.features(batch)
+    _, words, lengths = ablate_input(batch, V_in, "language")
+    assert (words == UNK).all() and (lengths == 1).all()
+    dark, words, _ = ablate_input(batch, V_in, "image")
+    assert all((V == 0).all() for V in dark.values()) and torch.equal(words, batch.words)
+    with pytest.raises(ValueError, match="ablate_input is 'deaf': use 'none', 'language'"):
+        ablate_input(batch, V_in, "deaf")
+
+
+def test_same_seed_same_weights(ready):
+    short = replace(SMOKE, training=replace(SMOKE.training, steps=2, warm_start_steps=0, batch=2))
+    dataset = ready.dataset(short, "train")
+    first, again, other = (train(short, dataset, ready.features, s) for s in (3, 3, 4))
+    pairs = zip(first.parameters(), again.parameters(), strict=True)
+    assert all(torch.equal(a, b) for a, b in pairs)
+    assert not torch.equal(first.head.score.weight, other.head.score.weight)
+
+
+@pytest.mark.parametrize("shape", [None, (3, 3)])
+def test_weights_to_start_from_that_have_no_place_are_named(ready, shape):
+    """A warm start of another network would else be dropped, part by part, without a word."""
+    own = TVNet(SMOKE, len(ready.vocabulary)).state_dict()
+    name = "head.score.weight"
+    start = {"another.weight": own[name]} if shape is None else {name: torch.zeros(shape)}
+    with pytest.raises(ValueError, match=f"start from hold {next(iter(start))}, for which"):
+        train(SMOKE, ready.dataset(SMOKE, "train"), ready.features, 0, start)
+
+
+def test_a_word_that_training_never_saw_adds_nothing(ready):
+    """Next to nothing: what was drawn for it would be noise that no step removes (D47)."""
+    dataset = ready.dataset(SMOKE, "train")
+    torch.manual_seed(0)
+    drawn = TVNet(SMOKE, len(ready.vocabulary)).expression.embedding.weight
+    rows = train(SMOKE, dataset, ready.features, 0, last=2).expression.embedding.weight
+    assert torch.equal(rows[UNK], drawn[UNK + 1 :].mean(0)) and rows[UNK].any()
+    assert torch.equal(rows[:UNK], drawn[:UNK])
+
+
+def test_a_loss_that_is_not_finite_stops_and_names_the_step(ready):
+    budget = replace(SMOKE.training, steps=9, warm_start_steps=0, batch=2, learning_rate=1e9)
+    wild = replace(SMOKE, training=budget)
+    with pytest.raises(FloatingPointError, match=r"at step \d+ \(sentences .*lower the learning"):
+        train(wild, ready.dataset(wild, "train"), ready.features, 0)
+
+
+def test_words_that_are_unknown_and_expressions_that_are_cut_are_counted(ready):
+    table = ready.unknown_words(max_words=20)
+    assert set(table) == set(ready.data.splits)
+    assert table["train"] == {"words": 0.0, "sentences": 0.0, "cut": 0.0}
+    assert ready.unknown_words(max_words=1)["train"]["cut"] > 0
+    assert len(ready.vocabulary.encode("red " * 1000, 20)) == 20
+    ready.vocabulary.ids.pop("red")
+    try:
+        assert ready.unknown_words(max_words=20)["train"]["words"] > 0
+    finally:
+        ready.vocabulary.ids["red"] = ready.vocabulary.words.index("red")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "row, steps", [("Baseline", 150), ("Baseline+RES+AMF", 150), ("CMPC", 150), ("LSTM-CNN", 900)]
+)
+def test_one_batch_is_learned_by_heart(ready, row, steps):
+    """IoU above 0.9 on two sentences that pick two different things of one picture."""
+    chosen = row_settings(SMOKE, row)
+    budget = replace(chosen.training, steps=steps, warm_start_steps=0, batch=2, learning_rate=4e-3)
+    chosen = replace(chosen, training=budget)
+    whole = ready.dataset(chosen, "train")
+
+    class Two:
+        vocabulary, samples = whole.vocabulary, whole.samples[:3:2]
+
+        def __len__(self):
+            return 2
+
+        def __getitem__(self, i):
+            return whole[i * 2]
+
+    model = train(chosen, Two(), ready.features, 0)
+    batch = collate([Two()[0], Two()[1]])
+    with torch.no_grad():
+        V_in, V_sim, valid = ready.features(batch)
+        guess = model(V_in, V_sim, batch.words, batch.lengths, valid) > 0
+    both, either = (guess & batch.mask).sum((1, 2, 3)), (guess | batch.mask).sum((1, 2, 3))
+    assert (both / either > 0.9).all(), both / either
+
+
+@pytest.mark.slow
+def test_the_papers_size_learns_two_sentences():
+    """320 px, ResNet-101, d_m 500: one step lowers the loss of two samples."""
+    torch.manual_seed(0)
+    torch.set_num_threads(os.cpu_count())
+    paper = settings("paper")
+    paper = replace(paper, backbone=replace(paper.backbone, weights="random"))
+    backbone, model = load_backbone(paper.backbone), TVNet(paper, 30)
+    groups = parameter_groups(model, backbone, paper.training)
+    optimiser = torch.optim.Adam(groups, lr=5e-5, fused=True)
+    mask = torch.zeros(2, 1, 320, 320, dtype=torch.bool)
+    mask[0, :, 40:120, 200:280] = mask[1, :, 200:300, 20:90] = True
+    with torch.no_grad():
+        both = backbone(torch.randint(0, 256, (2, 3, 320, 320), dtype=torch.uint8))
+        both = {name: V / V.std() for name, V in both.items()}  # untrained maps are far too large
+    swapped = {name: V.flip(0) for name, V in both.items()}  # each picture enriches the other
+    losses = []
+    for _ in range(2):
+        logits = model(both, swapped, torch.tensor([[4, 5], [6, 7]]), torch.tensor([2, 1]))
+        losses.append(loss_of(logits, mask))
+        if len(losses) == 1:
+            optimiser.zero_grad()
+            losses[-1].backward()
+            optimiser.step()
+    torch.set_num_threads(1)
+    assert losses[1] < losses[0], losses
+
+
+@pytest.mark.parametrize("name", ["gpu", "cuda:99", "cuda:x", "cpu:3", "meta", "mps", "xpu", ""])
+def test_a_device_that_is_not_here_is_told(name):
+    with pytest.raises(ValueError, match=f"There is no device '{name}' here: use 'auto', 'cpu'"):
+        device_of(name)
+
+
+def test_a_device_is_found_by_name(monkeypatch):
+    best = "cuda" if torch.cuda.is_available() else "cpu"
+    assert device_of("cpu").type == "cpu" and device_of("auto").type == best
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    assert str(device_of("mps")) == "mps" and provenance("mps")["device"] == "mps"
+
+
+def test_bfloat16_training_stays_close_to_float32(ready):
+    def losses(precision):
+        budget = replace(SMOKE.training, steps=3, warm_start_steps=0, batch=2, precision=precision)
+        chosen, found = replace(SMOKE, training=budget), []
+        dataset = ready.dataset(chosen, "train")
+        train(chosen, dataset, ready.features, 0, report=lambda _, loss: found.append(loss))
+        return found
+
+    exact, low = losses("float32"), losses("bfloat16")
+    assert exact != low and low == pytest.approx(exact, rel=0.02)
+
+
+def test_evaluation_makes_no_training_targets(ready, monkeypatch):
+    chosen = row_settings(SMOKE, "Baseline")
+    dataset = ready.dataset(chosen, "val")
+    monkeypatch.setattr(type(dataset), "target", lambda *_: pytest.fail("it made a target"))
+    found = evaluate(TVNet(chosen, len(ready.vocabulary)), dataset, ready.features)
+    assert len(found["clean"].sent_id) == len(dataset)
+
+
+def test_evaluation_counts_every_sentence_once(ready):
+    dataset = ready.dataset(row_settings(SMOKE, "Baseline"), "val")
+    model = TVNet(row_settings(SMOKE, "Baseline"), len(ready.vocabulary))
+    found = evaluate(model, dataset, ready.features, batch_size=3)
+    again = evaluate(model, dataset, ready.features, batch_size=2)
+    for name in ("clean", "parity"):
+        assert found[name].sent_id.tolist() == [s.sent_id for s in dataset.samples]
+        assert np.array_equal(found[name].intersection, again[name].intersection)
+        assert (found[name].intersection <= found[name].area).all()
+        assert (found[name].union >= found[name].area).all()
+
+
+def test_the_evaluators_differ_as_described():
+    """A perfect square of logits: clean returns it, parity dilates it by less than one cell."""
+    place = placement(60, 80, 32)
+    logits = torch.full((1, 1, 32, 32), -8.0)
+    logits[..., 12:20, 12:20] = 8.0
+    sharp, wide = clean(logits, place), parity(logits, place)
+    assert sharp.shape == wide.shape == (60, 80)
+    assert (wide | sharp).sum() == wide.sum() > sharp.sum() > 0
+    assert sharp.sum() == pytest.approx(20 * 20, rel=0.12)
+
+
+def test_rows_of_table_1():
+    assert list(ROWS) == ["Baseline", "Baseline+RES", "Baseline+RES+Cct", "Baseline+RES+AMF"]
+    with pytest.raises(ValueError, match="no row 'Baseline\\+CRF': choose from LSTM-CNN, CMPC"):
+        row_settings(SMOKE, "Baseline+CRF")
+
+
+@pytest.mark.parametrize(
+    "share, ceiling", [(0.005, 0.847), (0.01, 0.888), (0.02, 0.919), (0.05, 0.948), (0.10, 0.963)]
+)
+def test_what_a_perfect_learner_scores(share, ceiling):
+    """A disc in 480x640, logits that equal the dilated target: parity dilates once more (D34)."""
+    y, x = np.mgrid[0:480, 0:640]
+    disc = (y - 240.3) ** 2 + (x - 300.7) ** 2 <= share * 480 * 640 / np.pi
+    target = torch.from_numpy(mask_target(disc, 320))[None, None]
+    place = placement(480, 640, 320)
+    guess = parity(torch.where(target, 8.0, -8.0), place)
+    assert (guess & disc).sum() / (guess | disc).sum() == pytest.approx(ceiling, abs=0.012)
+    covered = torch.from_numpy(disc.reshape(240, 2, 320, 2).mean((1, 3))).float()
+    soft = torch.nn.functional.pad(covered, (0, 0, 40, 40))[None, None] - 0.5
+    sharp = clean(soft, place)
+    assert (sharp & disc).sum() / (sharp | disc).sum() > 0.985

@@ -1,0 +1,135 @@
+"""Train the model that ships: the rows of Table 1, four times as long, on RefCOCO's dialect.
+
+    python -m tvnet.release.ship --data data/miniref
+
+writes tvnet/weights/miniref/<row>/ and, last, shipped.json beside them: sha256 of every file, this
+command, the counters of val, testA and testB. The same command again goes on where it stopped.
+Nothing is chosen by these counters: one seed, one budget.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from tvnet.data import refer
+from tvnet.data.dataset import ReferDataset
+from tvnet.evaluation.ablation import read_result, run
+from tvnet.evaluation.evaluate import evaluate
+from tvnet.evaluation.metrics import PerSentence, counters
+from tvnet.evaluation.trained import load_run
+from tvnet.results import provenance, sha256_of, write_json
+from tvnet.retrieval.build import build
+from tvnet.rows import BEST, ROWS, row_settings
+from tvnet.saved_model import MODELS
+from tvnet.settings import Settings, as_dict, settings
+from tvnet.training.processes import one_thread
+
+SEED = 0
+LONGER = 4  # times the laptop profile's steps
+EXAMPLES = 6  # of each kind
+RULE = (
+    "worst: the sentences of val with the least IoU, among equals the largest union first; spread: "
+    "the middles of equal parts of val in the order of IoU; each picture once"
+)
+
+
+def shipped_settings() -> Settings:
+    """The laptop profile's, but longer, and with a dialect that may name places ("left dog")."""
+    laptop = settings("laptop")
+    budget = laptop.training
+    return replace(
+        laptop,
+        profile="shipped",
+        data=replace(laptop.data, dataset="unc"),
+        training=replace(
+            budget,
+            steps=LONGER * budget.steps,
+            warm_start_steps=LONGER * budget.warm_start_steps,
+            snapshot_every=500,
+        ),
+    )
+
+
+def examples(found: PerSentence, dataset: ReferDataset, count: int = EXAMPLES) -> list[dict]:
+    """Sentences to look at, by RULE: no hand picks them."""
+    iou = found.iou()
+    order = np.lexsort((found.sent_id, -found.union, iou))
+    image_of = {sample.sent_id: sample.image_id for sample in dataset.samples}
+    starts = {"worst": np.zeros(count), "spread": (np.arange(count) + 0.5) / count * len(order)}
+    taken, chosen = set(), []
+    for kind, first in starts.items():
+        for start in first.astype(int):
+            images = (image_of[int(found.sent_id[i])] for i in order[start:])
+            at = next((k for k, i in enumerate(images) if i not in taken), None)
+            if at is None:
+                continue
+            row = order[start + at]
+            sent_id = int(found.sent_id[row])
+            taken.add(image_of[sent_id])
+            chosen.append({"sent_id": sent_id, "image_id": image_of[sent_id], "kind": kind,
+                           "iou": round(float(iou[row]), 4)})  # fmt: skip
+    return chosen
+
+
+def ship(chosen: Settings, data_dir: Path, out_dir: Path, target: Path) -> dict:
+    """Train or find the runs, copy their checkpoints, measure, choose examples; the report."""
+    one_thread()
+    build(row_settings(chosen, BEST), refer.read(data_dir, chosen.data.dataset), out_dir)
+    report = {"command": f"python -m tvnet.release.ship --data {data_dir}", "rows": {}}
+    source = provenance()  # before the new files change the tree
+    folders = {row: run(chosen, row, SEED, data_dir, out_dir) for row in ROWS}
+    for row, folder in folders.items():
+        result = read_result(folder)
+        model, ready = load_run(chosen, row, SEED, data_dir, out_dir)
+        metrics = {}
+        for split in ready.data.splits:
+            if split == chosen.data.train_split:
+                continue
+            dataset = ready.dataset(model.settings, split)
+            found = evaluate(model, dataset, ready.features)["clean"]
+            metrics[split] = counters(found)
+            if row == BEST and split == chosen.data.eval_split:
+                about = {"rule": RULE, "model": row, "dataset": ready.data.name, "split": split}
+                about["sentences"] = examples(found, dataset)
+                write_json(target / "examples.json", about)
+        digests = {}
+        for name in ("model.safetensors", "settings.json", "vocabulary.json"):
+            (target / row.lower()).mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(folder / name, target / row.lower() / name)
+            digests[name] = sha256_of(folder / name)
+        report["rows"][row] = {
+            "sha256": digests,
+            "parameters": result["parameters"],
+            "seconds": result["seconds"],
+            "metrics": metrics,
+            "provenance": result["provenance"],
+        }
+    report |= {"data": ready.data.fingerprint, "seed": SEED, "training": as_dict(chosen.training)}
+    report["provenance"] = source
+    write_json(target / "shipped.json", report)
+    return report
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--data", type=Path, default=Path("data/miniref"))
+    parser.add_argument("--out", type=Path, default=Path("out"))
+    options = parser.parse_args(arguments)
+    try:
+        report = ship(shipped_settings(), options.data, options.out, MODELS)
+    except (ValueError, FileNotFoundError, FloatingPointError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    print(json.dumps(report, indent=1))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

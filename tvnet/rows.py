@@ -1,0 +1,39 @@
+"""What each row of Table 1, each rival and each control changes in the settings."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from tvnet.settings import Settings
+
+ROWS = {
+    "Baseline": {"model": {"enrichment": False, "high_resolution": "none"}},
+    "Baseline+RES": {"model": {"enrichment": True, "high_resolution": "none"}},
+    "Baseline+RES+Cct": {"model": {"enrichment": True, "high_resolution": "cct"}},
+    "Baseline+RES+AMF": {"model": {"enrichment": True, "high_resolution": "amf"}},
+}
+WARM_START = "Baseline"  # the row from which all others start (D40)
+BEST = "Baseline+RES+AMF"
+# The methods beside it, in the same world and loop for as many steps, but from scratch (D43, D44).
+_ALONE = {"enrichment": False, "high_resolution": "none"}
+RIVALS = {
+    "LSTM-CNN": {"model": _ALONE | {"method": "lstm-cnn"}, "training": {"warm_start_steps": 0}},
+    "CMPC": {
+        "model": _ALONE | {"method": "cmpc", "rank": 5, "tanh": True, "exchange_rounds": 2},
+        "training": {"warm_start_steps": 0},
+    },
+}
+# What the data gives away by itself: the Baseline without words, and without an image.
+CONTROLS = {
+    f"{part}-blind": ROWS["Baseline"] | {"training": {"ablate_input": part, "warm_start_steps": 0}}
+    for part in ("language", "image")
+}
+EVERY = RIVALS | ROWS | CONTROLS  # what can be run by name, in the order of the table
+
+
+def row_settings(settings: Settings, row: str) -> Settings:
+    """The settings of a row of Table 1, of a rival or of a control."""
+    if row not in EVERY:
+        raise ValueError(f"There is no row '{row}': choose from {', '.join(EVERY)}.")
+    changes = {part: replace(getattr(settings, part), **new) for part, new in EVERY[row].items()}
+    return replace(settings, **changes)

@@ -1,0 +1,213 @@
+"""The training loop: Adam, polynomial decay, cross-entropy summed over pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from tvnet import process_group
+from tvnet.data.dataset import Batch, ReferDataset
+from tvnet.data.words import UNK
+from tvnet.model.method import Method, build
+from tvnet.settings import Settings, TrainingSettings
+from tvnet.training.features import CachedFeatures, LiveFeatures, Maps
+from tvnet.training.order import batches
+from tvnet.training.progress import Progress
+
+
+def learning_rate(step: int, settings: TrainingSettings) -> float:
+    """Polynomial decay from learning_rate at step 0 to end_learning_rate at the last (D29)."""
+    left = 1 - min(step, settings.steps) / settings.steps
+    span = settings.learning_rate - settings.end_learning_rate
+    return span * left**settings.power + settings.end_learning_rate
+
+
+def parameter_groups(
+    model: nn.Module, backbone: nn.Module, settings: TrainingSettings
+) -> list[dict]:
+    """Weight decay on the kernels of convolutions and linear maps, and on nothing else.
+
+    The ConvLSTM's kernel, peepholes, the LSTM, the embedding, norms and biases stay undecayed.
+    Kernels of the backbone that are trained (D26) form the last group, with their own `rate`.
+    """
+    kernels = {
+        id(module.weight)
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Conv2d | nn.Linear) and not name.startswith("conv_lstm")
+    }
+    trained = [p for p in model.parameters() if p.requires_grad]
+    parts = [
+        ([p for p in trained if id(p) in kernels], settings.weight_decay, 1.0),
+        ([p for p in trained if id(p) not in kernels], 0.0, 1.0),
+        (
+            [p for p in backbone.parameters() if p.requires_grad],
+            settings.weight_decay,
+            settings.backbone_rate,
+        ),
+    ]
+    return [{"params": p, "weight_decay": d, "rate": rate} for p, d, rate in parts if p]
+
+
+def loss_of(logits: Tensor, mask: Tensor) -> Tensor:
+    """Cross-entropy summed over the pixels, averaged over the batch (D24); no other (D25).
+
+    The sum matters: against a mean the same weight decay would weigh S * S times more.
+    """
+    target = mask.to(logits.dtype)
+    return F.binary_cross_entropy_with_logits(logits, target, reduction="sum") / len(logits)
+
+
+def ablate_input(batch: Batch, V_in: Maps, control: str) -> tuple[Maps, Tensor, Tensor]:
+    """The inputs of a control that sees no words or no image; else the batch's own (Table 1)."""
+    words, lengths = batch.words, batch.lengths
+    if control == "language":
+        words, lengths = torch.full_like(words, UNK), torch.ones_like(lengths)
+    elif control == "image":
+        V_in = {name: torch.zeros_like(V) for name, V in V_in.items()}
+    elif control != "none":
+        raise ValueError(f"ablate_input is '{control}': use 'none', 'language' or 'image'.")
+    return V_in, words, lengths
+
+
+def logits_of(model: Method, features: CachedFeatures | LiveFeatures, batch: Batch) -> Tensor:
+    """Mask logits (B, 1, S, S) of a batch in float32, computed in the settings' precision (D37)."""
+    settings = model.settings.training
+    low = settings.precision == "bfloat16"
+    with torch.autocast(batch.words.device.type, torch.bfloat16, enabled=low):
+        V_in, V_sim, valid = features(batch)
+        V_in, words, lengths = ablate_input(batch, V_in, settings.ablate_input)
+        return model(V_in, V_sim, words, lengths, valid)
+
+
+def train(
+    settings: Settings,
+    dataset: ReferDataset,
+    features: CachedFeatures | LiveFeatures,
+    seed: int,
+    start: dict[str, Tensor] | None = None,
+    first: int = 0,
+    last: int | None = None,
+    device: str = "cpu",
+    progress: Progress | None = None,
+    validate: Callable[[Method], float] | None = None,
+    report: Callable[[int, float], None] = lambda step, loss: None,
+) -> Method:
+    """One run, whole; the model to report (D30), in eval mode.
+
+    `start` holds weights to begin with, GloVe's rows or a Baseline's (D40); parts it lacks start
+    fresh. `first` and `last` cut a piece out of the schedule. With `progress`, the run goes on
+    from its newest snapshot and saves new ones; with `validate`, the IoU of the held-out split, it
+    also keeps the best state, every `eval_every` steps (D30). `report(step, loss)` is called after
+    each step. Several processes (process_group.py) share each batch and average their gradients.
+    Raises FloatingPointError when the loss or its gradient is not finite and MemoryError when a
+    step does not fit; both name the step.
+    """
+    torch.manual_seed(seed)
+    budget = settings.training
+    model, learning, optimiser = learner(settings, dataset, features, start, device)
+    last = last or budget.steps
+    if progress:
+        first = progress.restore(learning, optimiser) or first
+    process_group.same_step(first)
+    share = process_group.rank_and_size()
+    stream = batches(dataset, budget.batch, seed, first, share)
+    for step in range(first, last):
+        for group in optimiser.param_groups:
+            group["lr"] = group["rate"] * learning_rate(step, budget)
+        batch = next(stream).to(device)
+        with said_in_words(step, batch):
+            loss = loss_of(logits_of(model, features, batch), batch.mask)
+            optimiser.zero_grad()
+            loss.backward()
+            gradients = [p.grad for p in learning.parameters() if p.grad is not None]
+            loss = loss.detach()
+            process_group.mean([loss, *gradients])
+            refuse_what_is_not_finite(step, loss, gradients, batch, learning, optimiser, progress)
+            optimiser.step()
+        report(step, loss.item())
+        if progress:
+            progress.log(step, loss.item())
+        if validate and budget.is_validation(step + 1, last):
+            score = validate(model)
+            model.train()
+            if progress:
+                progress.validation(step + 1, score, learning, optimiser)
+        if progress:
+            progress.after(step + 1, learning, optimiser)
+    if progress and validate and budget.reported == "best":
+        process_group.barrier()
+        progress.restore_best(learning)
+    return model.eval()
+
+
+def learner(
+    settings: Settings,
+    dataset: ReferDataset,
+    features: CachedFeatures | LiveFeatures,
+    start: dict[str, Tensor] | None,
+    device: str,
+) -> tuple[Method, nn.ModuleList, torch.optim.Optimizer]:
+    """A fresh model in train mode, all that a snapshot of it holds, and its optimiser (D36)."""
+    model = build(settings, len(dataset.vocabulary))
+    rows = model.expression.embedding.weight
+    with torch.no_grad():  # no text of the training split has it: it would stay what is drawn
+        rows[UNK] = rows[UNK + 1 :].mean(0)  # D47
+    begin_from(model, start or {})
+    model.to(device, memory_format=torch.channels_last).train()
+    backbone = features.backbone.to(device)
+    groups = parameter_groups(model, backbone, settings.training)
+    # A frozen backbone stays as it is and needs no place in a snapshot.
+    learning = nn.ModuleList([model] if backbone.is_frozen else [model, backbone])
+    return model, learning, torch.optim.Adam(groups, fused=True)
+
+
+def begin_from(model: Method, start: dict[str, Tensor]) -> None:
+    """Fill what `start` holds. Raises ValueError naming what has no place in the model."""
+    own = model.state_dict()
+    strange = [name for name, t in start.items() if name not in own or own[name].shape != t.shape]
+    if strange:
+        raise ValueError(
+            f"The weights to start from hold {', '.join(strange)}, for which this model has no "
+            "place of that shape: start from a model of the same settings."
+        )
+    model.load_state_dict(start, strict=False)
+
+
+def refuse_what_is_not_finite(
+    step: int,
+    loss: Tensor,
+    gradients: list[Tensor],
+    batch: Batch,
+    learning: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    progress: Progress | None,
+) -> None:
+    """Stops before a bad step is taken; the last good state and the step's ids stay on disk."""
+    length = torch.nn.utils.get_total_norm(gradients)
+    if (loss + length).isfinite():
+        return
+    sentences = batch.sent_id.tolist()
+    if progress:  # the same command makes this very step again
+        progress.save(step, learning, optimiser)
+    raise FloatingPointError(
+        f"The loss is {loss.item()}, the length of its gradient {length.item()} at step {step} "
+        f"(sentences {sentences}): lower the learning rate."
+    )
+
+
+@contextmanager
+def said_in_words(step: int, batch: Batch) -> Iterator[None]:
+    """A step that does not fit into memory ends with the settings that help."""
+    try:
+        yield
+    except RuntimeError as error:  # of a CPU that has no memory left, torch knows no other kind
+        if not isinstance(error, torch.OutOfMemoryError) and "can't allocate" not in str(error):
+            raise
+        raise MemoryError(
+            f"Step {step} with a batch of {len(batch.words)} does not fit into the device's memory:"
+            " lower training.batch or data.size, or set training.precision to 'bfloat16'."
+        ) from error
