@@ -16,9 +16,8 @@ import torch
 from tvnet.data import refer
 from tvnet.data.cache import TrainingCache
 from tvnet.data.masks import store
-from tvnet.data.whole import aside
+from tvnet.files import replacing, write_json
 from tvnet.model.backbone import DeepLab
-from tvnet.results import write_json
 from tvnet.retrieval.embeddings import embed
 from tvnet.settings import settings
 from tvnet.training.features import CachedFeatures
@@ -78,7 +77,7 @@ def test_what_gets_its_name_is_on_the_disk(tmp_path, monkeypatch):
     done = []
     monkeypatch.setattr(os, "fsync", lambda file: done.append(os.fstat(file).st_size))
     monkeypatch.setattr(os, "replace", lambda *names: done.append("renamed"))
-    with aside(tmp_path / "a") as part:
+    with replacing(tmp_path / "a") as part:
         part.write_text("abc")
     assert done == [3, "renamed"]
 
@@ -86,7 +85,7 @@ def test_what_gets_its_name_is_on_the_disk(tmp_path, monkeypatch):
 def test_a_block_that_fails_leaves_what_was_there(tmp_path):
     path = tmp_path / "a"
     path.write_text("before")
-    with pytest.raises(KeyError), aside(path) as part:
+    with pytest.raises(KeyError), replacing(path) as part:
         part.write_text("after")
         raise KeyError
     assert path.read_text() == "before" and list(tmp_path.iterdir()) == [path]
@@ -102,10 +101,10 @@ def test_a_read_only_disk_names_the_file_and_the_next_step(tmp_path, monkeypatch
     for method in ("mkdir", "write_bytes"):  # a folder that is due, or the file itself
         with monkeypatch.context() as patch, pytest.raises(OSError) as caught:
             patch.setattr(Path, method, refuse)
-            with aside(tmp_path / "new" / "a") as part:
+            with replacing(tmp_path / "new" / "a") as part:
                 part.write_bytes(b"abc")
         assert str(caught.value).startswith(f"{tmp_path}/new/a could not be written (Read-only")
-    with pytest.raises(OSError, match="'other'"), aside(tmp_path / "a"):
+    with pytest.raises(OSError, match="'other'"), replacing(tmp_path / "a"):
         refuse("other")
     (tmp_path / "folder").mkdir()
     for path in (tmp_path / "folder", tmp_path / "new" / "a" / "b"):

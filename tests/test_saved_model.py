@@ -14,9 +14,9 @@ from tvnet.data.glove import NAME, glove_rows
 from tvnet.data.words import UNK, Vocabulary
 from tvnet.evaluation.ablation import run
 from tvnet.evaluation.trained import load_run
+from tvnet.files import sha256_of
 from tvnet.model.backbone import DeepLab
 from tvnet.model.tvnet import TVNet
-from tvnet.results import sha256_of
 from tvnet.settings import as_dict, settings
 from tvnet.training.loop import parameter_groups, train
 from tvnet.training.setup import prepare
@@ -172,7 +172,7 @@ def flip_one_bit(folder):
         (reset("backbone", "train_from", "res3"), "holds no backbone.safetensors"),
         (replaced("settings.json", "[" * 100_000), "settings.json is damaged .*make the model"),
         (replaced("settings.json", "[]"), "settings.json is damaged .* list, not dict"),
-        (replaced("vocabulary.json", "[" * 100_000), "The vocabulary .* is damaged"),
+        (replaced("vocabulary.json", "[" * 100_000), "vocabulary.json is damaged"),
         (flip_one_bit, "model.safetensors have sha256 .* damaged or another one, fetch or make"),
     ],
 )

@@ -5,13 +5,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from tvnet.data import refer
+from tvnet.files import read_json
 from tvnet.predict import POOL
 from tvnet.saved_model import MODELS
 
@@ -30,7 +30,7 @@ class Example:
 
 def examples() -> list[Example]:
     """All of them, the worst first."""
-    chosen = json.loads((MODELS / "examples.json").read_text("utf-8"))
+    chosen = read_json(MODELS / "examples.json", dict, "install tvnet again")
     data = refer.read(POOL, chosen["dataset"])
     samples = {sample.sent_id: sample for sample in data.samples(chosen["split"])}
     found = []

@@ -7,7 +7,6 @@ python -m tvnet.predict photo.jpg "left dog" --out mask.png
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from functools import lru_cache
 from pathlib import Path
@@ -17,7 +16,7 @@ import numpy as np
 from PIL import Image
 
 from tvnet.data.photo import Photo
-from tvnet.data.whole import aside
+from tvnet.files import read_json, replacing
 from tvnet.model.pretrained import load_backbone
 from tvnet.predictor import NEIGHBOURS, Prediction, Predictor
 from tvnet.retrieval.build import WEIGHTS
@@ -50,7 +49,8 @@ def load(
         )
     digests = None
     if shipped:
-        digests = json.loads((MODELS / "shipped.json").read_text("utf-8"))["rows"][model]["sha256"]
+        report = read_json(MODELS / "shipped.json", dict, "install tvnet again")
+        digests = report["rows"][model]["sha256"]
     network, vocabulary = load_checkpoint(folder, digests=digests)
     chosen = network.settings
     if retriever is None:
@@ -102,7 +102,7 @@ sys.modules[__name__].__class__ = _Callable
 
 def write_mask(mask: np.ndarray, path: Path) -> None:
     """A PNG, white where the referent is, whole or not there."""
-    with aside(path) as part:
+    with replacing(path) as part:
         Image.fromarray(mask.astype(np.uint8) * 255).save(part, "PNG")
 
 

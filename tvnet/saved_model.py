@@ -10,12 +10,11 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from tvnet.data.whole import aside
 from tvnet.data.words import Vocabulary
+from tvnet.files import read_json, replacing, sha256_of, write_json, write_text
 from tvnet.model.backbone import Backbone
 from tvnet.model.method import Method, build
 from tvnet.model.pretrained import SHIPPED, check_hash, fill, read_tensors, refuse_misfits
-from tvnet.results import read_json, sha256_of, write_json, write_whole
 from tvnet.settings import Settings, as_dict, settings
 
 SHAPING = ("data", "backbone", "model")  # the parts of the settings that a model depends on
@@ -28,9 +27,9 @@ AGAIN = "fetch or make the model again"
 
 def save_tensors(module: nn.Module, path: Path) -> None:
     """A file that stands alone; its sha256 stands beside it."""
-    with aside(path) as part:
+    with replacing(path) as part:
         _write(module, part)
-        write_whole(path.with_name(f"{path.name}.sha256"), f"{sha256_of(part)}  {path.name}\n")
+        write_text(path.with_name(f"{path.name}.sha256"), f"{sha256_of(part)}  {path.name}\n")
 
 
 def _write(module: nn.Module, path: Path) -> None:
@@ -46,7 +45,7 @@ def save(folder: Path, model: Method, vocabulary: Vocabulary, backbone: Backbone
     if model.settings.backbone.train_from != "none":
         modules[BACKBONE] = backbone
     for name, module in modules.items():
-        with aside(folder / name) as part:
+        with replacing(folder / name) as part:
             _write(module, part)
     digests = {name: sha256_of(folder / name) for name in {*FILES, *modules}}
     write_json(folder / HASHES, dict(sorted(digests.items())))

@@ -20,7 +20,8 @@ from timing import say
 from torch.utils.benchmark import Timer
 from torch.utils.flop_counter import FlopCounterMode
 
-from tvnet.results import provenance, write_json
+from tvnet.files import write_json
+from tvnet.results import provenance
 from tvnet.settings import PROFILES, Settings, settings
 
 MANY, SIDE = 32, 8192

@@ -98,7 +98,7 @@ def test_bad_masks_name_the_file(folder):
         ("referit_query_test.json", '{"7023_1": "a"}', "'7023_1', not a region with its texts"),
         ("referit_query_test.json", '{"38685_2": ["a"]}', "Annotation 38685002 .* stands twice"),
         ("referit_query_test.json", '{"38685_2"', "referit_query_test.json is damaged"),
-        ("referit_query_test.json", "[]", "referit_query_test.json is damaged .*no object"),
+        ("referit_query_test.json", "[]", "referit_query_test.json is damaged .*list, not dict"),
         ("referit_imsize.json", '{"a.jpg": [1, 2]}', r"'a.jpg': \[1, 2\], not a picture's size"),
         ("referit_imsize.json", '{"1.jpg": [1]}', r"'1.jpg': \[1\], not a picture's size"),
         ("referit_imsize.json", '{"1.jpg": [1, 0]}', "gives the picture .*1.jpg 1x0 pixels"),

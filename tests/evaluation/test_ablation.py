@@ -17,7 +17,7 @@ from tvnet.evaluation import ablation as grid
 from tvnet.evaluation import statistics
 from tvnet.evaluation.ablation import ablation, run, run_folder
 from tvnet.evaluation.trained import load_run, masks_of, measure_again, swap_neighbours
-from tvnet.results import write_json
+from tvnet.files import write_json
 from tvnet.retrieval.build import build
 from tvnet.rows import CONTROLS, RIVALS, ROWS
 from tvnet.settings import CONTROLS as RETRIEVED

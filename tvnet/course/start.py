@@ -9,7 +9,8 @@ from pathlib import Path
 import tvnet
 from data_setup.miniref.write import write
 from tvnet.data.world import require_world
-from tvnet.results import provenance, write_json
+from tvnet.files import write_json
+from tvnet.results import provenance
 from tvnet.settings import Settings
 
 PARAMETERS = {"PROFILE": str, "SEED": int, "DATA_DIR": str, "OUT_DIR": str}

@@ -10,7 +10,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from tvnet.data.whole import aside
+from tvnet.files import replacing
 
 
 def save_arrays(path: Path, arrays: dict[str, np.ndarray], settings: dict) -> None:
@@ -18,7 +18,7 @@ def save_arrays(path: Path, arrays: dict[str, np.ndarray], settings: dict) -> No
     arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     text = json.dumps(settings, sort_keys=True)
     content = _in_order(save(arrays, {"settings": text, "sha256": _hash(arrays, text)}))
-    with aside(path) as part:
+    with replacing(path) as part:
         part.write_bytes(content)
 
 

@@ -19,7 +19,7 @@ from tqdm import tqdm
 from tvnet.data.images import BLANK, mask_target, open_square
 from tvnet.data.masks import MaskStore
 from tvnet.data.refer import ReferData
-from tvnet.data.whole import aside
+from tvnet.files import replacing
 from tvnet.settings import fingerprint
 
 VERSION = 1  # raise it when the same pictures give other bytes
@@ -45,7 +45,7 @@ class Blocks:
         due = [k for k in range(-(-len(self.ids) // ROWS)) if not self._path(k).is_file()]
         for k in tqdm(due, desc=folder.name, unit="block", disable=not due):
             rows = b"".join(row.tobytes() for row in make(self.ids[k * ROWS : (k + 1) * ROWS]))
-            with aside(self._path(k)) as part:
+            with replacing(self._path(k)) as part:
                 part.write_bytes(rows + hashlib.sha256(rows).digest())
 
     def _path(self, k: int) -> Path:

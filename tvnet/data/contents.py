@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from tvnet.data.archive import NOTHING, listed
-from tvnet.data.whole import aside
+from tvnet.files import read_json, write_text
 
 KEPT = ".checksums.json"
 SETTLED = 2.0  # seconds: a younger file may still change within one tick of its file system's clock
@@ -57,17 +57,17 @@ def _kept(root: Path | None) -> dict[str, list]:
     if not root or not (root / KEPT).is_file():
         return {}
     try:
-        found = json.loads((root / KEPT).read_text("utf-8"))
+        found = read_json(root / KEPT, dict, "remove it")
         whole = all(
             isinstance(value, list) and [type(part) for part in value] == [str, int]
             for value in found.values()
         )
         return found if whole else {}
-    except (OSError, ValueError, AttributeError, RecursionError):
+    except (OSError, ValueError):
         return {}
 
 
 def _keep(root: Path, known: dict[str, list]) -> None:
     # a root that others own, a disk that is full or read only
-    with suppress(OSError), aside(root / KEPT) as part:
-        part.write_text(json.dumps(known), "utf-8")
+    with suppress(OSError):
+        write_text(root / KEPT, json.dumps(known))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tvnet.data.whole import aside
+from tvnet.files import replacing
 
 if TYPE_CHECKING:
     from tvnet.data.refer import ReferData
@@ -188,7 +188,7 @@ def _write(data: ReferData, path: Path) -> None:
             f"{path} from a machine that has it.",
             name=error.name,
         ) from error
-    with aside(path) as part, open(part, "wb") as file:
+    with replacing(path) as part, open(part, "wb") as file:
         np.savez(
             file,
             ids=np.array(list(sizes)),

@@ -19,7 +19,7 @@ from tvnet.data.photo import MAX_PIXELS
 
 NAMES = ("unc", "unc+", "gref", "referit")  # the paper's
 FORMAT = "tvnet index 1"
-AGAIN = "fetch or draw the data again."  # the next step of most errors below
+AGAIN = "fetch or draw the data again"  # the next step of most errors below
 MAX_SIDE = 20_000  # pixels; a larger one is no picture of these data sets but a damaged index
 
 
@@ -141,19 +141,6 @@ class ReferData:
         return {referent.ann_id: referent.image_id for referent in self.referents}
 
 
-def load_json(path: Path) -> dict:
-    """The object in a JSON file of a data root; ValueError naming the file when damaged."""
-    try:
-        found = json.loads(path.read_text("utf-8"))
-        if not isinstance(found, dict):
-            raise ValueError("it holds no object")
-        return found
-    except FileNotFoundError:
-        raise FileNotFoundError(f"{path} is missing: {AGAIN}") from None
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"The file {path} is damaged ({error}): {AGAIN}") from error
-
-
 def read(root: Path | str, name: str) -> ReferData:
     """Open "unc", "unc+", "gref", "referit", or a data set of one's own, under a data root.
 
@@ -171,7 +158,7 @@ def read(root: Path | str, name: str) -> ReferData:
         try:
             return _from_index(root, name, _load_index(path))
         except (ValueError, LookupError, TypeError, RecursionError) as error:
-            raise ValueError(f"The index {path} is damaged ({error}): {AGAIN}") from error
+            raise ValueError(f"The index {path} is damaged ({error}): {AGAIN}.") from error
     if name == "referit" and (root / "referit").is_dir():
         from tvnet.data.referit import read_referit
 
@@ -228,7 +215,7 @@ def refuse_doubles(ids: Iterable[int], what: str) -> None:
     seen: set[int] = set()
     for i in ids:
         if i in seen:
-            raise ValueError(f"{what.format(i)} stands twice: {AGAIN}")
+            raise ValueError(f"{what.format(i)} stands twice: {AGAIN}.")
         seen.add(i)
 
 
@@ -236,5 +223,5 @@ def picture_of(image_id: int, path: Path, width: int, height: int) -> Picture:
     """A Picture, its sides checked: none is trained on that could not be predicted on."""
     fits = 1 <= width <= MAX_SIDE and 1 <= height <= MAX_SIDE
     if not fits or width * height > MAX_PIXELS:
-        raise ValueError(f"The index gives the picture {path} {width}x{height} pixels: {AGAIN}")
+        raise ValueError(f"The index gives the picture {path} {width}x{height} pixels: {AGAIN}.")
     return Picture(image_id, path, width, height)

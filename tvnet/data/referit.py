@@ -11,10 +11,10 @@ from tvnet.data.refer import (
     ReferData,
     Referent,
     Sentence,
-    load_json,
     picture_of,
     refuse_doubles,
 )
+from tvnet.files import read_json
 
 SPLITS = ("trainval", "test")  # what the paper trains and tests on
 NO_CATEGORY = {0: "region"}  # ReferIt names no categories: every referent is a 0
@@ -30,7 +30,7 @@ def read_referit(folder: Path) -> ReferData:
     sizes_file = folder / "referit_imsize.json"
     if not sizes_file.is_file():
         raise FileNotFoundError(
-            f"{sizes_file} is missing, so {folder.parent} holds no 'referit': {AGAIN}"
+            f"{sizes_file} is missing, so {folder.parent} holds no 'referit': {AGAIN}."
         )
     pictures = _pictures(sizes_file, folder / "images")
     referents, segmentations, next_sentence = [], {}, 0
@@ -40,7 +40,7 @@ def read_referit(folder: Path) -> ReferData:
             if image_id not in pictures:
                 raise ValueError(
                     f"Region {key} of {split} lies in an image that {sizes_file} does not "
-                    f"hold: {AGAIN}"
+                    f"hold: {AGAIN}."
                 )
             ann_id = image_id * 1000 + region
             segmentations[ann_id] = folder / "mask" / f"{key}.mat"
@@ -55,21 +55,21 @@ def read_referit(folder: Path) -> ReferData:
 
 def _pictures(file: Path, images: Path) -> dict[int, Picture]:
     pictures = {}
-    for name, size in load_json(file).items():
+    for name, size in read_json(file, dict, AGAIN).items():
         found = re.fullmatch(r"(\d+)\.jpg", name)
         if not found or not isinstance(size, list) or [type(side) for side in size] != [int, int]:
-            raise ValueError(f"{file} holds '{name}': {size}, not a picture's size: {AGAIN}")
+            raise ValueError(f"{file} holds '{name}': {size}, not a picture's size: {AGAIN}.")
         pictures[int(found[1])] = picture_of(int(found[1]), images / name, *size)
     return pictures
 
 
 def _queries(file: Path) -> list[tuple[str, list[str]]]:
-    queries = sorted(load_json(file).items())
+    queries = sorted(read_json(file, dict, AGAIN).items())
     for key, texts in queries:
         if (
             not re.fullmatch(r"\d+_\d{1,3}", key)
             or not isinstance(texts, list)
             or not all(isinstance(text, str) for text in texts)
         ):
-            raise ValueError(f"{file} holds '{key}', not a region with its texts: {AGAIN}")
+            raise ValueError(f"{file} holds '{key}', not a region with its texts: {AGAIN}.")
     return queries

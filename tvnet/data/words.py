@@ -10,7 +10,7 @@ from pathlib import Path
 
 import regex
 
-from tvnet.data.whole import aside
+from tvnet.files import read_json, write_text
 
 SPECIAL = ("<pad>", "<go>", "<eos>", "<unk>")
 PAD, GO, EOS, UNK = range(4)
@@ -106,22 +106,14 @@ class Vocabulary:
         return sum(lacking) / max(1, count), sum(n > 0 for n in lacking) / max(1, len(texts))
 
     def save(self, path: Path) -> None:
-        """Write aside, then rename: a JSON list of the words after the first four."""
-        with aside(path) as part:
-            part.write_text(json.dumps(self.words[len(SPECIAL) :]), "utf-8")
+        """A JSON list of the words after the first four."""
+        write_text(path, json.dumps(self.words[len(SPECIAL) :]))
 
     @classmethod
     def load(cls, path: Path) -> Vocabulary:
         """What `save` wrote. Raises FileNotFoundError or ValueError naming the file."""
-        if not path.is_file():
-            raise FileNotFoundError(f"There is no vocabulary at {path}: build and save it first.")
-        try:
-            words = json.loads(path.read_text("utf-8"))
-        except (ValueError, RecursionError) as error:
-            raise ValueError(
-                f"The vocabulary {path} is damaged ({error}): save it again."
-            ) from error
-        whole = isinstance(words, list) and all(isinstance(word, str) for word in words)
+        words = read_json(path, list, "build the vocabulary and save it again")
+        whole = all(isinstance(word, str) for word in words)
         if not whole or len({*SPECIAL, *words}) != len(SPECIAL) + len(words):
             raise ValueError(f"The vocabulary {path} is no list of different words: save it again.")
         return cls(words)

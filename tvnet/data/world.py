@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tvnet.data.refer import load_json
+from tvnet.data.refer import AGAIN
+from tvnet.files import read_json
 
 VERSION = 2  # of the drawn world; a test holds it equal to the one that data_setup writes
 MARKER = "miniref.json"  # beside every drawn world, and beside no other data
@@ -19,7 +20,7 @@ def require_world(root: Path | str, pictures: int, seed: int = 0) -> str:
     root = Path(root)
     if not (root / MARKER).exists():
         return ""
-    found = load_json(root / MARKER)
+    found = read_json(root / MARKER, dict, AGAIN)
     needed = {"pictures": pictures, "seed": seed, "version": VERSION}
     values = {key: found.get(key) for key in needed}
     if values != needed:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import pickle
 import re
 from collections.abc import Callable
@@ -13,6 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from tvnet.files import read_json, sha256_of
 from tvnet.model.backbone import Backbone, DeepLab, TorchvisionResNet101
 from tvnet.settings import BackboneSettings
 
@@ -73,10 +72,11 @@ def _resnet101(settings: BackboneSettings) -> Backbone:
     return TorchvisionResNet101(settings.pool)
 
 
+_SHIPPED_REPORT = read_json(SHIPPED / "miniref_backbone.json", dict, "install tvnet again")
 PRETRAINED = {
     "miniref": Pretrained(
         "miniref_backbone.safetensors",
-        json.loads((SHIPPED / "miniref_backbone.json").read_text())["sha256"],
+        _SHIPPED_REPORT["sha256"],
         DeepLab,
         _miniref,
         "clean: categories of MiniRef's training pictures",
@@ -167,8 +167,7 @@ def check_hash(path: Path, published: str) -> None:
         if not found:
             raise ValueError(f"{recorded} holds no sha256: fetch or make {path.name} again.")
         published = found[0]
-    with open(path, "rb") as file:
-        actual = hashlib.file_digest(file, "sha256").hexdigest()
+    actual = sha256_of(path)
     if not actual.startswith(published):
         raise ValueError(
             f"The contents of {path} have sha256 {actual[:12]}..., not {published[:12]}...: the "

@@ -25,10 +25,11 @@ from tvnet.data import refer
 from tvnet.data.images import open_square, placement
 from tvnet.data.masks import decode
 from tvnet.data.world import require_world
+from tvnet.files import sha256_of, write_json
 from tvnet.model.backbone import DeepLab
 from tvnet.model.blocks import conv, upsample
 from tvnet.model.pretrained import PRETRAINED, SHIPPED
-from tvnet.results import provenance, sha256_of, write_json
+from tvnet.results import provenance
 from tvnet.settings import Settings, as_dict, settings
 
 SETS = ("unc", "unc+", "gref")

@@ -24,7 +24,8 @@ from tvnet.evaluation.ablation import read_result, run
 from tvnet.evaluation.evaluate import evaluate
 from tvnet.evaluation.metrics import PerSentence, counters
 from tvnet.evaluation.trained import load_run
-from tvnet.results import provenance, sha256_of, write_json
+from tvnet.files import sha256_of, write_json
+from tvnet.results import provenance
 from tvnet.retrieval.build import build
 from tvnet.rows import BEST, ROWS, row_settings
 from tvnet.saved_model import MODELS

@@ -10,7 +10,7 @@ import numpy as np
 from tvnet.data.images import BLANK
 from tvnet.data.neighbours import Neighbours
 from tvnet.data.refer import ReferData, Sample
-from tvnet.data.whole import aside
+from tvnet.files import replacing
 from tvnet.retrieval.ranking import controlled, pool_of
 from tvnet.settings import CONTROLS
 
@@ -93,7 +93,7 @@ def retrieval_report(neighbours: Neighbours, data: ReferData) -> dict:
 def write(path: Path, report: dict) -> None:
     """Plain JSON: NaN, which it lacks, becomes null."""
     text = json.dumps(json.loads(json.dumps(report), parse_constant=lambda _: None), indent=1)
-    with aside(path) as part:
+    with replacing(path) as part:
         part.write_text(text + "\n")
 
 

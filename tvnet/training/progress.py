@@ -20,13 +20,8 @@ from safetensors.torch import load_file
 from torch import nn
 
 from tvnet import process_group
-from tvnet.data.whole import naming
-from tvnet.results import (
-    provenance,
-    read_json,
-    write_json,
-    write_whole,
-)
+from tvnet.files import explain_write, read_json, write_json, write_text
+from tvnet.results import provenance
 from tvnet.training.snapshots import Snapshots, differences
 
 # The numbers of a line.
@@ -144,7 +139,7 @@ class Progress:
 
     def _append(self, name: str, line: dict) -> None:
         path = self.folder / name
-        with naming(path), open(path, "a") as lines:
+        with explain_write(path), open(path, "a") as lines:
             lines.write(json.dumps(line) + "\n")
 
     def _lines(self, name: str) -> list[dict]:
@@ -176,7 +171,7 @@ class Progress:
         if self.writes:
             for name, first in (("log.jsonl", step or 0), ("validation.jsonl", (step or 0) + 1)):
                 kept = [line for line in self._lines(name) if line["step"] < first]
-                write_whole(self.folder / name, "".join(json.dumps(k) + "\n" for k in kept))
+                write_text(self.folder / name, "".join(json.dumps(k) + "\n" for k in kept))
         return step
 
     def save(self, step: int, module: nn.Module, optimiser: torch.optim.Optimizer) -> None:

@@ -17,8 +17,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from tvnet.data.whole import aside
-from tvnet.results import sha256_of, write_whole
+from tvnet.files import replacing, sha256_of, write_text
 
 KEPT = 2
 
@@ -59,11 +58,11 @@ class Snapshots:
         _remove(part)
         try:
             for name, state in (("model", module.state_dict()), ("optimiser", _flat(optimiser))):
-                with aside(part / f"{name}.safetensors") as path:
+                with replacing(part / f"{name}.safetensors") as path:
                     save_file(_plain(state), path)
-            write_whole(part / "state.json", json.dumps({**about, "identity": self.identity}))
+            write_text(part / "state.json", json.dumps({**about, "identity": self.identity}))
             digests = {path.name: sha256_of(path) for path in sorted(part.iterdir())}
-            write_whole(part / "sha256.json", json.dumps(digests))
+            write_text(part / "sha256.json", json.dumps(digests))
             _remove(final)
             os.replace(part, final)
         finally:  # a full disk leaves nothing half-written
