@@ -94,8 +94,8 @@ publish: setup  ## put the figures of the last `make table1` into the README
 
 shipped: world  ## train the shipped models again and cut the shipped pool: about 20 minutes
 	$(BIN)/python -m tvnet.release.ship --data data/miniref
-	$(BIN)/python -m data_setup excerpt --source data/miniref --root tvnet/pool --pictures 115 \
-	  --also tvnet/weights/miniref/examples.json
+	$(BIN)/python -m data_setup excerpt --source data/miniref --root tvnet/shipped/pool --pictures 115 \
+	  --also tvnet/shipped/models/examples.json
 
 backbone: world  ## train the shipped backbone again: about 20 minutes
 	$(BIN)/python -m tvnet.release.pretrain --data data/miniref

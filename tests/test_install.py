@@ -51,7 +51,7 @@ def test_an_installation_from_the_sdist_predicts_out_of_the_box(tmp_path):
     left_out = {path for path in files_of(ROOT) - files_of(site) if not path.endswith(".md")}
     assert not left_out
 
-    picture = next((site / "tvnet" / "pool").rglob("*.jpg"))
+    picture = next((site / "tvnet" / "shipped" / "pool").rglob("*.jpg"))
     script = (
         f"import sys; sys.path.insert(0, {str(site)!r})\n"
         "import tvnet; from tvnet.examples import examples\n"

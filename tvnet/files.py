@@ -12,6 +12,8 @@ from typing import Any
 
 from safetensors import SafetensorError
 
+SHIPPED = Path(__file__).parent / "shipped"  # weights, models and a pool that come with the package
+
 
 def _part_of(path: Path) -> Path:
     """The name under which this process writes a file."""

@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 
 from tvnet.data.photo import Photo
-from tvnet.files import read_json, replacing
+from tvnet.files import SHIPPED, read_json, replacing
 from tvnet.model.pretrained import load_backbone
 from tvnet.predictor import NEIGHBOURS, Prediction, Predictor
 from tvnet.retrieval.build import WEIGHTS
@@ -25,7 +25,7 @@ from tvnet.rows import BEST, ROWS
 from tvnet.saved_model import MODELS, load_backbone_of
 from tvnet.saved_model import load as load_checkpoint
 
-POOL = Path(__file__).parent / "pool"  # a part of MiniRef that ships
+POOL = SHIPPED / "pool"  # a part of MiniRef that ships
 
 
 def load(

@@ -11,17 +11,17 @@ from safetensors.torch import save_file
 from torch import nn
 
 from tvnet.data.words import Vocabulary
-from tvnet.files import read_json, replacing, sha256_of, write_json, write_text
+from tvnet.files import SHIPPED, read_json, replacing, sha256_of, write_json, write_text
 from tvnet.model.backbone import Backbone
 from tvnet.model.method import Method, build
-from tvnet.model.pretrained import SHIPPED, check_hash, fill, read_tensors, refuse_misfits
+from tvnet.model.pretrained import check_hash, fill, read_tensors, refuse_misfits
 from tvnet.settings import Settings, as_dict, settings
 
 SHAPING = ("data", "backbone", "model")  # the parts of the settings that a model depends on
 FILES = ("settings.json", "vocabulary.json", "model.safetensors")
 BACKBONE = "backbone.safetensors"  # where it was trained on
 HASHES = "sha256.json"  # of the files above
-MODELS = SHIPPED / "miniref"  # the rows of Table 1 that ship
+MODELS = SHIPPED / "models"  # the rows of Table 1 that ship
 AGAIN = "fetch or make the model again"
 
 

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 
 from tvnet.model import pretrained
 from tvnet.model.backbone import CAFFE, TORCHVISION, DeepLab, TorchvisionResNet101
-from tvnet.model.pretrained import LEAK, PRETRAINED, SHIPPED, load_backbone
+from tvnet.model.pretrained import LEAK, PRETRAINED, SHIPPED_WEIGHTS, load_backbone
 from tvnet.settings import BackboneSettings, settings
 
 SMOKE = settings("smoke")
@@ -314,7 +314,7 @@ def test_weights_of_another_network_are_named():
 def test_the_shipped_weights_are_small_clean_and_whole(tmp_path):
     backbone = load_backbone(SMOKE.backbone)
     assert backbone.contract == CAFFE and not any(p.requires_grad for p in backbone.parameters())
-    path = SHIPPED / PRETRAINED["miniref"].file
+    path = SHIPPED_WEIGHTS / PRETRAINED["miniref"].file
     assert path.stat().st_size < 4e6
     assert hashlib.sha256(path.read_bytes()).hexdigest() == PRETRAINED["miniref"].sha256
     save_file({"a": torch.zeros(1)}, tmp_path / path.name)

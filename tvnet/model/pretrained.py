@@ -11,11 +11,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from tvnet.files import read_json, sha256_of
+from tvnet.files import SHIPPED, read_json, sha256_of
 from tvnet.model.backbone import Backbone, DeepLab, TorchvisionResNet101
 from tvnet.settings import BackboneSettings
 
-SHIPPED = Path(__file__).parent.parent / "weights"
+SHIPPED_WEIGHTS = SHIPPED / "weights"
 MOST_TOLD = 100  # names of tensors in a message
 COUNTER = "num_batches_tracked"  # a batch norm in eval mode never reads it
 
@@ -72,7 +72,7 @@ def _resnet101(settings: BackboneSettings) -> Backbone:
     return TorchvisionResNet101(settings.pool)
 
 
-_SHIPPED_REPORT = read_json(SHIPPED / "miniref_backbone.json", dict, "install tvnet again")
+_SHIPPED_REPORT = read_json(SHIPPED_WEIGHTS / "miniref_backbone.json", dict, "install tvnet again")
 PRETRAINED = {
     "miniref": Pretrained(
         "miniref_backbone.safetensors",
@@ -136,7 +136,7 @@ def load_backbone(settings: BackboneSettings, folder: Path = Path("data/weights"
             f"{', '.join([*PRETRAINED, 'random'])}."
         )
     source = PRETRAINED[settings.weights]
-    path = (SHIPPED if settings.weights == "miniref" else Path(folder)) / source.file
+    path = (SHIPPED_WEIGHTS if settings.weights == "miniref" else Path(folder)) / source.file
     if not path.is_file():
         raise FileNotFoundError(
             f"There are no backbone weights at {path}: fetch them with `python -m data_setup fetch "

@@ -2,8 +2,8 @@
 
     python -m tvnet.release.pretrain --data data/miniref
 
-writes tvnet/weights/miniref_backbone.safetensors and a .json with its sha256 and this command.
-It never sees a picture that any of the data sets uses for validation or test.
+writes miniref_backbone.safetensors into tvnet/shipped/weights, and a .json with its sha256 and this
+command. It never sees a picture that any of the data sets uses for validation or test.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from tvnet.data.world import require_world
 from tvnet.files import sha256_of, write_json
 from tvnet.model.backbone import DeepLab
 from tvnet.model.blocks import conv, upsample
-from tvnet.model.pretrained import PRETRAINED, SHIPPED
+from tvnet.model.pretrained import PRETRAINED, SHIPPED_WEIGHTS
 from tvnet.results import provenance
 from tvnet.settings import Settings, as_dict, settings
 
@@ -127,7 +127,7 @@ def pretrain(
         schedule.step()
         bar.set_postfix_str(f"loss {loss.item():.3f}")
     backbone.freeze()
-    path = SHIPPED / PRETRAINED["miniref"].file
+    path = SHIPPED_WEIGHTS / PRETRAINED["miniref"].file
     save_file({name: t.half().contiguous() for name, t in backbone.state_dict().items()}, path)
     report = {
         "command": f"python -m tvnet.release.pretrain --data {root}",
