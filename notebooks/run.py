@@ -88,7 +88,7 @@ def checked(path: Path, given: dict[str, str]) -> dict[str, object]:
             values[key] = TYPES[kind](text)
         except (ValueError, KeyError):
             raise RefusedError(
-                f"{path.stem} takes {key} as {kind}, and '{text}' is none."
+                f"{path.stem} takes {key} as {kind}, not '{text}'."
             ) from None
         if key in PATHS and text:  # given ones count from here
             values[key] = str(Path(text).resolve())

@@ -14,7 +14,7 @@ from tvnet.data.words import Vocabulary
 from tvnet.files import SHIPPED, read_json, replacing, sha256_of, write_json, write_text
 from tvnet.model.backbone import Backbone
 from tvnet.model.method import Method, build
-from tvnet.model.pretrained import check_hash, fill, read_tensors, refuse_misfits
+from tvnet.model.weights_file import check_hash, fill, read_tensors, refuse_misfits
 from tvnet.settings import Settings, as_dict, settings
 
 SHAPING = ("data", "backbone", "model")  # the parts of the settings that a model depends on

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from tvnet.course import checks, reference
-from tvnet.course import reference as answers  # a stub is told by the name `reference`
+from tvnet.course import reference as answers  # a stub is known by the name `reference`
 
 
 def half_mean(logits, mask):
@@ -36,7 +36,7 @@ WRONG = {
     },
     "overall_iou": {
         lambda i, u: np.mean(i / u): "mean IoU; divide the sums",
-        lambda i, u: sum(u) / sum(i): "stands on its head",
+        lambda i, u: sum(u) / sum(i): "union by intersection",
         lambda i, u: [a / b for a, b in zip(i, u, strict=True)]: "one ratio per sentence",
         lambda i, u: 100 * sum(i) / sum(u): "per cent",
         lambda i, u: sum(i) / (sum(i) + sum(u)): "the intersection plus the union",
@@ -109,11 +109,11 @@ WRONG = {
         lambda q, k, v: answers.attention(q, k, torch.ones_like(v)): "padding gets a share",
         lambda q, k, v: answers.attention(q, k, v | True) * v: "AFTER the softmax",
         lambda q, k, v: (q @ (k * v[:, None]).T / q.shape[1] ** 0.5).softmax(1): "exp(0) is one",
-        lambda q, k, v: answers.attention(q, k, ~v): "stands on its head",
+        lambda q, k, v: answers.attention(q, k, ~v): "the mask is inverted",
     },
     "enriched": {
         lambda v, g, b: torch.sigmoid(g) * b: "V_in itself is lost",
-        lambda v, g, b: torch.addcmul(v, g, b): "opens without bound",
+        lambda v, g, b: torch.addcmul(v, g, b): "the gate has no bound",
         lambda v, g, b: torch.addcmul(b, g.sigmoid(), v): "gate what the cell has",
         lambda v, g, b: torch.lerp(v, b, g.sigmoid()): "you blend the two",
     },
@@ -180,7 +180,7 @@ def test_the_reference_passes_and_a_stub_is_left_alone(name):
     assert check(lambda *x: getattr(reference, name)(*x)) == "o not attempted yet"
 
 
-def test_an_answer_that_raises_is_told_not_thrown():
+def test_an_answer_that_raises_is_reported():
     line = checks.overall_iou(lambda i, u: i / "u")
     assert line.startswith("x it raises") and "for input [1], [2]" in line
 
@@ -196,7 +196,7 @@ def test_a_line_begins_with_the_hint_and_stays_readable(name):
         assert hint.startswith("it gives ") or " for input " not in hint
 
 
-def test_nan_gets_a_hint_where_no_slip_is_known():
+def test_nan_gets_a_hint_where_no_mistake_is_known():
     line = checks.overall_iou(lambda i, u: float("nan"))
     assert line.startswith("x it holds nan: somewhere you divide 0 by 0")
     assert "(it gives nan instead of 0.5 " in line

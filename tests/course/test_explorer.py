@@ -22,7 +22,7 @@ from tvnet.course.explorer.layers import LAYERS
 from tvnet.course.explorer.upload import uploaded
 from tvnet.predictor import NEIGHBOURS
 
-COURSE = Path(view.__file__).parent
+EXPLORER = Path(view.__file__).parent
 TEXT = "red square"
 
 
@@ -225,7 +225,7 @@ def test_both_forms_of_an_upload_are_read():
     picture, name = uploaded(Control())
     assert picture.size == (5, 2) and name == "b.png"
     Control.value = ()
-    with pytest.raises(ValueError, match="No file has come: choose a picture again."):
+    with pytest.raises(ValueError, match="No file was uploaded: choose a picture again."):
         uploaded(Control())
 
 
@@ -307,8 +307,8 @@ CORE = {
 
 def test_only_the_core_of_ipywidgets_7_is_used():
     used = set()
-    for name in ("explorer", "page", "cards", "upload"):
-        for node in ast.walk(ast.parse((COURSE / f"{name}.py").read_text())):
+    for name in ("widget", "page", "cards", "upload"):
+        for node in ast.walk(ast.parse((EXPLORER / f"{name}.py").read_text())):
             if isinstance(node, ast.Attribute) and getattr(node.value, "id", "") == "widgets":
                 used.add(node.attr)
             of_widgets = isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)

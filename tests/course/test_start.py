@@ -48,10 +48,10 @@ def injected(path, values):
     [
         ({"PROFIL": "smoke"}, "no parameter 'PROFIL': it has PROFILE, SEED, DATA_DIR, OUT_DIR."),
         ({"profile": "smoke"}, "no parameter 'profile'"),
-        ({"SEED": "one"}, "SEED takes int, and 'one' is none."),
-        ({"SEED": True}, "SEED takes int, and True is none."),
-        ({"DATA_DIR": 5}, "DATA_DIR takes str, and 5 is none."),
-        ({"PROFILE": None}, "PROFILE takes str, and None is none."),
+        ({"SEED": "one"}, "SEED takes int, not 'one'."),
+        ({"SEED": True}, "SEED takes int, not True."),
+        ({"DATA_DIR": 5}, "DATA_DIR takes str, not 5."),
+        ({"PROFILE": None}, "PROFILE takes str, not None."),
         ({"PROFILE": "huge"}, "There is no profile 'huge': choose one of smoke, laptop, paper."),
     ],
 )

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import save_file
 
-from tvnet.model import pretrained
+from tvnet.model import pretrained, weights_file
 from tvnet.model.backbone import CAFFE, TORCHVISION, DeepLab, TorchvisionResNet101
 from tvnet.model.pretrained import LEAK, PRETRAINED, SHIPPED_WEIGHTS, load_backbone
 from tvnet.settings import BackboneSettings, settings
@@ -267,7 +267,7 @@ NOT_PLAIN = {
 def test_what_is_no_state_dict_is_told(tmp_path, case):
     torch.save(NOT_PLAIN[case], tmp_path / "a.pth")
     with pytest.raises(ValueError, match="a.pth holds something else than named, dense tensors"):
-        pretrained.read_tensors(tmp_path / "a.pth")
+        weights_file.read_tensors(tmp_path / "a.pth")
 
 
 @pytest.mark.parametrize("content", [b"", b"<html>", pickle.dumps({"a": 1}, 2), None], ids=str)
@@ -276,7 +276,7 @@ def test_what_is_no_weights_file_is_told(tmp_path, content):
     torch.save({"a": torch.zeros(1)}, path)
     path.write_bytes(path.read_bytes()[:-50] if content is None else content)
     with pytest.raises(ValueError, match=r"a\.pth (is no whole weights file|holds more than)"):
-        pretrained.read_tensors(path)
+        weights_file.read_tensors(path)
 
 
 @pytest.mark.parametrize("kind", [torch.int64, torch.bool, torch.complex64])
@@ -284,14 +284,14 @@ def test_tensors_of_another_kind_are_told(tmp_path, kind):
     layer = torch.nn.Linear(2, 3)
     given = layer.state_dict() | {"bias": torch.ones(3, dtype=kind)}
     with pytest.raises(ValueError, match="Tensors of another kind: bias"):
-        pretrained.fill(layer, given, tmp_path)
+        weights_file.fill(layer, given, tmp_path)
 
 
 def test_not_every_odd_name_is_told_and_none_as_it_is(tmp_path):
     layer = torch.nn.Linear(2, 3)
     given = layer.state_dict() | {f"\x1b[2J{k}": torch.ones(1) for k in range(130)}
     with pytest.raises(ValueError, match=r"left over: \\x1b\[2J0, .* and 30 more") as error:
-        pretrained.fill(layer, given, tmp_path)
+        weights_file.fill(layer, given, tmp_path)
     assert str(error.value).isprintable()
 
 
@@ -301,7 +301,7 @@ def test_a_recorded_hash_that_is_none_is_told(tmp_path, sidecar):
     digest = hashlib.sha256(b"weights").hexdigest()
     (tmp_path / "a.sha256").write_text(digest[: len(sidecar)] if sidecar.isdigit() else sidecar)
     with pytest.raises(ValueError, match="a.sha256 holds no sha256: fetch or make a again"):
-        pretrained.check_hash(tmp_path / "a", published="")
+        weights_file.check_hash(tmp_path / "a", published="")
 
 
 def test_weights_of_another_network_are_named():
@@ -319,7 +319,7 @@ def test_the_shipped_weights_are_small_clean_and_whole(tmp_path):
     assert hashlib.sha256(path.read_bytes()).hexdigest() == PRETRAINED["miniref"].sha256
     save_file({"a": torch.zeros(1)}, tmp_path / path.name)
     with pytest.raises(ValueError, match="have sha256"):
-        pretrained.check_hash(tmp_path / path.name, PRETRAINED["miniref"].sha256)
+        weights_file.check_hash(tmp_path / path.name, PRETRAINED["miniref"].sha256)
 
 
 def test_every_source_says_whether_it_leaks():

@@ -241,8 +241,8 @@ def test_a_trained_cmpc_shows_its_words_and_its_graph(tiny_root, tmp_path):
     shares = common_words(short, 0, tiny_root, tmp_path, count=3)
     assert list(shares)[0] == "all" and len(shares) == 4
     assert all(types.sum() == pytest.approx(1, abs=1e-4) for types in shares.values())
-    assert len(seen.asked) == 2 and set(seen.asked) <= set(seen.words)
-    for where in (*seen.asked.values(), seen.neighbours):
+    assert len(seen.attended) == 2 and set(seen.attended) <= set(seen.words)
+    for where in (*seen.attended.values(), seen.neighbours):
         assert where.shape == (12, 12) and where.sum() == pytest.approx(1, abs=1e-4)
     assert seen.mask.shape == seen.truth.shape == (96, 96) and seen.truth.any()
     assert [text.get_text() for text in draw_types(seen).axes[0].get_yticklabels()] == seen.words

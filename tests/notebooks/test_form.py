@@ -193,3 +193,4 @@ def test_it_runs_twice_in_one_kernel_and_from_anywhere(path, tmp_path, tmp_path_
         cell["id"] = f"cell-{i}"
     client = NotebookClient(notebook, timeout=600, config=run.KERNEL)
     client.execute(cwd=str(tmp_path))
+    assert run.has_ended(out / f"{path.stem}.done.json")

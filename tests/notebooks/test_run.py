@@ -42,7 +42,7 @@ def notebook(folder, *sources, parameters=PARAMETERS, name="a"):
     [
         (["b"], "There is no notebook 'b': choose from a."),
         (["-p", "PROFIL", "smoke"], "a has no parameter 'PROFIL': it has PROFILE, SEED, DATA_DIR"),
-        (["-p", "SEED", "one"], "a takes SEED as int, and 'one' is none."),
+        (["-p", "SEED", "one"], "a takes SEED as int, not 'one'."),
     ],
 )
 def test_the_runner_refuses_before_a_kernel_starts(tmp_path, capsys, arguments, sentence):

@@ -105,9 +105,9 @@ def test_a_dollar_in_a_sentence_is_no_formula(data, neighbours):
 
 
 def test_the_instruments_are_drawn(data, neighbours):
-    from tvnet.course.figures.retrieval import plot_instruments
+    from tvnet.course.figures.retrieval import plot_retrieval_report
 
     report = retrieval_report(neighbours, data)
-    axes = plot_instruments(report).axes
+    axes = plot_retrieval_report(report).axes
     assert [bar.get_height() for bar in axes[2].patches] == [0, 0, report["sentences"]]
     assert axes[3].lines[0].get_xdata().tolist() == [1, 2]

@@ -1,4 +1,4 @@
-"""What the paper prints and says, from the YAML files beside this one, next to what we measured."""
+"""The paper's tables and claims, from the YAML files of this folder, and our published results."""
 
 from __future__ import annotations
 

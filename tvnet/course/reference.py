@@ -1,4 +1,4 @@
-"""The answers to the exercises, in the order of the notebooks, as short as they can be said."""
+"""The answers to the exercises, in the order of the notebooks, as short as possible."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def rate_at(step: int, steps: int, first: float, last: float) -> float:
 
 
 def shuffled(words: Tensor, lengths: Tensor, mask: Tensor, order: Tensor) -> tuple:
-    """One batch in another order, every sentence still beside its own length and mask."""
+    """One batch in another order, every sentence with its own length and mask."""
     return words[torch.as_tensor(order)], lengths[order], mask[order]
 
 

@@ -1,4 +1,4 @@
-"""What a notebook's setup cell calls: parameters are checked, places of data and results found."""
+"""What a notebook's setup cell calls: it checks the parameters and finds the folders."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from tvnet.results import provenance
 from tvnet.settings import Settings
 
 PARAMETERS = {"PROFILE": str, "SEED": int, "DATA_DIR": str, "OUT_DIR": str}
-DRAWN = {"smoke": "data/miniref-smoke", "laptop": "data/miniref"}  # where each has its own world
-FETCHED = "data/coco"  # of the profile paper, which reads the true data
+DRAWN = {"smoke": "data/miniref-smoke", "laptop": "data/miniref"}  # the default folders of the data
+FETCHED = "data/coco"  # the default folder of the profile paper, which reads the real data
 INJECTED = "# Parameters"  # the first line of the cell that papermill adds
 
 
@@ -25,9 +25,9 @@ def start(
     """Settings, folder of the data and folder of the results, from a notebook's `globals()`.
 
     `further` are the notebook's own parameters beside the usual four. An empty DATA_DIR or OUT_DIR
-    is the profile's own place; only there MiniRef is drawn. The folder of the data is None where
-    the notebook reads none. Raises ValueError for an unknown parameter, a value of the wrong type,
-    an OUT_DIR that is no folder or another world than the profile's, FileNotFoundError for a
+    means the profile's default folder; MiniRef is drawn only there. The folder of the data is None
+    where the notebook reads none. Raises ValueError for an unknown parameter, a value of the wrong
+    type, an OUT_DIR that is no folder or another world than the profile's, FileNotFoundError for a
     DATA_DIR that is not there.
     """
     refuse_misfits(scope, PARAMETERS | further)
@@ -54,7 +54,7 @@ def refuse_misfits(scope: dict, known: dict[str, type]) -> None:
         if name not in scope:
             raise ValueError(f"The parameter {name} is missing: a notebook needs {names}.")
         if type(scope[name]) is not kind:
-            raise ValueError(f"{name} takes {kind.__name__}, and {scope[name]!r} is none.")
+            raise ValueError(f"{name} takes {kind.__name__}, not {scope[name]!r}.")
 
 
 def injected(cells: Iterable[str]) -> list[str]:
@@ -76,19 +76,19 @@ def repository() -> Path:
 
 
 def results_folder(profile: str, given: str = "") -> Path:
-    """Where a notebook writes: what is given counts from here, the profile's own place from the
-    repository."""
+    """Where a notebook writes: a given path is relative to the working directory, the default
+    one to the repository."""
     if given:
         return Path(given).resolve()
     return (repository() / "out" / ("" if profile == "laptop" else profile)).resolve()
 
 
 def data_folder(settings: Settings, given: str) -> Path:
-    """The folder of the data; MiniRef is drawn into the profile's own place where it is not yet."""
-    own = (repository() / DRAWN.get(settings.profile, FETCHED)).resolve()
-    root = Path(given).resolve() if given else own
+    """The folder of the data; MiniRef is drawn into the default folder where it is missing."""
+    default = (repository() / DRAWN.get(settings.profile, FETCHED)).resolve()
+    root = Path(given).resolve() if given else default
     if not root.is_dir():
-        if root != own or settings.profile not in DRAWN:
+        if root != default or settings.profile not in DRAWN:
             raise FileNotFoundError(
                 f"DATA_DIR is {root}, and there is no such folder: correct it, fetch the data with "
                 f"`python -m data_setup fetch {settings.data.dataset} --root {root}`, or choose "
@@ -112,6 +112,6 @@ def origin(settings: Settings, data_dir: Path | None) -> str:
 def notebook_done(
     name: str, out_dir: Path, settings: Settings, data_dir: Path | None = None
 ) -> None:
-    """A notebook's last cell: the file by which the runner knows that it reached its end."""
+    """A notebook's last cell: it writes the file that the runner takes as success."""
     about = {"profile": settings.profile, "data": origin(settings, data_dir)}
     write_json(out_dir / f"{name}.done.json", {"status": "done", **about, **provenance()})

@@ -53,7 +53,7 @@ def markdown(
 ) -> str:
     """The table as Markdown: ours as mean +- sd over seeds, the paper's row under each.
 
-    With `costs` (costs.row_costs) three columns follow: what the row takes without the backbone.
+    With `costs` (costs.row_costs) three columns follow: what the row needs without the backbone.
     """
     paper = paper_table()
     head = ["size", "row", "from", "seeds", *HEADINGS.values()]
@@ -97,7 +97,7 @@ def table3_markdown(tests: list[dict], evaluator: str = "clean") -> str:
 
 
 def refined_markdown(results: list[dict], refined: list[dict], evaluator: str = "clean") -> str:
-    """Each refined run beside the same run as it was: DenseCRF's own gain."""
+    """Each refined run with its difference to the unrefined one: the gain of DenseCRF."""
     head = ["size", "row", "seed", *HEADINGS.values()]
     lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
     for size in SIZES:
@@ -175,7 +175,7 @@ def directions_markdown(found: list[Direction]) -> str:
 
 
 def claim_verdict(claim: dict, results: list[dict]) -> str:
-    """A claim's verdict in its own words, or counted from the part of Table 1 that it is about."""
+    """A claim's written verdict, or the one counted from the part of Table 1 that it names."""
     if "verdict" in claim:
         return claim["verdict"]
     if "small" in claim:
@@ -185,13 +185,13 @@ def claim_verdict(claim: dict, results: list[dict]) -> str:
             for row in every.keys() & paper_table()["all"].keys()
             for seed, table in every[row].items()
         ]
-        told = f"{HEADINGS[claim['small']]} is lower in {sum(lower)} of {len(lower)} runs"
-        return f"on MiniRef, small against all: {told}"
+        counted = f"{HEADINGS[claim['small']]} is lower in {sum(lower)} of {len(lower)} runs"
+        return f"on MiniRef, small against all: {counted}"
     found = [d for d in directions(results, claim["columns"]) if list(d.step) == claim["step"]]
     if not found:
         return "not measured yet"
-    told = [f"{HEADINGS[d.column]} of {d.size}: {d.verdict}" for d in found]
-    return f"on MiniRef, {len(found[0].ours)} seeds: " + ", ".join(told)
+    verdicts = [f"{HEADINGS[d.column]} of {d.size}: {d.verdict}" for d in found]
+    return f"on MiniRef, {len(found[0].ours)} seeds: " + ", ".join(verdicts)
 
 
 def in_words(found: list[Direction]) -> str:
@@ -216,9 +216,9 @@ def in_words(found: list[Direction]) -> str:
 
 
 def summary(results: list[dict], **more: object) -> dict:
-    """What is worth keeping of an ablation: integer counters, settings, seconds, provenance.
+    """What is published of an ablation: integer counters, settings, seconds, provenance.
 
-    `more`, by name: what it costs, refined rows, other splits.
+    `more`, by name: costs, refined rows, other splits.
     """
     kept = ("row", "seed", "parameters", "seconds", "metrics")
     first = next((result for result in results if result["row"] == "Baseline"), results[0])

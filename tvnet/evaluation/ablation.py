@@ -17,7 +17,8 @@ from tvnet.evaluation.evaluate import evaluate
 from tvnet.evaluation.metrics import BINS, by_size, counters, figures
 from tvnet.files import read_json, write_json
 from tvnet.model.method import Method
-from tvnet.model.pretrained import LEAK, check_hash
+from tvnet.model.pretrained import LEAK
+from tvnet.model.weights_file import check_hash
 from tvnet.results import provenance
 from tvnet.rows import CONTROLS, EVERY, RIVALS, ROWS, WARM_START, row_settings
 from tvnet.saved_model import save, save_tensors

@@ -1,4 +1,4 @@
-"""What chance alone would say: a paired t-test, and its correction for many of them."""
+"""A paired t-test over seeds, and Holm's correction for many tests."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from statistics import mean, stdev
 
 from scipy import stats
 
-LEVEL = 0.05  # the probability that any verdict of the table is chance alone
+LEVEL = 0.05  # the probability that any verdict of the table is due to chance
 
 
 def p_value(differences: list[float]) -> float:

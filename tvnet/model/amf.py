@@ -1,4 +1,4 @@
-"""The second stage: high-resolution detail comes back, adaptively (AMF) or plainly (Cct)."""
+"""The second stage: high-resolution detail, fused adaptively (AMF) or concatenated (Cct)."""
 
 import torch
 import torch.nn.functional as F
@@ -51,7 +51,7 @@ class AMF(nn.Module):
         V2_prime = F.relu(self.norm(to_float32(suppressed)))
 
         U = upsample(M_fine, side, self.grid)
-        if self.compare_at == "high":  # D18: M_fine comes up to V2' before they are compared
+        if self.compare_at == "high":  # D18: M_fine is upsampled before it is compared with V2'
             A2 = self.gate(torch.cat([V2_prime, U], dim=1)).sigmoid()
         else:
             below = F.interpolate(V2_prime, M_fine.shape[-2:], mode="area")
@@ -65,7 +65,7 @@ class AMF(nn.Module):
 
 
 class Cct(nn.Module):
-    """Table 1's rival of AMF: V2 beside the upsampled M_fine, then one 1x1 convolution."""
+    """Table 1's rival of AMF: V2 concatenated with the upsampled M_fine, then a 1x1 convolution."""
 
     def __init__(self, d_2: int, model: ModelSettings):
         super().__init__()

@@ -40,7 +40,7 @@ class Backbone(nn.Module):
         self.frozen = False
 
     def freeze(self, train_from: str = "none") -> Backbone:
-        """Fix weights and batch-norm statistics for good, whatever `.train()` is called.
+        """Freeze weights and batch-norm statistics; a later `.train()` does not change that.
 
         With train_from = "res3" the kernels of res3 to res5 stay trainable, their norms do not
         (D26).
@@ -56,7 +56,7 @@ class Backbone(nn.Module):
 
     @property
     def is_frozen(self) -> bool:
-        """Whether nothing of it is trained."""
+        """Whether none of its parameters is trained."""
         return not any(p.requires_grad for p in self.parameters())
 
     def train(self, mode: bool = True) -> Backbone:
@@ -123,7 +123,7 @@ class DeepLab(Backbone):
             self.stages.append(nn.Sequential(first, *rest))
 
     def res1(self, x: Tensor) -> Tensor:
-        """The pooled stem at 1/4: the paper's res1, which it never uses."""
+        """The pooled stem at 1/4: the paper's res1, which no later part reads."""
         return self.pooled(F.relu(self.stem_norm(self.stem(x))))
 
 

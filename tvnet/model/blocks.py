@@ -1,4 +1,4 @@
-"""Small operations that several parts of the model share."""
+"""Small operations that several parts of the model use."""
 
 import torch
 import torch.nn.functional as F
@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 
 class Pointwise(nn.Conv2d):
-    """A 1x1 convolution, computed as what it is: one linear map at every position.
+    """A 1x1 convolution, computed as one linear map at every position.
 
     (B, d_in, h, w) -> (B, d_out, h, w). With the channels last it is one matrix product without a
     copy; PyTorch's own convolution of this size takes a slow path on a CPU.
@@ -38,7 +38,7 @@ def conv(d_in: int, d_out: int, kernel: int = 1, bias: bool = True) -> nn.Conv2d
 
 @torch.no_grad()
 def pass_through(layer: nn.Conv2d) -> nn.Conv2d:
-    """Let a convolution start by passing its first channels on, unchanged and alone.
+    """Initialise a convolution as the identity on its first channels, and zero on the others.
 
     D4: so the high-resolution parts start at the baseline, as enrichment does.
     """
@@ -55,14 +55,14 @@ def linear(d_in: int, d_out: int) -> nn.Linear:
 
 
 def to_float32(x: Tensor) -> Tensor:
-    """Half precision up to float32, where softmax, norms and loss are taken (D37)."""
+    """Convert half precision to float32, in which softmax, norms and loss are computed (D37)."""
     return x.float() if x.element_size() == 2 else x
 
 
 def concat(first: Tensor, *others: Tensor) -> Tensor:
-    """[first; others] over the channels: maps of one size, or (1 or B, d, 1 or h, 1 or w) repeated.
+    """Concatenate over the channels; others of shape (1 or B, d, 1 or h, 1 or w) are repeated.
 
-    All with the channels last, as the models' maps are: mixed layouts make everything after slow.
+    All in the channels-last layout of the models' maps: mixed layouts slow down what follows.
     """
     whole = (other.expand(len(first), -1, *first.shape[-2:]) for other in others)
     last = torch.channels_last
@@ -75,7 +75,7 @@ def l2_normalize(x: Tensor) -> Tensor:
 
 
 def interpolation(n: int, size: int, grid: str, like: Tensor) -> Tensor:
-    """(size, n): how much each of n cells gives to each of `size` pixels of one axis."""
+    """(size, n): the weight of each of n cells in each of `size` pixels of one axis."""
     exact = torch.promote_types(like.dtype, torch.float32)
     pixels = torch.arange(size, device=like.device, dtype=exact)
     at = (pixels + 0.5) * n / size - 0.5 if grid == "half_pixel" else pixels / -(-size // n)

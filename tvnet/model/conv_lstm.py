@@ -1,4 +1,4 @@
-"""The ConvLSTM that gathers the levels into M_fine: CMPC's cell, or the plain one (D13)."""
+"""The ConvLSTM that fuses the levels into M_fine: CMPC's cell, or the plain one (D13)."""
 
 import torch
 import torch.nn.functional as F
@@ -50,8 +50,7 @@ class ConvLSTM(nn.Module):
 
 
 class PlainConvLSTM(nn.Module):
-    """The same sequence through the original's gates: 3x3 kernel with bias, forget bias 1, no
-    peepholes, no norms."""
+    """The original gates: 3x3 kernel with bias, forget bias 1, no peepholes, no norms."""
 
     def __init__(self, model: ModelSettings):
         super().__init__()

@@ -87,7 +87,7 @@ class RES(nn.Module):
         valid: Tensor | None = None,
         trace: Trace | None = None,
     ) -> dict[int, Tensor]:
-        """Without V_sim nothing is added: V' = V_in. No network is trained so."""
+        """Without V_sim nothing is added: V' = V_in. No network is trained this way."""
         V_prime = {}
         for n in LEVELS:
             both = [V[f"V{n}"] for V in (V_in, V_sim) if V is not None]

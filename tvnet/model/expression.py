@@ -10,16 +10,16 @@ from tvnet.settings import ModelSettings
 
 class Expression(nn.Module):
     """Words (B, T) and their lengths (B) -> s (B, d_s), the last hidden state, of length 1, and
-    t (B, d_s), what the exchange is told: s again, or weighted words (D12).
+    t (B, d_s), the sentence vector of the exchange: s, or the weighted words (D12).
 
-    Words are padded on the right, and a state knows nothing of what comes after it: the state at
-    the last word is that of prior code's left padding with skipped steps.
+    Words are padded on the right. A state does not depend on later words, so the state at the
+    last word equals that of prior code, which pads on the left and skips those steps.
     """
 
     def __init__(self, vocabulary_size: int, settings: ModelSettings):
         super().__init__()
         self.embedding = nn.Embedding(vocabulary_size, settings.d_words)
-        nn.init.normal_(self.embedding.weight, std=0.6)  # LSCM's rule for words without GloVe row
+        nn.init.normal_(self.embedding.weight, std=0.6)  # LSCM's rule for words without a GloVe row
         self.lstm = nn.LSTM(settings.d_words, settings.d_s, batch_first=True)
         d_s = settings.d_s
         bound = (6 / (settings.d_words + d_s + 4 * d_s)) ** 0.5  # Glorot over [word; state]
@@ -41,7 +41,7 @@ class Expression(nn.Module):
 
     def read(self, words: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """The LSTM's states h (B, T, d_s), of length 1 or, at a pad, 0; the pads (B, T)."""
-        with torch.autocast(words.device.type, enabled=False):  # little work: kept in float32
+        with torch.autocast(words.device.type, enabled=False):  # cheap, so kept in float32
             states, _ = self.lstm(self.embedding(words))
         pad = torch.arange(words.shape[1], device=words.device) >= lengths[:, None]
         return F.normalize(states, dim=-1).masked_fill(pad[..., None], 0.0), pad

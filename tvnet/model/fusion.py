@@ -1,4 +1,4 @@
-"""Cross-modal fusion (section 3.2): words meet pixels and the levels exchange what they found."""
+"""Cross-modal fusion (section 3.2): words and pixels are fused, then the levels exchange maps."""
 
 import torch
 import torch.nn.functional as F
@@ -24,7 +24,7 @@ class Bilinear(nn.Module):
     """M_raw = (W4 s) * (W5 Conv([V'; O])) for one level (Eq. 3, first line).
 
     V' (B, d_l, h, w), s (B, d_s), O (1, 8, h, w) -> M_raw (B, d_m, h, w). With a rank above one
-    (D8) that many such products are summed; with `tanh` they are MUTAN's. Without `lateral`, W5
+    (D8) as many such products are summed; with `tanh` they are MUTAN's. Without `lateral`, W5
     reads [V'; O] itself, as in CMPC.
     """
 
@@ -66,14 +66,15 @@ class Gate(nn.Module):
         self.unit = l2_normalize if model.unit_length else nn.Identity()  # D7
 
     def forward(self, M: dict[int, Tensor], t: Tensor) -> Tensor:
-        own = M[self.level]
-        # What of the receiving level the sentence speaks of, as one vector g.
-        match = (self.key(own) * self.query(t)[:, :, None, None]).sum(1) / own.shape[1] ** 0.5
+        receiver = M[self.level]
+        # g: what the sentence refers to in the receiving level, as one vector.
+        match = (self.key(receiver) * self.query(t)[:, :, None, None]).sum(1)
+        match = match / receiver.shape[1] ** 0.5
         where = to_float32(match).flatten(1).softmax(dim=-1).view_as(match)  # (B, h, w)
-        seen = (own * where[:, None].to(own.dtype)).sum((2, 3))  # (B, d_m)
-        summary = self.summary(torch.cat([seen, t], dim=-1))
+        attended = (receiver * where[:, None].to(receiver.dtype)).sum((2, 3))  # (B, d_m)
+        summary = self.summary(torch.cat([attended, t], dim=-1))
         g = F.normalize(to_float32(summary), dim=-1)  # (B, d_m)
-        total = own
+        total = receiver
         for k in self.senders:
             amount = self.amount[str(k)](g).sigmoid()[:, :, None, None]
             total = total + F.relu(self.value[str(k)](M[k])) * amount

@@ -10,8 +10,8 @@ from tvnet.settings import ModelSettings
 class Head(nn.Module):
     """M_fine (B, d, h, w), or M_fine' at twice that size, -> a score map with one channel.
 
-    Fig. 2 writes "x2 up, Conv" between M_fine' and the mask (D23). A map that no high-resolution
-    part has touched is scored as it is, as in prior code.
+    Fig. 2 writes "x2 up, Conv" between M_fine' and the mask (D23). Without a
+    high-resolution part the map is scored directly, as in prior code.
     """
 
     def __init__(self, model: ModelSettings):
@@ -32,8 +32,8 @@ class Head(nn.Module):
 def score_of_upsampled(score: nn.Conv2d, M: Tensor, grid: str) -> Tensor:
     """score(upsample(M)): (B, d, h, w) -> (B, 1, 2h, 2w), without d channels at that size.
 
-    A channel's upsampling does not look at the others, so the kernel's taps may first sum the d
-    channels: nine maps are upsampled, then shifted to their places and added.
+    Upsampling acts on each channel separately, so the d channels can first be summed for each tap
+    of the kernel: nine maps are upsampled, then shifted and added.
     """
     side = 2 * M.shape[-1]
     kernel = score.kernel_size[0]

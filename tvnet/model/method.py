@@ -1,4 +1,4 @@
-"""What training, evaluation and checkpoints ask of every method, and where each method lies.
+"""The interface of every method for training, evaluation and checkpoints, and their registry.
 
 Nine other systems of Table 2 are described in the course and not built (D46).
 """

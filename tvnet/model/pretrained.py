@@ -1,23 +1,18 @@
-"""Pre-trained networks: which file, whose hash, how its keys are named, and what it has seen."""
+"""Pre-trained networks: file, hash, names of tensors, and which images they were trained on."""
 
 from __future__ import annotations
 
-import pickle
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-from torch import Tensor
-
-from tvnet.files import SHIPPED, read_json, sha256_of
+from tvnet.files import SHIPPED, read_json
 from tvnet.model.backbone import Backbone, DeepLab, TorchvisionResNet101
+from tvnet.model.weights_file import check_hash, fill, read_tensors
 from tvnet.settings import BackboneSettings
 
 SHIPPED_WEIGHTS = SHIPPED / "weights"
-MOST_TOLD = 100  # names of tensors in a message
-COUNTER = "num_batches_tracked"  # a batch norm in eval mode never reads it
 
 
 def _miniref(name: str) -> str | None:
@@ -57,7 +52,7 @@ class Pretrained:
     sha256: str  # as published: all of it, its first digits, or "" where nobody publishes one
     network: Callable[[BackboneSettings], Backbone]
     rename: Callable[[str], str | None]
-    leak: str  # what it has seen of the evaluation images of RefCOCO, RefCOCO+ and G-Ref
+    leak: str  # whether it was trained on evaluation images of RefCOCO, RefCOCO+, G-Ref
 
 
 def _resnet101(settings: BackboneSettings) -> Backbone:
@@ -150,31 +145,6 @@ def load_backbone(settings: BackboneSettings, folder: Path = Path("data/weights"
     return backbone.freeze(settings.train_from)
 
 
-def check_hash(path: Path, published: str) -> None:
-    """Refuse a file whose sha256 is not the published one, or the one recorded beside it.
-
-    Where nobody publishes a hash, `<file>.sha256` (the format of sha256sum), written when the
-    file was first fetched, stands for it.
-    """
-    recorded = path.with_name(path.name + ".sha256")
-    if not published:
-        if not recorded.is_file():
-            raise FileNotFoundError(
-                f"Nobody publishes a hash of {path.name} and none is recorded: once you trust the "
-                f"file, run `sha256sum {path.name} > {recorded.name}` in {path.parent}."
-            )
-        found = re.match(r"[0-9a-f]{64}\b", recorded.read_text("utf-8", "replace"))
-        if not found:
-            raise ValueError(f"{recorded} holds no sha256: fetch or make {path.name} again.")
-        published = found[0]
-    actual = sha256_of(path)
-    if not actual.startswith(published):
-        raise ValueError(
-            f"The contents of {path} have sha256 {actual[:12]}..., not {published[:12]}...: the "
-            "file is damaged or another one, fetch or make it again."
-        )
-
-
 def encoder_files(folder: Path, name: str) -> Path:
     """The pinned files under a folder whose names begin with `name`, their sha256 checked.
 
@@ -189,80 +159,3 @@ def encoder_files(folder: Path, name: str) -> Path:
             )
         check_hash(path, ENCODERS[file])
     return folder / name
-
-
-def read_tensors(path: Path) -> dict[str, Tensor]:
-    """The tensors of a .safetensors or .pth file, in float32; no code in it is ever run."""
-    if path.suffix == ".safetensors":
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
-
-        try:
-            state = load_file(path)
-        except SafetensorError as error:
-            raise ValueError(
-                f"{path} is no whole safetensors file ({error}): fetch or make it again."
-            ) from error
-    else:
-        try:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-        except pickle.UnpicklingError as error:
-            raise ValueError(
-                f"{path} holds more than tensors, and what else it holds is not run: use a plain "
-                "state dict."
-            ) from error
-        except Exception as error:  # a damaged file raises many kinds
-            raise ValueError(
-                f"{path} is no whole weights file ({error!s:.80}): fetch or make it again."
-            ) from error
-    if not isinstance(state, dict) or not all(map(_is_plain, state, state.values())):
-        raise ValueError(
-            f"{path} holds something else than named, dense tensors: use a plain state dict."
-        )
-    return {name: t.float() if t.is_floating_point() else t for name, t in state.items()}
-
-
-def _is_plain(name: object, tensor: object) -> bool:
-    """Whether it is a dense tensor with all its numbers in the file: not one number repeated."""
-    return (
-        isinstance(name, str)
-        and isinstance(tensor, Tensor)
-        and (tensor.layout, tensor.device.type) == (torch.strided, "cpu")
-        and not tensor.is_quantized
-        and tensor.nbytes <= tensor.untyped_storage().nbytes()
-    )
-
-
-def fill(module: torch.nn.Module, given: dict[str, Tensor], path: Path) -> None:
-    """Load exactly these tensors. Raises as `refuse_misfits` does."""
-    refuse_misfits(module, given, path)
-    used = {name: t for name, t in given.items() if not name.endswith(COUNTER)}
-    module.load_state_dict(used, strict=False)
-
-
-def refuse_misfits(module: torch.nn.Module, given: dict[str, Tensor], path: Path) -> None:
-    """ValueError listing all tensors that are not the module's, or are not finite."""
-    expected = module.state_dict()
-    names = {name for name in given.keys() | expected.keys() if not name.endswith(COUNTER)}
-    wrong = {
-        "missing": [n for n in names if n not in given],
-        "left over": [n for n in names if n not in expected],
-        "of another shape": [
-            n for n in given.keys() & expected.keys() & names if given[n].shape != expected[n].shape
-        ],
-        "of another kind": [
-            n for n in given.keys() & expected.keys() & names if given[n].dtype != expected[n].dtype
-        ],
-        "not finite": [n for n in names & given.keys() if not given[n].isfinite().all()],
-    }
-    told = [
-        f"{kind}: {', '.join(ascii(n)[1:-1] for n in sorted(found)[:MOST_TOLD])}"
-        + f" and {len(found) - MOST_TOLD} more" * (len(found) > MOST_TOLD)
-        for kind, found in wrong.items()
-        if found
-    ]
-    if told:
-        raise ValueError(
-            f"{path} does not fit these settings; use those that it was made with. "
-            f"Tensors {'; '.join(told)}."
-        )

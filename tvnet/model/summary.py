@@ -1,8 +1,8 @@
-"""What the model costs, part by part: parameters, arithmetic, memory kept for the backward pass.
+"""The cost of the model by part: parameters, arithmetic, memory for the backward pass.
 
     python -m tvnet.model.summary --profile paper
 
-Runs one forward pass with random weights and counts what happens.
+Runs one forward pass with random weights and counts operations and saved tensors.
 """
 
 from __future__ import annotations

@@ -15,10 +15,10 @@ LEVELS = (3, 4, 5)  # res3, res4, res5: the low-resolution set LR
 
 
 class Symbols:
-    """A dataclass of tensors, or of tensors by level; None and {} where a pass made nothing."""
+    """A dataclass of tensors, or of tensors by level; None or {} for what was not computed."""
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Name -> shape of every tensor that this pass made; levelled names read "A[3]"."""
+        """Name -> shape of every tensor that this pass computed; levelled names read "A[3]"."""
         found = {}
         for symbol in fields(self):
             value = getattr(self, symbol.name)

@@ -19,7 +19,7 @@ from tvnet.settings import Settings
 class TVNet(Method):
     """Backbone maps of two images and an expression -> mask logits.
 
-    The backbone is frozen (D26) and stands apart, so that its maps can be computed once and kept:
+    The backbone is frozen (D26) and separate, so that its maps can be computed once and cached:
     `model(backbone(image), backbone(similar), words, lengths)`.
     """
 
@@ -51,7 +51,7 @@ class TVNet(Method):
     ) -> Tensor:
         """Mask logits (B, 1, size, size); positive means referent.
 
-        Without V_sim nothing enriches. words: (B, T) ids; lengths: (B).
+        Without V_sim there is no enrichment. words: (B, T) ids; lengths: (B).
         valid: (B, S/8, S/8) bool, False where the retrieved square is padding (D6).
         size: side of the logits, the settings' by default. A given `trace` is filled.
         """
@@ -71,7 +71,7 @@ class TVNet(Method):
         M_fine = self.conv_lstm([M[n] for n in self.settings.model.level_order])
 
         M_fine_prime = None
-        if self.high_resolution is not None:  # second stage: AMF or its rival
+        if self.high_resolution is not None:  # second stage: AMF or Cct
             M_fine_prime = self.high_resolution(M_fine, V_in["V2"], trace)
         score = self.head(M_fine if M_fine_prime is None else M_fine_prime)
         logits = upsample(to_float32(score), size, self.settings.model.upsampling)

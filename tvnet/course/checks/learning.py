@@ -12,7 +12,7 @@ from tvnet.course.checks.verdict import verdict
 
 
 def mask_loss(yours: Callable) -> str:
-    """Exercise of notebook 07: the loss that the whole recipe leans on."""
+    """Exercise of notebook 07: the loss of the whole recipe."""
     random = torch.Generator().manual_seed(0)
     cases = []
     for shape in ((1, 1, 1, 1), (1, 1, 1, 2), (2, 1, 1, 2), (3, 1, 4, 5)):
@@ -58,7 +58,7 @@ def rate_at(yours: Callable) -> str:
 
 
 def shuffled(yours: Callable) -> str:
-    """Exercise of notebook 07: the planted bug, mended."""
+    """Exercise of notebook 07: the planted bug, corrected."""
     cases = []
     for order in ([0], [1, 0], [2, 0, 1]):
         n = len(order)
@@ -111,7 +111,7 @@ def overall_iou(yours: Callable) -> str:
     cases = [(np.array(i), np.array(u)) for i, u in pairs]
     mistakes = {
         "you average the ratios, which is mean IoU; divide the sums": lambda i, u: (i / u).mean(),
-        "union over intersection: the fraction stands on its head": lambda i, u: u.sum() / i.sum(),
+        "you divide union by intersection": lambda i, u: u.sum() / i.sum(),
         "you give one ratio per sentence; sum first": lambda i, u: i / u,
         "you give per cent; the check expects a share": lambda i, u: 100 * i.sum() / u.sum(),
         "you divide by the intersection plus the union": lambda i, u: i.sum() / (i + u).sum(),

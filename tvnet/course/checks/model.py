@@ -11,7 +11,7 @@ from tvnet.course.checks.verdict import verdict
 
 
 def attention(yours: Callable) -> str:
-    """Exercise of notebook 04: the rows of A of Eq. 1, scaled (D2) and blind to padding (D6)."""
+    """Exercise of notebook 04: the rows of A of Eq. 1, scaled (D2) and without padding (D6)."""
     random = torch.Generator().manual_seed(0)
     cases = []
     for n, m, d in ((1, 2, 1), (2, 3, 4), (3, 2, 4), (4, 5, 9)):
@@ -37,10 +37,10 @@ def attention(yours: Callable) -> str:
         "you set padding to zero AFTER the softmax, so the rows no longer sum to one": (
             lambda q, k, v: scores(q, k).softmax(1) * v
         ),
-        "a score of zero is no ban: exp(0) is one; use minus infinity": (
+        "a score of zero still gets a share: exp(0) is one; use minus infinity": (
             lambda q, k, v: (scores(q, k) * v).softmax(1)
         ),
-        "you look at nothing but padding: the mask stands on its head": (
+        "you attend to padding only: the mask is inverted": (
             lambda q, k, v: scores(q, k).masked_fill(v, -torch.inf).softmax(1)
         ),
     }
@@ -54,7 +54,7 @@ def enriched(yours: Callable) -> str:
     cases = [tuple(torch.randn(3, *shape, generator=random)) for shape in shapes]
     mistakes = {
         "V_in itself is lost; what is borrowed is ADDED to it": lambda v, g, b: g.sigmoid() * b,
-        "the gate opens without bound; Eq. 2 puts it through a sigmoid": lambda v, g, b: v + g * b,
+        "the gate has no bound; Eq. 2 puts it through a sigmoid": lambda v, g, b: v + g * b,
         "you gate what the cell has; Eq. 2 gates what it borrows": (
             lambda v, g, b: g.sigmoid() * v + b
         ),
@@ -76,13 +76,13 @@ def coordinates_of(yours: Callable) -> str:
         left, top, right, bottom, x, y, width, height = reference.coordinates_of(row, col, h, w)
         return top, left, bottom, right, y, x, height, width
 
-    def wide(row: int, col: int, h: int, w: int) -> tuple:
+    def doubled(row: int, col: int, h: int, w: int) -> tuple:
         return (*reference.coordinates_of(row, col, h, w)[:6], 2 / w, 2 / h)
 
     mistakes = {
         "you count from 0 to 1; O runs from -1 to 1 across the map": zero_to_one,
         "x and y are exchanged: first comes the left edge": turned,
-        "the last two are shares of the map, 1 / w and 1 / h": wide,
+        "the last two are shares of the map, 1 / w and 1 / h": doubled,
     }
     return verdict(yours, reference.coordinates_of, cases, mistakes)
 
@@ -125,7 +125,7 @@ def unshuffle(yours: Callable) -> str:
         return parts.reshape(B, 4 * C, H // 2, W // 2)
 
     mistakes = {
-        "you only rename the axes: without a permutation the numbers stay where they are": (
+        "you only rename the axes: without a permutation the numbers keep their order": (
             lambda x: x.reshape(len(x), -1, x.shape[2] // 2, x.shape[3] // 2)
         ),
         "row and column inside a cell are exchanged": lambda x: quarters(x, (0, 1, 5, 3, 2, 4)),
@@ -144,7 +144,7 @@ def gated_detail(yours: Callable) -> str:
         sizes = (b, d, side, side), (b, d_hr, side, side), (b, 1, side, side)
         cases.append(tuple(torch.randn(s, generator=random) for s in sizes))
     mistakes = {
-        "the gate holds back U; it is the DETAIL that must ask for leave": (
+        "the gate holds back U; it must hold back the DETAIL": (
             lambda u, v, a: torch.cat([a.sigmoid() * u, v], 1)
         ),
         "the gate holds back both": lambda u, v, a: a.sigmoid() * torch.cat([u, v], 1),

@@ -1,4 +1,4 @@
-"""Drawing for the explorer: colours, cells and outlines over a picture, plain pixels."""
+"""Drawing for the explorer: colours, cells and outlines over a picture, as arrays of pixels."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def cell_at(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Of a picture at height x width, the map row of each line and the map column of each column.
 
-    On the legacy grid cell i looks at pixel 8i (D38), so it is shown around that pixel.
+    On the legacy grid cell i is centred at pixel 8i (D38), so it is shown around that pixel.
     """
     cells = -(-place.size // stride)
     found = []
@@ -144,7 +144,7 @@ class Canvas:
         """A frame around one cell of a map at 1/8."""
         found = cell_at(self.found.encoded.place, 8, legacy(self.view), *pixels.shape[:2])
         ys, xs = (np.flatnonzero(at == k) for at, k in zip(found, (row, column), strict=True))
-        if not ys.size * xs.size:  # a picture so thin that it shows nothing of this cell
+        if not ys.size * xs.size:  # the picture is so thin that no pixel of it lies in this cell
             return pixels
         picture = Image.fromarray(pixels)
         pen = ImageDraw.Draw(picture)

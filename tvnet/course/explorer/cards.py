@@ -1,4 +1,4 @@
-"""Cards of the explorer: a thumbnail, a button, a few words; the strip and the gallery of them."""
+"""Cards of the explorer: thumbnail, button, a few words; the strip of candidates, the gallery."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Card:
         self.box.add_class("tv-card")
 
     def show(self, key: int, image: bytes, label: str, about: str, words: str) -> None:
-        """about: the whole of it in one sentence; words: HTML."""
+        """about: the tooltip, one sentence; words: HTML."""
         self.key, self.image.value, self.words.value = key, image, words
         self.button.description, self.button.tooltip = label, about
 
@@ -95,7 +95,7 @@ class Gallery:
         self.box.add_class("tv-gallery")
 
     def add(self, place: int, view: View) -> None:
-        """place: what the button hands on."""
+        """place: the number that the button passes on."""
         card = Card(self.pressed)
         panel = draw(view, "error")[0]
         small = Image.fromarray(panel.pixels)

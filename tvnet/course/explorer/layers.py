@@ -1,4 +1,4 @@
-"""The layers of an explorer, drawn: `draw(view, layer, opacity) -> panels`, plain pixels."""
+"""The layers of an explorer, drawn: `draw(view, layer, opacity) -> panels`."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def draw(
     level: int = 4,
     cell: tuple[int, int] | None = None,
 ) -> list[Panel]:
-    """The panels of one of LAYERS. opacity: of what lies over the picture, 0 to 1.
+    """The panels of one of LAYERS. opacity: of the overlay, 0 to 1.
 
     level: 3, 4 or 5, for attention and gates; cell: row and column of a map at 1/8 whose
     attention is shown, by default the most probable one. Raises ValueError for another layer.

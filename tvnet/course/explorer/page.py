@@ -1,6 +1,6 @@
-"""The explorer's page: its controls by name, its panels, its status line. It knows no model.
+"""The explorer's page: its controls by name, its panels, its status line. It uses no model.
 
-Within the core of ipywidgets 7.7, so that it stands in every notebook.
+It keeps to the core of ipywidgets 7.7, so that it works in every notebook.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ STYLE = """<style>
 
 
 def _number(kind: type, name: str, **values: float) -> widgets.Widget:
-    """A number and no slider: readers of screens would not hear the name of a slider's handle."""
+    """A number field: screen readers do not read the name of a slider's handle."""
     style = {"description_width": "84px"}
     return kind(description=name, style=style, layout=widgets.Layout(width="170px"), **values)
 
 
 class Page(widgets.VBox):
-    """Every control under its name, the panels, and what stands `below` them."""
+    """Every control under its name, the panels, and the widgets `below` them."""
 
     def __init__(self, below: list[widgets.Widget]):
         self._make_controls()
@@ -68,8 +68,8 @@ class Page(widgets.VBox):
         self.add_class("tv-explorer")
 
     def _make_controls(self) -> None:
-        wide, label = widgets.Layout(width="100%"), {"description_width": "84px"}
-        self.picture = widgets.Dropdown(description="picture", layout=wide, style=label)
+        whole, label = widgets.Layout(width="100%"), {"description_width": "84px"}
+        self.picture = widgets.Dropdown(description="picture", layout=whole, style=label)
         self.upload = widgets.FileUpload(
             accept="image/*", multiple=False, description="your own picture",
             layout=widgets.Layout(width="230px"),
@@ -77,10 +77,10 @@ class Page(widgets.VBox):
         most = ", ".join(f"{size} MB in {server}" for server, size in LIMITS.items())
         self.limit = widgets.HTML(f"at most {most}")
         self.expression = widgets.Text(
-            description="expression", continuous_update=False, layout=wide, style=label,
+            description="expression", continuous_update=False, layout=whole, style=label,
             placeholder="what to look for, as in: left dog",
         )  # fmt: skip
-        self.sentences = widgets.Dropdown(description="or pick", layout=wide, style=label)
+        self.sentences = widgets.Dropdown(description="or pick", layout=whole, style=label)
         self.neighbour = widgets.ToggleButtons(
             description="enriched by", options=NEIGHBOURS, style=label | {"button_width": "auto"},
             tooltips=[
@@ -106,8 +106,8 @@ class Page(widgets.VBox):
             if control.has_trait("tooltip") and control.has_trait("description"):
                 control.tooltip = control.description  # ipywidgets 8 would show "null"
 
-    def hang(self, drawn: list[Panel]) -> None:
-        """Show these panels, and no others."""
+    def show_panels(self, drawn: list[Panel]) -> None:
+        """Show these panels in place of the last ones."""
         boxes = list(self.panels.children)
         while len(boxes) < len(drawn):
             box = widgets.VBox([widgets.Image(format="png"), widgets.HTML()])

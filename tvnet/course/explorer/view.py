@@ -1,7 +1,7 @@
-"""What an explorer shows: everything that one picture, expression and neighbour lead to.
+"""What an explorer shows: all that the models find for one picture, expression and neighbour.
 
-`look(predictors, query, expression, neighbour)` runs the models once and gives a `View`; what a
-layer shows is in it, so that drawing one never runs a model.
+`look(predictors, query, expression, neighbour)` runs the models once and gives a `View`, which
+holds what every layer shows, so that drawing a layer runs no model.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ from tvnet.rows import BEST, ROWS
 from tvnet.saved_model import MODELS
 from tvnet.settings import Settings
 
-LARGEST = 640  # pixels of a longer side; larger pictures of one's own are made smaller first
+LARGEST = 640  # pixels of a longer side; larger uploads are scaled down first
 EXAMPLES = 6  # of a data set that comes without a list of examples
 
-Predictors = Mapping[str, Predictor]  # the rows side by side; the last one is looked into
+Predictors = Mapping[str, Predictor]  # the rows side by side; the last one in detail
 
 
 @dataclass(frozen=True)
 class Example:
-    """A sentence of a data set that is worth a look."""
+    """A sentence of a data set that the explorer offers."""
 
     image_id: int
     text: str
@@ -45,7 +45,7 @@ class Example:
 
 @dataclass(frozen=True, eq=False)
 class Query:
-    """A picture to ask about, and the sentences whose true mask is known."""
+    """A picture, and its sentences whose true mask is known."""
 
     name: str
     encoded: EncodedImage
@@ -54,11 +54,11 @@ class Query:
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """One query, expression and neighbour, seen by all rows."""
+    """What all rows find for one query, expression and neighbour."""
 
     query: Query
     expression: str
-    settings: Settings  # of the row that is looked into
+    settings: Settings  # of the row in detail
     prediction: Prediction  # of that row
     rows: Mapping[str, np.ndarray]  # row -> mask (H, W) bool
     words: list[WithoutWord]
@@ -100,7 +100,7 @@ def look(
 
 @torch.no_grad()
 def _gate_closed(predictor: Predictor, found: Prediction) -> np.ndarray | None:
-    """The mask with A2 = 0: what Eq. 5 makes of Upsample(M_fine) alone."""
+    """The mask with A2 = 0: Eq. 5 with Upsample(M_fine) alone."""
     model, trace = predictor.model, found.trace
     if not isinstance(model.high_resolution, AMF):
         return None
@@ -112,13 +112,13 @@ def _gate_closed(predictor: Predictor, found: Prediction) -> np.ndarray | None:
 
 
 def shipped() -> dict[str, Predictor]:
-    """The rows of Table 1 that ship, trained on MiniRef; they look at a picture once for all."""
+    """The rows of Table 1 that ship, trained on MiniRef; they share the encoding of a picture."""
     best = load(BEST)
     return {row: best if row == BEST else load(row, retriever=best.retriever) for row in ROWS}
 
 
 def shipped_examples(data: ReferData) -> list[Example]:
-    """The sentences that the training of the shipped model has chosen, failures last."""
+    """The sentences that were chosen when the shipped model was trained, failures last."""
     chosen = json.loads((MODELS / "examples.json").read_text("utf-8"))["sentences"]
     text = {s.sent_id: s.text for r in data.referents for s in r.sentences}
     chosen.sort(key=lambda sentence: sentence["kind"])  # stable: "spread" before "worst"
@@ -146,8 +146,8 @@ def known_query(predictors: Predictors, image_id: int) -> Query:
     return Query(f"picture {image_id}", retriever.encode_image(open_image(data, image_id)), truths)
 
 
-def own_query(predictors: Predictors, image: Photo, name: str = "your picture") -> Query:
-    """A reader's own picture, at most LARGEST pixels high and wide. Raises as `read_photo`."""
+def photo_query(predictors: Predictors, image: Photo, name: str = "your picture") -> Query:
+    """A reader's picture, at most LARGEST pixels high and wide. Raises as `read_photo`."""
     picture = read_photo(image)
     picture.thumbnail((LARGEST, LARGEST), Image.Resampling.BILINEAR)
     name = Path(image).name if isinstance(image, str | Path) else name

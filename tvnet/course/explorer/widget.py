@@ -1,8 +1,8 @@
-"""`tvnet.Explorer()`: type an expression, choose who enriches, look inside.
+"""`tvnet.Explorer()`: type an expression, choose the retrieved picture, see every layer.
 
 A thin shell: `view.look` decides what is shown and `layers.draw` how. It keeps to the core of
-ipywidgets 7.7, so that it runs in every notebook; whatever goes wrong ends as a sentence in the
-status line.
+ipywidgets 7.7, so that it runs in every notebook; every error becomes a sentence in the status
+line.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tvnet.course.explorer.view import (
     View,
     known_query,
     look,
-    own_query,
+    photo_query,
     shipped,
     shipped_examples,
     spread,
@@ -35,17 +35,17 @@ KINDS = {"spread": "example", "worst": "failure"}
 KEPT = 16  # views that are kept, so that going back to one runs no model
 
 
-def _told(method: Callable) -> Callable:
-    """Run a callback, and let whatever it raises end as a sentence in the status line.
+def _reports_errors(method: Callable) -> Callable:
+    """Make a callback that shows any error as a sentence in the status line.
 
-    Jupyter would drop the exception. What the callback changes itself calls no other one; what a
-    reader does meanwhile waits, since JupyterLab hands events to several threads of the kernel.
+    Jupyter would drop the exception. Changes that the callback makes trigger no other callback, and
+    events that arrive meanwhile wait: JupyterLab hands them to several threads of the kernel.
     """
 
     @wraps(method)
     def run(self: Explorer, *change: object) -> None:
         with self._turn:
-            if self._busy:  # this very callback has changed a control
+            if self._busy:  # a running callback has changed a control
                 return
             self._busy = True
             try:
@@ -53,8 +53,8 @@ def _told(method: Callable) -> Callable:
             except (ValueError, OSError) as error:
                 self.say(str(error), wrong=True)
             except Exception as error:
-                told = f"{type(error).__name__}: {error}"
-                self.say(f"This should not have happened: {told}. Try another.", wrong=True)
+                found = f"{type(error).__name__}: {error}"
+                self.say(f"This should not have happened: {found}. Try another.", wrong=True)
             finally:
                 self._busy = False
 
@@ -62,11 +62,11 @@ def _told(method: Callable) -> Callable:
 
 
 class Explorer(Page):
-    """Any picture, any expression, any neighbour, and every layer between.
+    """Any picture, any expression, any neighbour, and every layer of the model.
 
-    image and expression: to begin with, else an example's. predictors: row -> Predictor, side by
-    side, the last one looked into; by default the rows that ship. Raises ValueError or
-    FileNotFoundError where there is nothing to begin with.
+    image and expression: the first ones; by default an example's. predictors: row -> Predictor,
+    side by side, the last one in detail; by default the shipped rows. Raises ValueError or
+    FileNotFoundError when there is no model or no picture.
     """
 
     def __init__(
@@ -85,18 +85,19 @@ class Explorer(Page):
         )
         self._look = lru_cache(KEPT)(partial(look, self.predictors))
         self._query_of = lru_cache(KEPT)(partial(known_query, self.predictors))
-        self._own: list[Query] = []
+        self._uploads: list[Query] = []
         self._neighbour: str | int = "retrieved"
-        self._turn, self._busy = threading.RLock(), True  # until everything stands
+        self._turn, self._busy = threading.RLock(), True  # until it is complete
         self.view: View | None = None
         self.strip = Strip(data, self._use_candidate)
         self.gallery = Gallery(self._open_failure)
         failures = any(e.kind == "worst" for e in self.examples)
         super().__init__([self.strip.box, *([self.gallery.box] if failures else [])])
         self._list_pictures()
-        self._open([e.kind for e in self.examples].count("spread") // 2)  # no lucky, no sad one
+        # An example of middle IoU: neither the best nor the worst.
+        self._open([e.kind for e in self.examples].count("spread") // 2)
         if image is not None:
-            self._add(own_query(self.predictors, image))
+            self._add(photo_query(self.predictors, image))
         if expression is not None:
             self.expression.value = expression
         self._show()
@@ -119,44 +120,44 @@ class Explorer(Page):
             control.observe(callback, names="value")
         self.gallery.box.observe(self._open_gallery, names="selected_index")
 
-    # -- what a reader does
+    # -- events
 
-    @_told
+    @_reports_errors
     def _choose_picture(self, change: object) -> None:
         self._open(self.picture.value)
         self._show()
 
-    @_told
+    @_reports_errors
     def _read_upload(self, change: object) -> None:
         image, name = uploaded(self.upload)
-        self._add(own_query(self.predictors, image, name))
+        self._add(photo_query(self.predictors, image, name))
         self._show()
 
-    @_told
+    @_reports_errors
     def _type(self, change: object) -> None:
         self._ask()
 
-    @_told
+    @_reports_errors
     def _pick(self, change: object) -> None:
         if self.sentences.value:
             self.expression.value = self.sentences.value
             self._ask()
 
-    @_told
+    @_reports_errors
     def _choose_neighbour(self, change: object) -> None:
         self._enrich_by(self.neighbour.value)
         self._show()
 
-    @_told
+    @_reports_errors
     def _use_candidate(self, image_id: int) -> None:
         self._enrich_by(image_id)
         self._show()
 
-    @_told
+    @_reports_errors
     def _redraw(self, change: object) -> None:
         self._draw()
 
-    @_told
+    @_reports_errors
     def _open_gallery(self, change: object) -> None:
         if self.gallery.box.selected_index is None or self.gallery.cards:
             return
@@ -165,25 +166,25 @@ class Explorer(Page):
                 view = self._look(self._query_of(example.image_id), example.text, "retrieved")
                 self.gallery.add(place, view)
 
-    @_told
+    @_reports_errors
     def _open_failure(self, place: int) -> None:
         self.layer.value = "error"
         self._open(place)
         self._show()
 
-    # -- what follows from it
+    # -- updates
 
     def _list_pictures(self) -> None:
         labels = [f"{KINDS[e.kind]} · {e.text}" for e in self.examples]
-        labels += [f"yours · {short(query.name)}" for query in self._own]
+        labels += [f"yours · {short(query.name)}" for query in self._uploads]
         self.picture.options = [(label, i) for i, label in enumerate(labels)]
 
     def _open(self, place: int) -> None:
-        """Make an example or a picture of one's own the query."""
+        """Make an example or an uploaded picture the query."""
         known = place < len(self.examples)
         example: Example | None = self.examples[place] if known else None
         self._query = (
-            self._query_of(example.image_id) if known else self._own[place - len(self.examples)]
+            self._query_of(example.image_id) if known else self._uploads[place - len(self.examples)]
         )
         self.picture.value = place
         self.sentences.options = [
@@ -195,13 +196,13 @@ class Explorer(Page):
         self._enrich_by("retrieved")
 
     def _add(self, query: Query) -> None:
-        self._own.append(query)
+        self._uploads.append(query)
         self._list_pictures()
-        self._open(len(self.examples) + len(self._own) - 1)
+        self._open(len(self.examples) + len(self._uploads) - 1)
 
     def _ask(self) -> None:
         """Show what the expression finds."""
-        if isinstance(self._neighbour, int):  # a candidate of the expression before
+        if isinstance(self._neighbour, int):  # a candidate of the previous expression
             self._enrich_by("retrieved")
         self._show()
 
@@ -224,20 +225,20 @@ class Explorer(Page):
         self._draw()
 
     def _draw(self) -> None:
-        """Draw the layer; what it shows has been computed already."""
+        """Draw the layer from what has been computed already."""
         view, layer = self.view, self.layer.value
         with_cell = layer.startswith("attention")
         self.level.layout.display = "" if layer in WITH_LEVEL else "none"
         self.cell.layout.display = "" if with_cell else "none"
         cell = (self.row.value, self.column.value)
         drawn = draw(view, layer, self.opacity.value, self.level.value, cell)
-        self.hang(drawn)
+        self.show_panels(drawn)
         iou = view.iou(view.prediction.mask)
-        told = f"“{short(view.expression)}”, {neighbour_name(view)}."
-        told += "" if iou is None else f" IoU {iou:.2f}."
-        self.say(" ".join([f"{layer}: {told}", *view.prediction.remarks]))
+        about = f"“{short(view.expression)}”, {neighbour_name(view)}."
+        about += "" if iou is None else f" IoU {iou:.2f}."
+        self.say(" ".join([f"{layer}: {about}", *view.prediction.remarks]))
 
     def _repr_mimebundle_(self, **kwargs: object) -> dict[str, object]:
         return self.bundle(f"“{short(self.view.expression)}”")
 
-    _ipython_display_ = None  # ipywidgets 7 has it, and it would win over the bundle
+    _ipython_display_ = None  # ipywidgets 7 defines it, and it would replace the bundle

@@ -1,6 +1,6 @@
 """Figures of the notebooks, by matplotlib: results, retrieval; rivals and live curves by module."""
 
 from tvnet.course.figures.results import overlay, panel, plot_table1
-from tvnet.course.figures.retrieval import plot_instruments, retrieval_card
+from tvnet.course.figures.retrieval import plot_retrieval_report, retrieval_card
 
-__all__ = ["overlay", "panel", "plot_instruments", "plot_table1", "retrieval_card"]
+__all__ = ["overlay", "panel", "plot_retrieval_report", "plot_table1", "retrieval_card"]

@@ -1,4 +1,4 @@
-"""The pictures of notebook 03: a retrieval card, and the instruments as plots."""
+"""The pictures of notebook 03: a retrieval card, and plots of the retrieval report."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def retrieval_card(data: ReferData, neighbours: Neighbours, sent_id: int) -> Fig
     return figure
 
 
-def plot_instruments(report: dict) -> Figure:
+def plot_retrieval_report(report: dict) -> Figure:
     """Histograms of both similarities, the chosen one's rank by text, and the effect of k."""
     import matplotlib.pyplot as plt
     import seaborn as sns

@@ -1,4 +1,4 @@
-"""What CMPC makes of one expression: the types of its words, and who asks whom in its graph."""
+"""Figures of CMPC on one expression: the types of its words, the weights of its graph."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ if TYPE_CHECKING:
 
 @dataclass
 class Comprehension:
-    """One expression as a trained CMPC reads it; maps are (h, w), masks (S, S)."""
+    """What a trained CMPC computes for one expression; maps are (h, w), masks (S, S)."""
 
     words: list[str]
     types: np.ndarray  # (T, 4)
     image: np.ndarray  # (S, S, 3) uint8
     mask: np.ndarray  # (S, S) bool
     truth: np.ndarray  # (S, S) bool
-    asked: dict[str, np.ndarray]  # word -> where it sends those who ask it, sums to 1
-    cell: tuple[int, int]  # row and column of one cell, where the mask is surest
-    neighbours: np.ndarray  # what that cell receives from: its row of the adjacency
+    attended: dict[str, np.ndarray]  # relation word -> its weights over the cells, sum 1
+    cell: tuple[int, int]  # row and column of the cell with the highest score
+    neighbours: np.ndarray  # that cell's row of the adjacency
 
 
 @torch.no_grad()
@@ -58,7 +58,7 @@ def comprehend(settings: Settings, seed: int, data_dir: Path, out_dir: Path) -> 
         image=open_square(ready.data, sample.image_id, settings.data.size),
         mask=(logits > 0)[0, 0].numpy(),
         truth=batch.mask[0, 0].numpy(),
-        asked={words[t]: to_cells[t].reshape(h, w).numpy() for t in sorted(top)},
+        attended={words[t]: to_cells[t].reshape(h, w).numpy() for t in sorted(top)},
         cell=(cell // w, cell % w),
         neighbours=(to_words[cell] @ to_cells).reshape(h, w).numpy(),
     )
@@ -82,44 +82,44 @@ def common_words(
     return {"all": np.mean(everything, 0)} | {word: np.mean(found[word], 0) for word in often}
 
 
-def draw_types(seen: Comprehension) -> Figure:
-    """Words against types, each word's shares written into its row."""
+def draw_types(found: Comprehension) -> Figure:
+    """Words against types, each word's shares in its row."""
     import matplotlib.pyplot as plt
     import seaborn as sns
 
-    figure, ax = plt.subplots(figsize=(5.5, 0.42 * len(seen.words) + 1))
+    figure, ax = plt.subplots(figsize=(5.5, 0.42 * len(found.words) + 1))
     sns.heatmap(
-        seen.types, vmin=0, vmax=1, annot=True, fmt=".2f", cmap="cividis", cbar=False, ax=ax,
+        found.types, vmin=0, vmax=1, annot=True, fmt=".2f", cmap="cividis", cbar=False, ax=ax,
         xticklabels=TYPES, yticklabels=False,
     )  # fmt: skip
-    ax.set_yticks(np.arange(len(seen.words)) + 0.5, seen.words, rotation=0, parse_math=False)
+    ax.set_yticks(np.arange(len(found.words)) + 0.5, found.words, rotation=0, parse_math=False)
     ax.set_title("how much of each type each word is", fontsize=10)
     figure.tight_layout()
     return figure
 
 
-def draw_graph(seen: Comprehension) -> Figure:
-    """Where the two most relational words point, and one cell's row of the adjacency."""
+def draw_graph(found: Comprehension) -> Figure:
+    """The weights of the two most relational words, and one cell's row of the adjacency."""
     import matplotlib.pyplot as plt
 
-    size = len(seen.image)
-    maps = {f"“{word}” points at": where for word, where in seen.asked.items()}
-    maps["+ receives from"] = seen.neighbours
+    size = len(found.image)
+    maps = {f"“{word}” points at": where for word, where in found.attended.items()}
+    maps["+ receives from"] = found.neighbours
     figure, axes = plt.subplots(1, len(maps) + 2, figsize=(2.6 * (len(maps) + 2), 2.7))
     for ax, (title, where) in zip(axes, maps.items(), strict=False):
-        ax.imshow(seen.image.mean(axis=2), cmap="gray", alpha=0.5)
+        ax.imshow(found.image.mean(axis=2), cmap="gray", alpha=0.5)
         shown = ax.imshow(where * where.size, cmap="magma", alpha=0.75, extent=(0, size, size, 0))
         scale = figure.colorbar(shown, ax=ax, orientation="horizontal", shrink=0.8, pad=0.04)
         scale.ax.tick_params(labelsize=7)
         scale.ax.locator_params(nbins=4)
         ax.set_title(title, fontsize=9, parse_math=False)
-    y, x = ((np.array(seen.cell) + 0.5) * size / len(seen.neighbours)).tolist()
+    y, x = ((np.array(found.cell) + 0.5) * size / len(found.neighbours)).tolist()
     figure.suptitle("maps are in multiples of an equal share", fontsize=9)
     axes[len(maps) - 1].plot(x, y, "+", color="cyan", ms=12, mew=2)
     for ax, (title, mask) in zip(
-        axes[-2:], {"CMPC's mask": seen.mask, "truth": seen.truth}.items(), strict=True
+        axes[-2:], {"CMPC's mask": found.mask, "truth": found.truth}.items(), strict=True
     ):
-        ax.imshow(overlay(seen.image, mask))
+        ax.imshow(overlay(found.image, mask))
         ax.set_title(title, fontsize=9)
     for ax in axes:
         ax.axis("off")

@@ -1,4 +1,4 @@
-"""Watch a run while it trains: a plot that redraws itself, or one plain line now and then."""
+"""The progress of a run: a plot that is redrawn, or a line of text every few seconds."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Watch:
         self.began = self.shown = time.monotonic()
         self.live = "ipykernel" in sys.modules and not os.environ.get(PLAIN)
         self.board = _board(tensorboard) if tensorboard else None
-        self.place: Any = None  # where in the notebook the plot stands
+        self.place: Any = None  # the output cell of the plot
 
     def __call__(self, step: int, loss: float) -> None:
         """One step is done."""
@@ -54,7 +54,7 @@ class Watch:
         return validate
 
     def line(self) -> str:
-        """Where the run stands, in a line."""
+        """The state of the run in one line."""
         first, last = min(self.losses), max(self.losses)
         took = time.monotonic() - self.began
         left = took / (last - first + 1) * (self.steps - last)

@@ -1,7 +1,7 @@
 """CMPC (Huang et al. 2020), Table 1's rival, top to bottom as in its figure.
 
-First the entities that nouns and adjectives speak of are perceived, then the one is singled out
-that stands in the relation that the other words name.
+First the entities that nouns and adjectives describe are perceived, then the relation words select
+one of them.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class CMPCTrace(Symbols):
     """The tensors of one pass; with a level: {3: tensor, 4: tensor, 5: tensor}."""
 
     h: Tensor | None = None  # the words
-    types: Tensor | None = None  # how much each word is of each of TYPES
+    types: Tensor | None = None  # (B, T, 4), the share of each of TYPES
     q: Tensor | None = None  # entity and attribute words
     O: Tensor | None = None  # noqa: E741  coordinates
     M: dict[int, Tensor] = field(default_factory=dict)  # perceived entities
@@ -37,7 +37,7 @@ class CMPCTrace(Symbols):
     to_cells: dict[int, Tensor] = field(default_factory=dict)
     G: dict[int, Tensor] = field(default_factory=dict)  # after the relation graph
     X: dict[int, Tensor] = field(default_factory=dict)  # fused
-    t: Tensor | None = None  # the words that say something
+    t: Tensor | None = None  # all words but the unnecessary ones
     X_prime: dict[int, Tensor] = field(default_factory=dict)  # after the exchange
     M_fine: Tensor | None = None
     score: Tensor | None = None
@@ -69,7 +69,7 @@ def expected_shapes(
 
 
 class WordParser(nn.Module):
-    """Words h (B, T, d_s) -> their types (B, T, 4): each word's sum to 1, a pad's are 0."""
+    """Words h (B, T, d_s) -> their types (B, T, 4): they sum to 1 for a word, 0 for a pad."""
 
     def __init__(self, model: ModelSettings):
         super().__init__()
@@ -100,8 +100,8 @@ class RelationGraph(nn.Module):
     """One graph convolution over the cells, whose edges run through the relation words.
 
     M (B, d, h, w), h (B, T, d), R (B, T) -> G (B, d, h, w), to_words (B, hw, T), to_cells
-    (B, T, hw). The adjacency, to_words @ to_cells with rows of sum 1, is never formed: a cell
-    asks the words, and the words ask the cells.
+    (B, T, hw). The adjacency, to_words @ to_cells with rows of sum 1, is never computed:
+    cells attend to words, and words attend to cells.
     """
 
     def __init__(self, d: int):

@@ -1,4 +1,4 @@
-"""LSTM-CNN (Hu et al. 2016), the first work on the task: words beside pixels, cell by cell."""
+"""LSTM-CNN (Hu et al. 2016), the first work on the task: one concatenation in every cell."""
 
 from __future__ import annotations
 
@@ -41,7 +41,8 @@ def expected_shapes(settings: Settings, batch: int, size: int) -> dict[str, tupl
 
 
 class LSTMCNN(Method):
-    """The sentence is put beside every cell's features and place; two 1x1 convolutions decide.
+    """The sentence is concatenated with every cell's features and coordinates; two 1x1 convolutions
+    classify it.
 
     Only V5 is read; V_sim and valid are ignored. On the backbone and at the size of the others
     (D44), as in the first re-implementation, which the later methods start from.
