@@ -43,11 +43,12 @@ ROOMS = {
         "tvnet.data", "tvnet.model", "tvnet.retrieval", "tvnet.training", "tvnet.evaluation",
         "tvnet.saved_model", "tvnet.rows", "tvnet.results",
     ),
-    "tvnet.predictor": ("tvnet.data", "tvnet.model", "tvnet.retrieval"),
-    "tvnet.predict": (
+    "tvnet.prediction": ("tvnet.data", "tvnet.model", "tvnet.retrieval"),
+    "tvnet.predictor": (
         "tvnet.data", "tvnet.model", "tvnet.retrieval", "tvnet.saved_model", "tvnet.rows",
-        "tvnet.predictor",
+        "tvnet.prediction",
     ),
+    "tvnet.__main__": ("tvnet.prediction", "tvnet.predictor", "tvnet.rows"),
     "tvnet.course": ("tvnet", "data_setup.miniref.write"),  # draws the world for a first look
     "data_setup": (),
 }  # fmt: skip
@@ -123,7 +124,7 @@ class Block:
 sys.meta_path.insert(0, Block())
 for name in ("fcntl", "resource", "termios"):
     sys.modules.pop(name, None)
-import tvnet, tvnet.predict, tvnet.course.explorer, tvnet.training.loop
+import tvnet, tvnet.predictor, tvnet.course.explorer, tvnet.training.loop
 import tvnet.evaluation.ablation, tvnet.training.__main__, tvnet.retrieval.build
 import data_setup.__main__
 from tvnet.training.progress import Progress

@@ -3,7 +3,7 @@
 from tests.predict.test_predict import SMALL, wakened_model
 from tvnet.data import refer
 from tvnet.data.words import Vocabulary
-from tvnet.predict import load
+from tvnet.predictor import load
 from tvnet.rows import ROWS, row_settings
 from tvnet.saved_model import save
 

@@ -14,12 +14,9 @@ __all__ = ["Explorer", "TVNet", "load", "predict", "settings"]
 
 
 def __getattr__(name: str) -> Any:
-    """Late: `python -m tvnet.predict` runs a module that is not loaded yet, and nothing but the
-    explorer needs ipywidgets."""
-    if name == "predict":  # the module itself can be called
-        return import_module("tvnet.predict")
-    if name == "load":
-        return import_module("tvnet.predict").load
+    """Late: training needs no retrieval libraries, and nothing but the explorer ipywidgets."""
+    if name in ("load", "predict"):
+        return getattr(import_module("tvnet.predictor"), name)
     if name == "Explorer":
         return import_module("tvnet.course.explorer").Explorer
     raise AttributeError(f"module 'tvnet' has no attribute '{name}'")

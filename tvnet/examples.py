@@ -12,7 +12,7 @@ import numpy as np
 
 from tvnet.data import refer
 from tvnet.files import read_json
-from tvnet.predict import POOL
+from tvnet.predictor import POOL
 from tvnet.saved_model import MODELS
 
 

@@ -1,74 +1,96 @@
-"""A trained model, its words and its retriever: a picture and an expression -> a `Prediction`."""
+"""A trained model, its words and its retriever: a picture and an expression -> a `Prediction`.
+
+tvnet.predict("photo.jpg", "left dog").mask
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 import torch
 
 from tvnet.data.images import Placement, crop_and_resize
-from tvnet.data.photo import FRAMES, Photo
+from tvnet.data.photo import Photo
 from tvnet.data.words import UNK, Vocabulary, tokenise, unspaced
+from tvnet.files import SHIPPED, read_json
 from tvnet.model.method import Method
+from tvnet.model.pretrained import load_backbone
 from tvnet.model.trace import Trace
+from tvnet.prediction import NEIGHBOURS, SMALL, Prediction, WithoutWord
 from tvnet.retrieval.online import Candidate, EncodedImage, Retriever
+from tvnet.rows import BEST, ROWS
+from tvnet.saved_model import MODELS, load_backbone_of
+from tvnet.saved_model import load as load_saved
 
-NEIGHBOURS = ("retrieved", "none", "random", "self")
-SMALL = 640  # pixels of the longer side of a mask that is one of many
-
-
-@dataclass(frozen=True, eq=False)
-class Prediction:
-    """A mask and where it comes from."""
-
-    mask: np.ndarray  # (H, W) bool: probability above one half
-    probability: np.ndarray  # (H, W) float32
-    score: float  # mean probability inside the mask, 0 where it is empty
-    words: tuple[str, ...]  # that were read, at most T
-    unknown_words: tuple[str, ...]  # those among them that training never showed
-    left_out: int  # words after the first T
-    candidates: tuple[Candidate, ...]  # of stage 1, best text first; () without RES
-    neighbour: str  # one of NEIGHBOURS, "pool" or "picture"
-    neighbour_id: int | None  # its image id, where it is one of the pool's
-    encoded: EncodedImage  # the picture itself
-    similar: EncodedImage | None  # the picture that enriched
-    trace: Trace  # a rival fills the symbols that it shares
-
-    @property
-    def knows_no_word(self) -> bool:
-        """Whether training showed the model none of the words that it read."""
-        return len(self.unknown_words) == len(set(self.words))
-
-    @property
-    def remarks(self) -> list[str]:
-        """What a reader should be told, as sentences."""
-        told = []
-        if self.left_out:
-            count = len(self.words) + self.left_out
-            told.append(f"Only the first {len(self.words)} of {count} words are read.")
-        if frames := self.encoded.picture.info.get(FRAMES):
-            told.append(f"The file holds {frames} pictures: only the first is looked at.")
-        if unknown := self.unknown_words:
-            more = f" and {len(unknown) - 8} more" if len(unknown) > 8 else ""
-            listed = ", ".join(f"'{word.strip():.30}'" for word in unknown[:8])
-            told.append(f"The model does not know {listed}{more}: it never saw them in training.")
-            if self.knows_no_word:
-                told.append("It knows no word here, so the mask follows from the picture alone.")
-        if not self.mask.any():
-            told.append("The mask is empty: no pixel is more likely inside than outside.")
-        return told
+POOL = SHIPPED / "pool"  # a part of MiniRef
 
 
-@dataclass(frozen=True, eq=False)
-class WithoutWord:
-    """The prediction for an expression that lacks one of its words, its longer side SMALL pixels
-    where the picture's is longer."""
+def load(
+    model: str | Path = BEST,
+    pool: Path | str = POOL,
+    weights: Path | str | None = None,
+    retriever: Retriever | None = None,
+) -> Predictor:
+    """A predictor of a shipped model (a row of Table 1) or of a folder that training wrote.
 
-    word: str
-    mask: np.ndarray  # (h, w) bool
-    probability: np.ndarray  # (h, w) float32
-    iou: float  # of this mask with that of the whole expression; 1 where both are empty
+    pool: a data root with the model's data set, of whose training split images are retrieved.
+    weights: of the backbone and the encoders, by default those of the pool's data root; MiniRef's
+    ship. retriever: another predictor's, to share what it has computed. Raises FileNotFoundError or
+    ValueError.
+    """
+    shipped = model in ROWS
+    folder = MODELS / model.lower() if shipped else Path(model)
+    if not folder.is_dir():
+        raise ValueError(
+            f"There is no model '{model}': choose one of {', '.join(ROWS)}, or name the folder of "
+            "a trained one."
+        )
+    digests = None
+    if shipped:
+        report = read_json(MODELS / "shipped.json", dict, "install tvnet again")
+        digests = report["rows"][model]["sha256"]
+    network, vocabulary = load_saved(folder, digests=digests)
+    chosen = network.settings
+    if retriever is None:
+        name = chosen.data.dataset
+        if Path(pool) == POOL and not (POOL / "index" / f"{name}.json").is_file():
+            raise ValueError(
+                f"The pool that ships holds no '{name}', which the model in {folder} was trained "
+                "on: name a data root that does as its pool."
+            )
+        weights = Path(weights or Path(pool) / "weights")
+        backbone = load_backbone(chosen.backbone, weights)
+        if chosen.backbone.train_from != "none":
+            load_backbone_of(folder, backbone)
+        retriever = Retriever(chosen, backbone, Path(pool), weights)
+    for part in ("data", "backbone", "retrieval"):
+        if getattr(retriever.chosen, part) != getattr(chosen, part):
+            raise ValueError(
+                f"The model in {folder} was made with other settings of '{part}' than this "
+                "retriever: load it without one."
+            )
+    return Predictor(network, vocabulary, retriever)
+
+
+@lru_cache(maxsize=len(ROWS))
+def _shipped(row: str) -> Predictor:
+    return load(row)
+
+
+def predict(
+    image: Photo,
+    expression: str,
+    neighbour: str | int | Photo = "retrieved",
+    model: str | Path = BEST,
+    pool: Path | str = POOL,
+) -> Prediction:
+    """One picture and one expression: what `load` and `Predictor` do, in one call."""
+    ships = model in ROWS and Path(pool) == POOL
+    predictor = _shipped(model) if ships else load(model, pool)
+    return predictor(image, expression, neighbour)
 
 
 class Predictor:

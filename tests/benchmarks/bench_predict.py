@@ -14,7 +14,7 @@ import itertools
 from timing import interleaved, say
 
 from tvnet.examples import examples
-from tvnet.predict import load
+from tvnet.predictor import load
 
 WARM = "a new expression, its candidates looked at before"
 COLD = "a new expression, no candidate looked at before"

@@ -20,7 +20,7 @@ from tvnet.course.explorer import view
 from tvnet.course.explorer import widget as module
 from tvnet.course.explorer.layers import LAYERS
 from tvnet.course.explorer.upload import uploaded
-from tvnet.predictor import NEIGHBOURS
+from tvnet.prediction import NEIGHBOURS
 
 EXPLORER = Path(view.__file__).parent
 TEXT = "red square"

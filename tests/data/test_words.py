@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.real_root import REASON, real_samples
 from tvnet.data import refer
 from tvnet.data.words import PAD, SPECIAL, UNK, Vocabulary, plain, tokenise, typed, unspaced
-from tvnet.predict import POOL
+from tvnet.predictor import POOL
 from tvnet.retrieval.encoders import Tfidf
 
 

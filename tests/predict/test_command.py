@@ -1,4 +1,4 @@
-"""`python -m tvnet.predict`: what it writes and says, and how it ends on what it cannot do."""
+"""`python -m tvnet`: what it writes and says, and how it ends on what it cannot do."""
 
 import re
 import shutil
@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from tests.tiny_rows import tiny_rows
-from tvnet.predict import load, main
+from tvnet.__main__ import main
+from tvnet.predictor import load
 from tvnet.rows import ROWS
 
 
@@ -34,7 +35,7 @@ def photo(predictor):
 
 def command(*arguments):
     return subprocess.run(
-        [sys.executable, "-W", "error", "-m", "tvnet.predict", *map(str, arguments)],
+        [sys.executable, "-W", "error", "-m", "tvnet", *map(str, arguments)],
         capture_output=True, text=True,
     )  # fmt: skip
 

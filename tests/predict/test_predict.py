@@ -3,7 +3,6 @@
 import json
 import pickle
 import shutil
-import sys
 from dataclasses import replace
 
 import numpy as np
@@ -21,8 +20,8 @@ from tvnet.evaluation.evaluate import clean
 from tvnet.model.method import build as build_model
 from tvnet.model.pretrained import load_backbone
 from tvnet.model.trace import expected_shapes
-from tvnet.predict import load
-from tvnet.predictor import NEIGHBOURS
+from tvnet.prediction import NEIGHBOURS
+from tvnet.predictor import load
 from tvnet.retrieval.build import build
 from tvnet.retrieval.online import Retriever
 from tvnet.rows import RIVALS, ROWS, row_settings
@@ -227,12 +226,19 @@ def test_rows_share_one_sight(models, predictor, photo, tiny_root):
             predictor.retriever.chosen = kept
 
 
-def test_the_module_is_the_function(models, tiny_root, photo):
-    assert "tvnet.predict" in sys.modules  # imported above as a module, and still:
+def test_the_package_offers_what_the_readme_says(models, tiny_root, photo):
     found = tvnet.predict(photo, "red square", model=models["Baseline"], pool=tiny_root)
     assert found.mask.shape == (48, 64)
     with pytest.raises(AttributeError, match="has no attribute 'foretell'"):
         _ = tvnet.foretell
+
+
+def test_weights_are_those_of_the_data_root_that_is_the_pool(tiny_root, tmp_path):
+    chosen = replace(SMALL, backbone=replace(SMALL.backbone, weights="deeplab-voc"))
+    save(tmp_path, wakened_model(chosen, 5), Vocabulary(["red"]), None)
+    for given, folder in ((None, tiny_root / "weights"), (tmp_path / "mine", tmp_path / "mine")):
+        with pytest.raises(FileNotFoundError, match=f"no backbone weights at {folder}/deeplabv2"):
+            load(tmp_path, tiny_root, given)
 
 
 def test_settings_of_an_older_version_are_filled_with_defaults(models, tiny_root, photo, tmp_path):

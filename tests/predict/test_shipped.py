@@ -10,13 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import tvnet.predict
+import tvnet
+from tvnet import predictor as module
 from tvnet.data import refer
 from tvnet.data.words import UNK, Vocabulary
 from tvnet.evaluation.metrics import figures
 from tvnet.examples import examples
 from tvnet.model.method import build
-from tvnet.predict import POOL, load
+from tvnet.predictor import POOL, load
 from tvnet.release.ship import EXAMPLES, shipped_settings
 from tvnet.retrieval.ranking import pool_of
 from tvnet.rows import ROWS, row_settings
@@ -74,7 +75,7 @@ def test_an_altered_file_is_refused(tmp_path, monkeypatch):
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
     path.write_bytes(content)
-    monkeypatch.setattr(tvnet.predict, "MODELS", tmp_path / "models")
+    monkeypatch.setattr(module, "MODELS", tmp_path / "models")
     with pytest.raises(ValueError, match="model.safetensors have sha256 .* damaged or another"):
         load("Baseline")
 

@@ -116,7 +116,7 @@ ENCODERS = {
 LEAK = {name: source.leak for name, source in PRETRAINED.items()} | {"random": "clean: untrained"}
 
 
-def load_backbone(settings: BackboneSettings, folder: Path = Path("data/weights")) -> Backbone:
+def load_backbone(settings: BackboneSettings, folder: Path = SHIPPED_WEIGHTS) -> Backbone:
     """The backbone with the settings' weights, frozen but for what they train (D26, D27).
 
     `folder` holds the files that `data_setup` fetches; MiniRef's ship with the package. Raises

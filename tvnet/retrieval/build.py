@@ -34,7 +34,6 @@ from tvnet.retrieval.search import search_over
 from tvnet.settings import Settings, as_dict, fingerprint, settings
 
 PAIRS = {"offline": ("tfidf", "backbone"), "paper": ("distilbert", "vgg16")}
-WEIGHTS = Path("data/weights")
 PATIENCE = timedelta(days=7)  # that a process may wait for another that encodes
 
 
@@ -63,7 +62,7 @@ def neighbours_path(chosen: Settings, data: ReferData, out_dir: Path, split: str
 
 
 def encoders(
-    chosen: Settings, samples: list[Sample], weights: Path = WEIGHTS, device: str = "cpu"
+    chosen: Settings, samples: list[Sample], weights: Path, device: str = "cpu"
 ) -> tuple[TextEncoder, ImageEncoder]:
     """The encoders that the settings name; the paper's from a folder of weights.
 

@@ -19,7 +19,7 @@ from tvnet.data.photo import Photo, read_photo
 from tvnet.data.words import typed
 from tvnet.model.backbone import Backbone
 from tvnet.retrieval import ranking
-from tvnet.retrieval.build import WEIGHTS, encoders
+from tvnet.retrieval.build import encoders
 from tvnet.retrieval.encoders import ImageEncoder, TextEncoder
 from tvnet.retrieval.search import Search, search_over
 from tvnet.settings import Settings
@@ -63,9 +63,13 @@ class Retriever:
     Stage 1 knows every text of the pool, stage 2 embeds a picture when it first is a candidate.
     """
 
-    def __init__(self, chosen: Settings, backbone: Backbone, root: Path, weights: Path = WEIGHTS):
-        """root: a data root with the settings' data set. Raises as `refer.read` does."""
-        self.chosen, self.backbone, self.root, self.weights = chosen, backbone, root, weights
+    def __init__(
+        self, chosen: Settings, backbone: Backbone, root: Path, weights: Path | None = None
+    ):
+        """root: a data root with the settings' data set. weights: else those of the root. Raises as
+        `refer.read` does."""
+        self.chosen, self.backbone, self.root = chosen, backbone, root
+        self.weights = weights or root / "weights"
         self.data = refer.read(root, chosen.data.dataset)
         self.forget()
 

@@ -15,7 +15,7 @@ from tvnet.course.explorer.layers import LAYERS
 from tvnet.course.explorer.preview import static_preview
 from tvnet.course.explorer.upload import LIMITS
 from tvnet.model.trace import LEVELS
-from tvnet.predictor import NEIGHBOURS
+from tvnet.prediction import NEIGHBOURS
 
 STYLE = """<style>
 .tv-explorer { max-width: 1060px; font-size: 13px; }

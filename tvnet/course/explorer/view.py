@@ -21,8 +21,8 @@ from tvnet.data.refer import ReferData
 from tvnet.data.words import plain
 from tvnet.model.amf import AMF
 from tvnet.model.blocks import to_float32, upsample
-from tvnet.predict import load
-from tvnet.predictor import Prediction, Predictor, WithoutWord
+from tvnet.prediction import Prediction, WithoutWord
+from tvnet.predictor import Predictor, load
 from tvnet.retrieval.online import EncodedImage
 from tvnet.rows import BEST, ROWS
 from tvnet.saved_model import MODELS

@@ -29,7 +29,7 @@ from tvnet.course.explorer.view import (
     spread,
 )
 from tvnet.data.photo import Photo
-from tvnet.predictor import NEIGHBOURS
+from tvnet.prediction import NEIGHBOURS
 
 KINDS = {"spread": "example", "worst": "failure"}
 KEPT = 16  # views that are kept, so that going back to one runs no model

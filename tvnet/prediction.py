@@ -1,0 +1,67 @@
+"""What a predictor answers: a mask, where it comes from, and every tensor between."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tvnet.data.photo import FRAMES
+from tvnet.model.trace import Trace
+from tvnet.retrieval.online import Candidate, EncodedImage
+
+NEIGHBOURS = ("retrieved", "none", "random", "self")
+SMALL = 640  # pixels of the longer side of a mask without one word
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """A mask and where it comes from."""
+
+    mask: np.ndarray  # (H, W) bool: probability above one half
+    probability: np.ndarray  # (H, W) float32
+    score: float  # mean probability inside the mask, 0 where it is empty
+    words: tuple[str, ...]  # that were read, at most T
+    unknown_words: tuple[str, ...]  # those among them that training never showed
+    left_out: int  # words after the first T
+    candidates: tuple[Candidate, ...]  # of stage 1, best text first; () without RES
+    neighbour: str  # one of NEIGHBOURS, "pool" or "picture"
+    neighbour_id: int | None  # its image id, where it is one of the pool's
+    encoded: EncodedImage  # the picture itself
+    similar: EncodedImage | None  # the picture that enriched
+    trace: Trace  # a rival fills the symbols that it shares
+
+    @property
+    def knows_no_word(self) -> bool:
+        """Whether training showed the model none of the words that it read."""
+        return len(self.unknown_words) == len(set(self.words))
+
+    @property
+    def remarks(self) -> list[str]:
+        """What a reader should know of it, as sentences."""
+        found = []
+        if self.left_out:
+            count = len(self.words) + self.left_out
+            found.append(f"Only the first {len(self.words)} of {count} words are read.")
+        if frames := self.encoded.picture.info.get(FRAMES):
+            found.append(f"The file holds {frames} pictures: only the first is looked at.")
+        if unknown := self.unknown_words:
+            more = f" and {len(unknown) - 8} more" if len(unknown) > 8 else ""
+            listed = ", ".join(f"'{word.strip():.30}'" for word in unknown[:8])
+            found.append(f"The model does not know {listed}{more}: it never saw them in training.")
+            if self.knows_no_word:
+                found.append("It knows no word here, so the mask follows from the picture alone.")
+        if not self.mask.any():
+            found.append("The mask is empty: no pixel is more likely inside than outside.")
+        return found
+
+
+@dataclass(frozen=True, eq=False)
+class WithoutWord:
+    """The prediction for an expression that lacks one of its words, its longer side SMALL pixels
+    where the picture's is longer."""
+
+    word: str
+    mask: np.ndarray  # (h, w) bool
+    probability: np.ndarray  # (h, w) float32
+    iou: float  # of this mask with that of the whole expression; 1 where both are empty
