@@ -25,6 +25,7 @@ small-world: setup
 
 table1: world  ## Table 1, measured: about 21 minutes on two cores
 	$(BIN)/python notebooks/run.py 09_ablations
+	@echo "The result is in out/table1.json. To show it in README.md: make publish"
 
 test: lint small-world  ## lint, tests, and every notebook in the smoke profile
 	$(BIN)/python -m pytest

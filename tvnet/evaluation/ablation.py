@@ -20,7 +20,7 @@ from tvnet.model.method import Method
 from tvnet.model.pretrained import LEAK
 from tvnet.model.weights_file import check_hash
 from tvnet.results import provenance
-from tvnet.rows import CONTROLS, EVERY, RIVALS, ROWS, WARM_START, row_settings
+from tvnet.rows import CONTROLS, EVERY, ROWS, TABLE1, WARM_START, row_settings
 from tvnet.saved_model import save, save_tensors
 from tvnet.settings import Settings, as_dict, fingerprint
 from tvnet.training.loop import train
@@ -186,21 +186,21 @@ def ablation(
     device = str(device_of(device))
     for row in ROWS:  # the caches once, before the workers need them
         prepare(row_settings(settings, row), data_dir, out_dir)
-    rows = [(row, seed) for seed in seeds for row in reversed(ROWS)]  # the longest first
-    alone = [(rival, seed) for seed in seeds for rival in reversed(RIVALS)]
-    alone += [(control, seeds[0]) for control in CONTROLS]
+    jobs = [(row, seed) for seed in seeds for row in reversed(TABLE1)]  # the longest first
+    jobs += [(control, seeds[0]) for control in CONTROLS]
+    warm = {row for row in EVERY if row_settings(settings, row).training.warm_start_steps}
     results = []
     with workers(None if device == "cpu" else 1) as pool:
 
         def start(task: Callable, *arguments: object) -> Future:
             return pool.submit(task, settings, *arguments, data_dir, out_dir, device)
 
-        shared = seeds if settings.training.warm_start_steps else []
+        shared = seeds if warm else []
         warm_starts = [start(train_warm_start, seed) for seed in shared]
-        waiting = [start(run, *job) for job in alone]
+        waiting = [start(run, *job) for job in jobs if job[0] not in warm]
         for done in tqdm(as_completed(warm_starts), "warm start", len(shared), unit="run"):
             done.result()
-        waiting += [start(run, *job) for job in rows]
+        waiting += [start(run, *job) for job in jobs if job[0] in warm]
         with tqdm(total=len(waiting), desc="Table 1", unit="run") as bar:
             for done in as_completed(waiting):
                 result = read_result(done.result())

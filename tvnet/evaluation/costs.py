@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import median
 
 from tvnet.model.summary import costs
-from tvnet.rows import RIVALS, ROWS, row_settings
+from tvnet.rows import TABLE1, row_settings
 from tvnet.settings import Settings
 from tvnet.training.loop import train
 from tvnet.training.processes import workers
@@ -25,7 +25,7 @@ def row_costs(
     """
     found = {}
     with workers(1) as alone:
-        for row in RIVALS | ROWS:
+        for row in TABLE1:
             found[row] = alone.submit(_costs, settings, row, data_dir, out_dir, steps).result()
     return found
 
