@@ -1,13 +1,11 @@
 """What a reader sees of a run: lines where nobody watches, a plot in a notebook."""
 
-import builtins
 import re
 import sys
 from dataclasses import replace
 from types import ModuleType, SimpleNamespace
 
 import matplotlib.pyplot as plt
-import pytest
 
 from tvnet.course.figures.watch import PLAIN, Watch
 from tvnet.settings import settings
@@ -64,28 +62,3 @@ def test_a_notebook_redraws_one_plot(monkeypatch):
     loss, iou = shown[-1].axes
     assert [len(curve.get_xdata()) for curve in loss.lines] == [12, 3]
     assert iou.lines[0].get_ydata().tolist() == [40.0]
-
-
-def test_tensorboard_gets_both_curves_or_is_named(monkeypatch, tmp_path):
-    told = []
-    board = ModuleType("torch.utils.tensorboard")
-    board.SummaryWriter = lambda folder: SimpleNamespace(
-        add_scalar=lambda *curve: told.append(curve), flush=lambda: None
-    )
-    monkeypatch.setenv(PLAIN, "1")
-    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", board)
-    watch = Watch(9, pause=1000, tensorboard=tmp_path)
-    watch(4, 2.0)
-    watch.validation(lambda model: 3.0)(None)
-    assert told == [("loss", 2.0, 5), ("IoU", 3.0, 5)]
-    monkeypatch.delitem(sys.modules, "torch.utils.tensorboard")
-    take = builtins.__import__
-
-    def without(name, *more):
-        if name.startswith(("tensorboard", "torch.utils.tensorboard")):
-            raise ImportError(name)
-        return take(name, *more)
-
-    monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(ModuleNotFoundError, match="TensorBoard is not installed: `pip install ten"):
-        Watch(9, tensorboard=tmp_path)

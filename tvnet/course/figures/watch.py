@@ -6,7 +6,6 @@ import os
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,31 +21,29 @@ class Watch:
     """Give it to `train` as `report`, and `validation(judge)` as `validate`.
 
     In a notebook it draws loss and IoU; elsewhere, and where TVNET_PLAIN is set, it prints a line.
-    Every `pause` seconds at most, and after the last of `steps`. With `tensorboard`, a folder,
-    both curves go there as well; raises ModuleNotFoundError when that is not installed.
+    Every `pause` seconds at most, and after the last of `steps`.
     """
 
-    def __init__(self, steps: int, pause: float = 5.0, tensorboard: Path | None = None):
+    def __init__(self, steps: int, pause: float = 5.0):
         self.steps, self.pause = steps, pause
         self.losses: dict[int, float] = {}  # by the number of finished steps
         self.scores: dict[int, float] = {}
         self.began = self.shown = time.monotonic()
         self.live = "ipykernel" in sys.modules and not os.environ.get(PLAIN)
-        self.board = _board(tensorboard) if tensorboard else None
         self.place: Any = None  # the output cell of the plot
 
     def __call__(self, step: int, loss: float) -> None:
         """One step is done."""
-        self._note("loss", self.losses, step + 1, loss)
+        self.losses[step + 1] = loss
         if step + 1 == self.steps or time.monotonic() - self.shown >= self.pause:
             self.show()
 
     def validation(self, judge: Callable[[nn.Module], float]) -> Callable[[nn.Module], float]:
-        """The same judge, watched."""
+        """The same judge, its scores recorded."""
 
         def validate(model: nn.Module) -> float:
             score = judge(model)
-            self._note("IoU", self.scores, max(self.losses), score)
+            self.scores[max(self.losses)] = score
             if max(self.losses) == self.steps:
                 self.show()
             return score
@@ -96,24 +93,7 @@ class Watch:
         figure.tight_layout()
         return figure
 
-    def _note(self, name: str, curve: dict[int, float], step: int, value: float) -> None:
-        curve[step] = value
-        if self.board:
-            self.board.add_scalar(name, value, step)
-            self.board.flush()
-
 
 def _time(seconds: float) -> str:
     minutes = round(seconds / 60)
     return f"{minutes // 60} h {minutes % 60} min" if seconds >= 90 else f"{seconds:.0f} s"
-
-
-def _board(folder: Path):
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError as error:
-        raise ModuleNotFoundError(
-            "TensorBoard is not installed: `pip install tensorboard`, or leave `tensorboard` out.",
-            name="tensorboard",
-        ) from error
-    return SummaryWriter(folder)
