@@ -48,6 +48,7 @@ ROOMS = {
         "tvnet.data", "tvnet.model", "tvnet.retrieval", "tvnet.saved_model", "tvnet.rows",
         "tvnet.prediction",
     ),
+    "tvnet.examples": ("tvnet.data", "tvnet.predictor", "tvnet.saved_model"),
     "tvnet.__main__": ("tvnet.prediction", "tvnet.predictor", "tvnet.rows"),
     "tvnet.course": ("tvnet", "data_setup.miniref.write"),  # draws the world for a first look
     "data_setup": (),
@@ -158,8 +159,8 @@ def test_pickles_are_read_in_one_place():
 
 
 def test_files_are_short():
-    long = {p.name: n for p in SOURCES if (n := len(p.read_text().splitlines())) > 335}
-    assert not long
+    length = {p: len(p.read_text().splitlines()) for p in SOURCES}
+    assert not [p for p, n in length.items() if n > (250 if ROOT / "tvnet" in p.parents else 335)]
 
 
 def test_every_ledger_number_in_the_code_is_explained_and_used():
@@ -178,9 +179,16 @@ def test_every_ledger_number_in_the_code_is_explained_and_used():
 
 def test_top_level_is_the_house():
     folders = {"notebooks", "tvnet", "data_setup", "tests"}
-    files = {"environment.yml", "README.md", "pyproject.toml", "Makefile", "LICENSE"}
+    files = {
+        "environment.yml",
+        "README.md",
+        "CONTRIBUTING.md",
+        "pyproject.toml",
+        "Makefile",
+        "LICENSE",
+    }
     listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True)
     top = {line.split("/")[0] for line in listed.stdout.split("\n") if line}
     if not top:
         pytest.skip("not a git checkout, so no list of the project's own files")
-    assert {name for name in top if not name.startswith(".")} == folders | files | {"CITATION.cff"}
+    assert {name for name in top if not name.startswith(".")} == folders | files
