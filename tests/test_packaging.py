@@ -179,14 +179,8 @@ def test_every_ledger_number_in_the_code_is_explained_and_used():
 
 def test_top_level_is_the_house():
     folders = {"notebooks", "tvnet", "data_setup", "tests"}
-    files = {
-        "environment.yml",
-        "README.md",
-        "CONTRIBUTING.md",
-        "pyproject.toml",
-        "Makefile",
-        "LICENSE",
-    }
+    files = {"environment.yml", "README.md", "CONTRIBUTING.md", "CITATION.cff"}
+    files |= {"pyproject.toml", "Makefile", "LICENSE"}
     listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True)
     top = {line.split("/")[0] for line in listed.stdout.split("\n") if line}
     if not top:
