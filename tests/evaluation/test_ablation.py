@@ -19,7 +19,7 @@ from tvnet.evaluation.ablation import ablation, run, run_folder
 from tvnet.evaluation.trained import load_run, masks_of, measure_again, swap_neighbours
 from tvnet.files import write_json
 from tvnet.retrieval.build import build
-from tvnet.rows import CONTROLS, RIVALS, ROWS, TABLE1
+from tvnet.rows import CONTROLS, FURTHER_ROWS, RIVALS, ROWS, TABLE1
 from tvnet.settings import CONTROLS as RETRIEVED
 from tvnet.settings import settings
 from tvnet.training.setup import prepare
@@ -146,6 +146,16 @@ def test_the_table_shows_means_spreads_and_the_paper():
     rival = tables.markdown([result("CMPC", 0, 40), result("LSTM-CNN", 0, 30)])
     assert "| small | CMPC | paper | 1 | 44.79 |" in rival
     assert "| all | LSTM-CNN | ours | 1 | 30.0 |" in rival and "LSTM-CNN | paper" not in rival
+
+
+@pytest.mark.parametrize("row", FURTHER_ROWS)
+def test_a_row_that_the_paper_lacks_is_shown_when_it_has_runs(row):
+    ours = [result("Baseline", 0, 40), result("Baseline+RES+AMF", 0, 44)]
+    assert row not in tables.markdown(ours)
+    more = [*ours, result(row, 0, 42)]
+    text = tables.markdown(more)
+    assert f"| all | {row} | ours | 1 | 42.0 |" in text and f"{row} | paper" not in text
+    assert tables.directions(more) == tables.directions(ours)  # the paper has no such step
 
 
 def test_costs_stand_beside_the_row_and_refined_rows_apart():
