@@ -7,11 +7,11 @@ import pytest
 
 from tests.real_root import REASON, real_samples, write_real_root
 from tvnet.course.figures import panel
+from tvnet.course.retrieval_report import quality
 from tvnet.data import refer
 from tvnet.evaluation.ablation import run
 from tvnet.evaluation.trained import masks_of
 from tvnet.retrieval.build import build
-from tvnet.retrieval.report import quality
 from tvnet.settings import settings
 from tvnet.training.setup import prepare
 

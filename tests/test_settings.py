@@ -5,7 +5,7 @@ import re
 import pytest
 
 from tvnet.settings import ModelSettings, settings
-from tvnet.training.__main__ import changed
+from tvnet.settings_checks import changed
 
 LAPTOP = settings("laptop")
 

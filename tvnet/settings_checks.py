@@ -1,10 +1,13 @@
-"""What every part of the settings is held to: kinds of values, ranges of numbers, named choices."""
+"""What the settings are held to: kinds, ranges, named choices; and changes by a command line."""
 
 from __future__ import annotations
 
+import json
 import sys
+from collections.abc import Iterable
+from dataclasses import asdict, replace
 from functools import cache
-from typing import get_args, get_origin, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
 MOST = 10**9
 # From where to where a number may go: far beyond the paper's, but a damaged or hostile file cannot
@@ -61,3 +64,35 @@ def refuse_unknown(part: object, choices: dict[str, tuple]) -> None:
         if value not in allowed:
             listed = ", ".join(repr(choice) for choice in allowed)
             raise ValueError(f"{name} is {value!r:.40}: choose one of {listed}.")
+
+
+def changed(settings: Any, assignments: Iterable[str]) -> Any:
+    """The settings with assignments such as "training.batch=32" made, as a command line gives them.
+
+    A value is JSON or else a word. Raises ValueError where a name does not exist or a value does
+    not fit.
+    """
+    new: dict[str, dict] = {}
+    for assignment in assignments:
+        where, _, text = assignment.partition("=")
+        part, _, name = where.partition(".")
+        known = asdict(settings).get(part)
+        if not text or not isinstance(known, dict) or name not in known:
+            raise ValueError(
+                f"'{assignment}' sets nothing: write part.name=value as in training.batch=32, with "
+                "the names of tvnet/settings.py."
+            )
+        try:
+            value = json.loads(text)
+        except ValueError:
+            value = text
+        wanted = known[name]
+        if isinstance(wanted, float) and type(value) is int:
+            value = float(value)
+        if isinstance(wanted, tuple) and isinstance(value, list):
+            value = tuple(value)
+        if wanted is not None and type(value) is not type(wanted):
+            raise ValueError(f"'{assignment}' does not fit: {where} is {wanted!r} by default.")
+        new.setdefault(part, {})[name] = value
+    parts = {part: replace(getattr(settings, part), **values) for part, values in new.items()}
+    return replace(settings, **parts)

@@ -1,7 +1,6 @@
 """A build: blocks and resume, several processes, the command line, and what it refuses."""
 
 import hashlib
-import json
 import os
 import subprocess
 import sys
@@ -162,19 +161,19 @@ def test_three_processes_write_the_file_that_one_writes(data, tiny_root, tmp_pat
 
 
 def command(tiny_root, tmp_path, *more):
-    given = ["--data", str(tiny_root), "--out", str(tmp_path / "out"), "--dataset", "unc+"]
-    return stage_one.main([*given, "--encoders", "paper", *more])
+    given = ["--data", str(tiny_root), "--out", str(tmp_path / "out"), "--profile", "paper"]
+    return stage_one.main([*given, *more])
 
 
-def test_the_command_builds_reports_and_reads_again(tiny_root, data, tmp_path, monkeypatch, capsys):
+def test_the_command_builds_and_reads_again(tiny_root, data, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(stage_one, "encoders", lambda *_: (Words(), Pictures()))
     assert command(tiny_root, tmp_path) == 0
     said = capsys.readouterr().out
     assert "fewer than k = 20 other images for 32 of 32 sentences: their last places stay" in said
     path = stage_one.neighbours_path(PAPER, data, tmp_path / "out")
     assert str(path) in said
-    report = json.loads(path.with_suffix(".json").read_text())
-    assert report["sentences"] == 32 and report["settings"]["text"] == "distilbert"
+    found = Neighbours.load(path)
+    assert len(found.sent_id) == 32 and found.settings["text"] == "distilbert"
     monkeypatch.setattr(stage_one, "retrieve", None)
     assert command(tiny_root, tmp_path) == 0
 
@@ -196,18 +195,16 @@ def test_one_split_alone_has_a_file_of_its_own(tiny_root, data, tmp_path, monkey
     ("more", "words"),
     [
         (["--split", "dev"], "unc+ has no split 'dev': choose one of train, val."),
-        (["--ties", "some"], "ties is 'some': choose one of 'hash', 'all'."),
-        (["--encoders", "best"], "There are no encoders 'best': choose offline, paper, or name"),
-        (["--encoders", "bert,vgg16"], "text is 'bert': choose one of 'tfidf', 'distilbert'"),
+        (["--set", "retrieval.ties=some"], "ties is 'some': choose one of 'hash', 'all'."),
+        (["--set", "retrieval.text=bert"], "text is 'bert': choose one of 'tfidf', 'distilbert'"),
+        (["--set", "ties=all"], "'ties=all' sets nothing: write part.name=value"),
         (["--weights", "nowhere"], "The encoder weights nowhere/distilbert-base-uncased/model.s"),
-        (["--dataset", "coco"], "There is no data set 'coco' in "),
+        (["--set", "data.dataset=coco"], "There is no data set 'coco' in "),
         (["--device", "cuda:99"], "There is no device 'cuda:99' here: use 'auto', 'cpu'"),
         (["--device", "meta"], "There is no device 'meta' here: use 'auto', 'cpu'"),
     ],
 )
-def test_the_command_says_what_it_cannot_do(tiny_root, tmp_path, capsys, monkeypatch, more, words):
-    if more[0] == "--ties":
-        monkeypatch.setattr(stage_one, "encoders", lambda *_: (Words(), Pictures()))
+def test_the_command_says_what_it_cannot_do(tiny_root, tmp_path, capsys, more, words):
     assert command(tiny_root, tmp_path, *more) == 2
     assert words in capsys.readouterr().err
     assert not list(tmp_path.rglob("neighbours*"))

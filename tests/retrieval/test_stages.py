@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 
+from tvnet.course.retrieval_report import quality
 from tvnet.data import refer
 from tvnet.data.images import BLANK
 from tvnet.data.neighbours import Neighbours
 from tvnet.retrieval import build as stage_one
 from tvnet.retrieval.encoders import PooledBackbone, Tfidf
 from tvnet.retrieval.ranking import hashes, most_similar
-from tvnet.retrieval.report import quality
 from tvnet.settings import settings
 
 SMOKE = settings("smoke")

@@ -1,14 +1,13 @@
 """Stage one, offline: retrieve an image for every sentence and write the neighbours file.
 
 python -m tvnet.retrieval.build --data data/miniref --profile laptop --out out
-python -m tvnet.retrieval.build --data data/coco --dataset unc+ --split all --encoders paper
+python -m tvnet.retrieval.build --data data/coco --profile paper --set data.dataset=gref
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from itertools import pairwise
@@ -29,11 +28,10 @@ from tvnet.retrieval import ranking
 from tvnet.retrieval.embeddings import embed
 from tvnet.retrieval.encoders import ImageEncoder, PooledBackbone, TextEncoder, Tfidf
 from tvnet.retrieval.ranking import CsrRows, Pool
-from tvnet.retrieval.report import quality, retrieval_report, write
 from tvnet.retrieval.search import search_over
 from tvnet.settings import Settings, as_dict, fingerprint, settings
+from tvnet.settings_checks import changed
 
-PAIRS = {"offline": ("tfidf", "backbone"), "paper": ("distilbert", "vgg16")}
 PATIENCE = timedelta(days=7)  # that a process may wait for another that encodes
 
 
@@ -183,59 +181,33 @@ def build(
     return neighbours
 
 
-def _chosen(options: argparse.Namespace) -> Settings:
-    """The profile with what the command line changes."""
-    chosen = settings(options.profile)
-    retrieval = replace(chosen.retrieval, ties=options.ties)
-    if options.encoders:
-        pair = PAIRS.get(options.encoders) or options.encoders.split(",")
-        if len(pair) != 2:
-            raise ValueError(
-                f"There are no encoders '{options.encoders}': choose {', '.join(PAIRS)}, or name "
-                "two, as in distilbert-cls,vgg16-pool5."
-            )
-        retrieval = replace(retrieval, text=pair[0], image=pair[1])
-    data = replace(chosen.data, dataset=options.dataset or chosen.data.dataset)
-    if data.dataset == "referit":
-        data = replace(data, train_split="trainval")
-    return replace(chosen, retrieval=retrieval, data=data)
-
-
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--data", type=Path, default=Path("data/miniref"))
-    parser.add_argument("--profile", default="laptop")
     parser.add_argument("--out", type=Path, default=Path("out"))
-    parser.add_argument("--dataset", help="unc, unc+, gref or referit")
+    parser.add_argument("--profile", default="laptop", help="paper has the paper's encoders")
+    parser.add_argument("--set", nargs="+", default=[], metavar="part.name=value")
     parser.add_argument("--split", default="all", help="whose sentences ask: all, or one split")
-    parser.add_argument("--encoders", help="offline, paper, or two names with a comma")
-    parser.add_argument("--weights", type=Path, help="folder of the paper's; else DATA/weights")
-    parser.add_argument("--ties", default="hash", help="hash or all, at the cut of k")
+    parser.add_argument("--weights", type=Path, help="folder of the encoders'; else DATA/weights")
     parser.add_argument("--device", default="cpu", help="auto, cpu or cuda")
     options = parser.parse_args(arguments)
     try:
-        options.device = own_device(str(device_of(options.device)))
-        chosen = _chosen(options)
+        device = own_device(str(device_of(options.device)))
+        chosen = changed(settings(options.profile), options.set)
         data = refer.read(options.data, chosen.data.dataset)
-        neighbours = build(
-            chosen, data, options.out, split=options.split, weights=options.weights,
-            device=options.device,
-        )  # fmt: skip
-        if not is_main_process():
-            return 0
-        path = neighbours_path(chosen, data, options.out, options.split)
-        write(path.with_suffix(".json"), retrieval_report(neighbours, data))
+        more = {"split": options.split, "weights": options.weights, "device": device}
+        neighbours = build(chosen, data, options.out, **more)
     except (ValueError, OSError) as error:
         print(error, file=sys.stderr)
         return 2
-    print(path)
-    if short := int((neighbours.candidates == BLANK).any(axis=1).sum()):
-        print(
-            f"The pool holds fewer than k = {chosen.retrieval.k} other images for {short} of "
-            f"{len(neighbours.sent_id)} sentences: their last places stay blank."
-        )
-    for name, value in quality(neighbours, data).items():
-        print(f"{name:44}{value:8.3f}")
+    if is_main_process():
+        print(neighbours_path(chosen, data, options.out, options.split))
+        short = int((neighbours.candidates == BLANK).any(axis=1).sum())
+        if short:
+            print(
+                f"The pool holds fewer than k = {chosen.retrieval.k} other images for {short} of "
+                f"{len(neighbours.sent_id)} sentences: their last places stay blank."
+            )
     return 0
 
 

@@ -11,10 +11,7 @@ number of tvnet/settings.py; such a run has its own folder. Several machines sha
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-from collections.abc import Iterable
-from dataclasses import asdict, replace
 from pathlib import Path
 
 from safetensors import SafetensorError
@@ -26,7 +23,8 @@ from tvnet.evaluation.ablation import read_result, run
 from tvnet.evaluation.metrics import figures
 from tvnet.retrieval.build import build
 from tvnet.rows import EVERY, row_settings
-from tvnet.settings import Settings, settings
+from tvnet.settings import settings
+from tvnet.settings_checks import changed
 from tvnet.training.order import share_equally
 from tvnet.training.processes import one_thread
 from tvnet.training.setup import prepare
@@ -43,38 +41,6 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--row", default="Baseline+RES+AMF", help=", ".join(EVERY))
     return parser
-
-
-def changed(settings: Settings, assignments: Iterable[str]) -> Settings:
-    """The settings with assignments such as "training.batch=32" made, as a command line gives them.
-
-    A value is JSON or else a word. Raises ValueError where a name does not exist or a value does
-    not fit.
-    """
-    new: dict[str, dict] = {}
-    for assignment in assignments:
-        where, _, text = assignment.partition("=")
-        part, _, name = where.partition(".")
-        known = asdict(settings).get(part)
-        if not text or not isinstance(known, dict) or name not in known:
-            raise ValueError(
-                f"'{assignment}' sets nothing: write part.name=value as in training.batch=32, with "
-                "the names of tvnet/settings.py."
-            )
-        try:
-            value = json.loads(text)
-        except ValueError:
-            value = text
-        wanted = known[name]
-        if isinstance(wanted, float) and type(value) is int:
-            value = float(value)
-        if isinstance(wanted, tuple) and isinstance(value, list):
-            value = tuple(value)
-        if wanted is not None and type(value) is not type(wanted):
-            raise ValueError(f"'{assignment}' does not fit: {where} is {wanted!r} by default.")
-        new.setdefault(part, {})[name] = value
-    parts = {part: replace(getattr(settings, part), **values) for part, values in new.items()}
-    return replace(settings, **parts)
 
 
 def train_and_measure(options: argparse.Namespace) -> None:

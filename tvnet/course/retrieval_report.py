@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-
 import numpy as np
 
 from tvnet.data.images import BLANK
 from tvnet.data.neighbours import Neighbours
 from tvnet.data.refer import ReferData, Sample
-from tvnet.files import replacing
 from tvnet.retrieval.ranking import controlled, pool_of
 from tvnet.settings import CONTROLS
 
@@ -18,23 +14,21 @@ SAME_TEXT = 0.999  # a text similarity above it is an exact tie
 KS = (1, 2, 5, 10, 20, 50, 100)
 
 
-def quality(neighbours: Neighbours, data: ReferData) -> dict[str, float]:
-    """How good the retrieved images are: shares in per cent, similarities as means."""
+def quality(neighbours: Neighbours, data: ReferData) -> dict[str, float | None]:
+    """Shares in per cent, similarities as means; None where a control chose every image."""
     queries = _queries(neighbours, data)
     shown = np.flatnonzero(neighbours.chosen >= 0)  # a control chooses outside the candidates
-    text, image = (
-        table[shown, neighbours.chosen[shown]]
-        for table in (neighbours.text_similarity, neighbours.image_similarity)
-    )
-    own = np.array([q.image_id for q in queries])
+    at = shown, neighbours.chosen[shown]
+    own = [q.image_id for q in queries]
+    same = _same_category(queries, neighbours.similar_id, data)
     return {
-        "same category as the referent, per cent": _same_category(
-            queries, neighbours.similar_id, data
+        "same category as the referent, per cent": same,
+        "the query's own image, per cent": _per_cent(neighbours.similar_id == own),
+        "text similarity above 0.999, per cent": _per_cent(
+            neighbours.text_similarity[at] > SAME_TEXT
         ),
-        "the query's own image, per cent": 100 * _mean(own == neighbours.similar_id),
-        "text similarity above 0.999, per cent": 100 * _mean(text > SAME_TEXT),
-        "mean text similarity": _mean(text),
-        "mean image similarity": _mean(image),
+        "mean text similarity": _mean(neighbours.text_similarity[at]),
+        "mean image similarity": _mean(neighbours.image_similarity[at]),
     }
 
 
@@ -51,22 +45,14 @@ def retrieval_report(neighbours: Neighbours, data: ReferData) -> dict:
     same_text = (text > SAME_TEXT).sum(axis=1)
     chosen = neighbours.chosen[neighbours.chosen >= 0]
     pool = np.array([s.image_id for s in pool_of(data, neighbours.settings["pool"])])
-    every, k = np.arange(len(queries)), neighbours.candidates.shape[1]
-    of_k = []
-    for some in (some for some in KS if some <= k):
-        like = neighbours.image_similarity[:, :some]
-        at = every, like.argmax(axis=1)
-        same = _same_category(queries, neighbours.candidates[at], data)
-        means = _mean(neighbours.text_similarity[at]), _mean(like[at])
-        names = "k", "same category, per cent", "mean text similarity", "mean image similarity"
-        of_k.append(dict(zip(names, (some, same, *means), strict=True)))
+    k = neighbours.candidates.shape[1]
     return {
         "settings": neighbours.settings,
         "sentences": len(queries),
         "quality": quality(neighbours, data),
         "exact-text ties": {
-            "sentences with one, per cent": 100 * _mean(same_text > 0),
-            "sentences with nothing else, per cent": 100 * _mean(same_text == real.sum(axis=1)),
+            "sentences with one, per cent": _per_cent(same_text > 0),
+            "sentences with nothing else, per cent": _per_cent(same_text == real.sum(axis=1)),
             "mean number among the candidates": _mean(same_text),
         },
         "text similarity": {
@@ -78,11 +64,11 @@ def retrieval_report(neighbours: Neighbours, data: ReferData) -> dict:
             "of all candidates": _histogram(image),
         },
         "agreement of the stages": {
-            "the text's first is the image's first, per cent": 100 * _mean(chosen == 0),
-            "by chance, per cent": 100 * _mean(1 / real.sum(axis=1).clip(min=1)),
+            "the text's first is the image's first, per cent": _per_cent(chosen == 0),
+            "by chance, per cent": _per_cent(1 / real.sum(axis=1).clip(min=1)),
             "text rank of the chosen, counts": np.bincount(chosen, minlength=k).tolist(),
         },
-        "effect of k": of_k,
+        "effect of k": [_with_k(some, neighbours, queries, data) for some in KS if some <= k],
         "same category under the controls, per cent": {
             control: _same_category(queries, controlled(control, queries, pool), data)
             for control in CONTROLS[1:]
@@ -90,11 +76,15 @@ def retrieval_report(neighbours: Neighbours, data: ReferData) -> dict:
     }
 
 
-def write(path: Path, report: dict) -> None:
-    """Plain JSON: NaN, which it lacks, becomes null."""
-    text = json.dumps(json.loads(json.dumps(report), parse_constant=lambda _: None), indent=1)
-    with replacing(path) as part:
-        part.write_text(text + "\n")
+def _with_k(k: int, neighbours: Neighbours, queries: list[Sample], data: ReferData) -> dict:
+    like = neighbours.image_similarity[:, :k]
+    at = np.arange(len(queries)), like.argmax(axis=1)
+    return {
+        "k": k,
+        "same category, per cent": _same_category(queries, neighbours.candidates[at], data),
+        "mean text similarity": _mean(neighbours.text_similarity[at]),
+        "mean image similarity": _mean(like[at]),
+    }
 
 
 def _queries(neighbours: Neighbours, data: ReferData) -> list[Sample]:
@@ -102,16 +92,19 @@ def _queries(neighbours: Neighbours, data: ReferData) -> list[Sample]:
     return [sample_of[i] for i in neighbours.sent_id.tolist()]
 
 
-def _same_category(queries: list[Sample], images: np.ndarray, data: ReferData) -> float:
-    """Share, in per cent, of queries whose image holds a referent of the query's category."""
+def _same_category(queries: list[Sample], images: np.ndarray, data: ReferData) -> float | None:
+    """Share of queries whose image holds a referent of the query's category."""
     held = {(referent.image_id, referent.category_id) for referent in data.referents}
     pairs = zip(images.tolist(), queries, strict=True)
-    return 100 * _mean([(image, query.category_id) in held for image, query in pairs])
+    return _per_cent([(image, query.category_id) in held for image, query in pairs])
 
 
-def _mean(values: np.ndarray | list) -> float:
-    values = np.asarray(values)
-    return float(values.mean()) if values.size else float("nan")
+def _per_cent(values: np.ndarray | list) -> float | None:
+    return 100 * float(np.mean(values)) if len(values) else None
+
+
+def _mean(values: np.ndarray) -> float | None:
+    return float(values.mean()) if len(values) else None
 
 
 def _histogram(values: np.ndarray) -> dict[str, list]:
