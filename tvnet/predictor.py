@@ -14,7 +14,7 @@ import torch
 
 from tvnet.data.images import Placement, crop_and_resize
 from tvnet.data.photo import Photo
-from tvnet.data.words import UNK, Vocabulary, tokenise, unspaced
+from tvnet.data.words import UNK, Vocabulary, normalise_text, tokenise, unspaced
 from tvnet.files import SHIPPED, read_json
 from tvnet.model.method import Method
 from tvnet.model.pretrained import load_backbone
@@ -161,9 +161,10 @@ class Predictor:
             raise ValueError(
                 f"An expression of type {type(expression).__name__} cannot be read: give a text."
             )
-        words = tokenise(self.retriever.normalise(expression))
+        name = self.retriever.data.name
+        words = tokenise(normalise_text(expression, name))
         run = unspaced(expression)
-        if run and not self.vocabulary.ids.keys() & {*tokenise(self.retriever.normalise(run))}:
+        if run and not self.vocabulary.ids.keys() & {*tokenise(normalise_text(run, name))}:
             raise ValueError(
                 f"The model does not know '{run:.40}' as a word: put a space between the words of "
                 "the expression, though its script has none."

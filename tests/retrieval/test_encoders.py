@@ -9,7 +9,6 @@ import torch
 
 from tvnet.data import refer
 from tvnet.data.images import open_image
-from tvnet.data.refer import Sample
 from tvnet.model import pretrained
 from tvnet.retrieval import build as stage_one
 from tvnet.retrieval import paper_encoders
@@ -148,8 +147,8 @@ def test_bfloat16_is_near_float32_and_float32_where_it_is_slow(weights, data, mo
 def test_the_command_builds_with_the_papers_encoders(
     weights, tiny_root, data, tmp_path, capsys, monkeypatch
 ):
-    given = ["--data", str(tiny_root), "--dataset", "unc+", "--out", str(tmp_path)]
-    given += ["--encoders", "paper", "--weights", str(weights)]
+    given = ["--data", str(tiny_root), "--profile", "paper", "--out", str(tmp_path)]
+    given += ["--weights", str(weights)]
     assert stage_one.main(given) == 0, capsys.readouterr().err
     path = stage_one.neighbours_path(settings("paper"), data, tmp_path)
     held = {p.name.split("-")[0] for p in (tmp_path / "cache" / "embeddings").iterdir()}
@@ -161,11 +160,11 @@ def test_the_command_builds_with_the_papers_encoders(
     assert stage_one.main(given) == 0 and path.read_bytes() == first
 
 
-def test_the_backbone_as_encoder_comes_from_the_folder_that_was_named(tmp_path):
+def test_the_backbone_as_encoder_comes_from_the_folder_that_was_named(data, tmp_path):
     chosen = settings("paper")
     chosen = replace(chosen, retrieval=replace(chosen.retrieval, text="tfidf", image="backbone"))
     with pytest.raises(FileNotFoundError, match=f"no backbone weights at {tmp_path}"):
-        stage_one.encoders(chosen, [Sample(1, 1, 1, 1, 1, "red")], tmp_path)
+        stage_one.encoders(chosen, data, tmp_path)
 
 
 @pytest.mark.parametrize("make, name", [(DistilBert, "distilbert"), (Vgg16, "vgg16")])

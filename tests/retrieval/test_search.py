@@ -180,7 +180,10 @@ def test_ties_can_all_come_through_and_the_image_decides():
     [
         ({"k": 0}, "k is 0: choose a number from 1 to 10000"),
         ({"ties": "some"}, "ties is 'some': choose one of 'hash', 'all'."),
-        ({"control": "worst"}, "control is 'worst': choose one of 'none', 'random', 'self', 'zero"),
+        (
+            {"control": "worst"},
+            "control is 'worst': choose one of 'none', 'random', 'self'",
+        ),
         ({"image": "clip"}, "image is 'clip': choose one of 'backbone', 'vgg16', 'vgg16-pool5'."),
     ],
 )

@@ -173,9 +173,8 @@ def test_pooled_features_leave_the_padding_out(data):
 
 
 def test_the_file_is_made_once_and_its_name_changes_with_every_setting(data, tmp_path, monkeypatch):
-    monkeypatch.setattr(
-        stage_one, "encoders", lambda chosen, pool, *_: (Tfidf([s.text for s in pool]), Colours())
-    )
+    texts = [s.text for s in data.samples("train")]
+    monkeypatch.setattr(stage_one, "encoders", lambda *_: (Tfidf(texts), Colours()))
     first = stage_one.build(SMOKE, data, tmp_path)
     path = stage_one.neighbours_path(SMOKE, data, tmp_path)
     monkeypatch.setattr(stage_one, "retrieve", None)  # a second build must not retrieve

@@ -30,11 +30,11 @@ def tokenise(text: str) -> list[str]:
 
     A run of punctuation keeps its blanks, as in prior code: ", " is one piece.
     """
-    words = [piece for piece in BETWEEN.split(one_form(text)) if piece.strip()]
+    words = [piece for piece in BETWEEN.split(lower_nfc(text)) if piece.strip()]
     return words[:-1] if words and words[-1] == "." else words
 
 
-def one_form(text: str) -> str:
+def lower_nfc(text: str) -> str:
     """Lower case in Unicode's form NFC, without blanks around it or what nobody can see.
 
     The dot that lower case leaves on a Turkish İ goes too: "İstanbul" is "istanbul".
@@ -44,18 +44,16 @@ def one_form(text: str) -> str:
     return unicodedata.normalize("NFC", text.lower().replace("i\u0307", "i")).strip()
 
 
-def typed(text: str, dataset: str) -> str:
-    """What somebody types, in the form that a data set's expressions have (D31)."""
-    known = dataset in ("unc", "unc+", "gref")
-    return plain(text) if known else " ".join(one_form(text).split())
+def normalise_text(text: str, dataset: str = "unc") -> str:
+    """A text in the form that a data set's expressions have (D31): in lower case.
 
-
-def plain(text: str) -> str:
-    """A text in the form of the field `sent`: lower case, no punctuation.
-
-    Apostrophes and hyphens stay, and so do emoji, which are words that nobody knows.
+    Those of the field `sent` have no punctuation but apostrophes and hyphens; emoji stay, as words
+    that nobody knows.
     """
-    return " ".join(PUNCTUATION.sub(" ", one_form(text)).split())
+    text = lower_nfc(text)
+    if dataset in ("unc", "unc+", "gref"):
+        text = PUNCTUATION.sub(" ", text)
+    return " ".join(text.split())
 
 
 def unspaced(text: str) -> str | None:

@@ -32,15 +32,11 @@ from tvnet.retrieval.search import search_over
 from tvnet.settings import Settings, as_dict, fingerprint, settings
 from tvnet.settings_checks import changed
 
-PATIENCE = timedelta(days=7)  # that a process may wait for another that encodes
-
 
 def identity(chosen: Settings, data: ReferData, split: str = "all") -> dict:
     """All that the neighbours depend on; stored in the file and hashed into its name."""
     about = as_dict(chosen.retrieval)
     about |= {"data": data.fingerprint, "dataset": data.name, "pool": chosen.data.train_split}
-    if about["ties"] == "hash":  # younger than the first files, whose names stay valid
-        del about["ties"]
     if split != "all":
         about["split"] = split
     if chosen.retrieval.text != "tfidf":
@@ -60,7 +56,7 @@ def neighbours_path(chosen: Settings, data: ReferData, out_dir: Path, split: str
 
 
 def encoders(
-    chosen: Settings, samples: list[Sample], weights: Path, device: str = "cpu"
+    chosen: Settings, data: ReferData, weights: Path, device: str = "cpu"
 ) -> tuple[TextEncoder, ImageEncoder]:
     """The encoders that the settings name; the paper's from a folder of weights.
 
@@ -68,7 +64,7 @@ def encoders(
     """
     text, image = chosen.retrieval.text, chosen.retrieval.image
     if text == "tfidf":
-        by_text = Tfidf([sample.text for sample in samples])
+        by_text = Tfidf([s.text for s in data.samples(chosen.data.train_split)])
     else:
         by_text = paper.DistilBert(weights, text, paper.precision_of(device), device)
     if image == "backbone":
@@ -170,9 +166,8 @@ def build(
     if path.is_file():
         return Neighbours.load(path, identity(chosen, data, split))
     task(data, chosen, split)  # what cannot be asked, before the hours that encoding may take
-    samples = data.samples(chosen.data.train_split)
-    text, image = encoders(chosen, samples, weights or root / "weights", device)
-    with join(timeout=PATIENCE):
+    text, image = encoders(chosen, data, weights or root / "weights", device)
+    with join(timeout=timedelta(days=7)):  # as long as another process may take to encode
         folder = Path(out_dir) / "cache" / "embeddings"
         neighbours = retrieve(data, chosen, text, image, split, folder, device)
         if is_main_process():
@@ -202,11 +197,11 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     if is_main_process():
         print(neighbours_path(chosen, data, options.out, options.split))
-        short = int((neighbours.candidates == BLANK).any(axis=1).sum())
-        if short:
+        short = (neighbours.candidates == BLANK).any(axis=1)
+        if short.any():
             print(
-                f"The pool holds fewer than k = {chosen.retrieval.k} other images for {short} of "
-                f"{len(neighbours.sent_id)} sentences: their last places stay blank."
+                f"The pool holds fewer than k = {chosen.retrieval.k} other images for {short.sum()}"
+                f" of {len(short)} sentences: their last places stay blank."
             )
     return 0
 

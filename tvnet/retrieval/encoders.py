@@ -10,7 +10,7 @@ from PIL import Image
 
 from tvnet.data.images import open_image, placement, resize_and_pad
 from tvnet.data.refer import ReferData
-from tvnet.data.words import one_form
+from tvnet.data.words import lower_nfc
 from tvnet.model.backbone import Backbone
 
 
@@ -51,10 +51,8 @@ class Tfidf:
     def __init__(self, texts: list[str]):
         from sklearn.feature_extraction.text import TfidfVectorizer
 
-        self.vectoriser = TfidfVectorizer(
-            ngram_range=(1, 2), token_pattern=r"\S+", preprocessor=one_form
-        )
-        self.vectoriser.fit(texts)
+        rule = {"ngram_range": (1, 2), "token_pattern": r"\S+", "preprocessor": lower_nfc}
+        self.vectoriser = TfidfVectorizer(**rule).fit(texts)
 
     def encode(self, texts: list[str]) -> np.ndarray:
         return self.vectoriser.transform(texts)

@@ -16,12 +16,12 @@ from torch import Tensor
 from tvnet.data import refer
 from tvnet.data.images import BLANK, Placement, open_image, placement, resize_and_pad
 from tvnet.data.photo import Photo, read_photo
-from tvnet.data.words import typed
+from tvnet.data.words import normalise_text
 from tvnet.model.backbone import Backbone
 from tvnet.retrieval import ranking
 from tvnet.retrieval.build import encoders
 from tvnet.retrieval.encoders import ImageEncoder, TextEncoder
-from tvnet.retrieval.search import Search, search_over
+from tvnet.retrieval.search import Faiss, Sparse, search_over
 from tvnet.settings import Settings
 
 FOREIGN = -2  # the id of a picture that is none of the pool's
@@ -66,8 +66,7 @@ class Retriever:
     def __init__(
         self, chosen: Settings, backbone: Backbone, root: Path, weights: Path | None = None
     ):
-        """root: a data root with the settings' data set. weights: else those of the root. Raises as
-        `refer.read` does."""
+        """root: of the settings' data set, and of weights where none are named."""
         self.chosen, self.backbone, self.root = chosen, backbone, root
         self.weights = weights or root / "weights"
         self.data = refer.read(root, chosen.data.dataset)
@@ -87,8 +86,7 @@ class Retriever:
 
     @cached_property
     def encoders(self) -> tuple[TextEncoder, ImageEncoder]:
-        samples = self.data.samples(self.chosen.data.train_split)
-        return encoders(self.chosen, samples, self.weights)
+        return encoders(self.chosen, self.data, self.weights)
 
     @cached_property
     def pool(self) -> ranking.Pool:
@@ -98,7 +96,7 @@ class Retriever:
         return ranking.Pool.of(samples, self.texts, self.encoders[0].encode(self.texts))
 
     @cached_property
-    def search(self) -> Search:
+    def search(self) -> Faiss | Sparse:
         return search_over(self.pool.vectors)
 
     @torch.no_grad()
@@ -113,18 +111,13 @@ class Retriever:
 
     def embed(self, picture: Image.Image) -> QueryEmbedding:
         """A picture as stage 2 sees it."""
-        digest = hashlib.sha256(picture.tobytes())
-        digest.update(f"{picture.size}".encode())
-        return QueryEmbedding(self.encoders[1].encode_images([picture])[0], digest.digest())
-
-    def normalise(self, expression: str) -> str:
-        """An expression in the form of the pool's own."""
-        return typed(expression, self.data.name)
+        digest = hashlib.sha256(f"{picture.size}".encode() + picture.tobytes()).digest()
+        return QueryEmbedding(self.encoders[1].encode_images([picture])[0], digest)
 
     def retrieve(self, image: EncodedImage, expression: str) -> tuple[Candidate, ...]:
         """The two stages: at most k candidates, best text first; none shows the picture itself."""
         k, ties = self.chosen.retrieval.k, self.chosen.retrieval.ties
-        vector = self.encoders[0].encode([self.normalise(expression)])
+        vector = self.encoders[0].encode([normalise_text(expression, self.data.name)])
         best = ranking.candidates(vector, self.pool, k, self.search, ties)
         query = self._of_query(image)
         embedded = {i: self._of_pool(i) for i in best.image.tolist()}
@@ -161,13 +154,11 @@ class Retriever:
     def _sentence(self, vector: object, image_id: int) -> str:
         """Of a pool image's texts the one most like the query's, the first of equals."""
         rows = np.unique(self.pool.text[self.pool.image == image_id])
-        similarity = vector @ self.pool.vectors[rows].T
-        dense = similarity if isinstance(similarity, np.ndarray) else similarity.toarray()
-        return self.texts[rows[dense[0].argmax()]]
+        similarity = vector @ self.pool.vectors[rows].T  # dense or sparse
+        return self.texts[rows[similarity.argmax()]]
 
     def random(self, image: EncodedImage, expression: str) -> int:
         """A pool image by the hash of the expression, never the picture itself."""
-        ids = np.unique(self.pool.image)
-        draw = ranking.hashes([self.normalise(expression)], ranking.SEED + 1)[0]
-        pick, again = (int(ids[(draw + np.uint64(i)) % np.uint64(len(ids))]) for i in range(2))
+        text = normalise_text(expression, self.data.name)
+        pick, again = (int(drawn[0]) for drawn in ranking.two_draws([text], self.pool.image))
         return again if self._of_pool(pick).digest == self._of_query(image).digest else pick

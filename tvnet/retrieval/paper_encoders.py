@@ -23,8 +23,8 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, RGB fro
 
 def weights_of(name: str) -> str:
     """The pinned sha256 of an encoder's weights, twelve digits of it."""
-    text = name.startswith("distilbert")
-    return ENCODERS[f"{DISTILBERT}/model.safetensors" if text else VGG16][:12]
+    file = VGG16 if name.startswith("vgg16") else f"{DISTILBERT}/model.safetensors"
+    return ENCODERS[file][:12]
 
 
 def about(name: str, precision: str) -> dict:

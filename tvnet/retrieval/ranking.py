@@ -217,15 +217,19 @@ def through_ties(
     return found
 
 
+def two_draws(ids: Iterable, pool_images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """For each id an image of the pool, and another for where the first is its own."""
+    pool = np.unique(pool_images)
+    draws = hashes(ids, SEED + 1)
+    return tuple(pool[(draws + np.uint64(k)) % np.uint64(len(pool))] for k in range(2))
+
+
 def controlled(control: str, queries: list[Sample], pool_images: np.ndarray) -> np.ndarray:
     """Image ids that a control puts in the place of the retrieved ones."""
-    pool = np.unique(pool_images)
     own = np.array([s.image_id for s in queries])
     if control == "self":
         return own
     if control == "black":
         return np.full(len(queries), BLANK)
-    draws = hashes((s.sent_id for s in queries), SEED + 1)
-    pick = pool[draws % np.uint64(len(pool))]
-    again = pool[(draws + np.uint64(1)) % np.uint64(len(pool))]  # one further, if it is its own
+    pick, again = two_draws((s.sent_id for s in queries), pool_images)
     return np.where(pick == own, again, pick)

@@ -100,10 +100,7 @@ class Sparse:
         return near, micro, micro.min(axis=1)
 
 
-Search = Faiss | Sparse
-
-
-def search_over(keys: Any, device: str = "cpu") -> Search:
+def search_over(keys: Any, device: str = "cpu") -> Faiss | Sparse:
     """The search for keys of this kind on this device."""
     if not isinstance(keys, np.ndarray):
         return Sparse(keys)

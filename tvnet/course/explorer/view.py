@@ -18,7 +18,7 @@ from PIL import Image
 from tvnet.data.images import crop_and_resize, open_image
 from tvnet.data.photo import Photo, read_photo
 from tvnet.data.refer import ReferData
-from tvnet.data.words import plain
+from tvnet.data.words import normalise_text
 from tvnet.model.amf import AMF
 from tvnet.model.blocks import to_float32, upsample
 from tvnet.prediction import Prediction, WithoutWord
@@ -67,7 +67,7 @@ class View:
     @property
     def truth(self) -> np.ndarray | None:
         """(H, W) bool, or None where no true mask is known for this expression."""
-        return self.query.truths.get(plain(self.expression))
+        return self.query.truths.get(normalise_text(self.expression))
 
     def iou(self, mask: np.ndarray) -> float | None:
         """Against the truth; 1 where both are empty, None where it is not known."""
@@ -138,7 +138,7 @@ def known_query(predictors: Predictors, image_id: int) -> Query:
     retriever = list(predictors.values())[-1].retriever
     data = retriever.data
     truths = {
-        plain(sentence.text): data.mask(referent.ann_id)
+        normalise_text(sentence.text): data.mask(referent.ann_id)
         for referent in data.referents
         if referent.image_id == image_id
         for sentence in referent.sentences
