@@ -68,7 +68,7 @@ def sources(path: Path) -> list[str]:
 
 
 def readable(notebook: NotebookNode) -> NotebookNode:
-    """Without what only a machine needs: set-up cells, progress, paths; figures small and told."""
+    """Without what only a machine needs: set-up cells, progress, paths; figures small and described."""
     notebook.cells = [
         c
         for c in notebook.cells
@@ -79,7 +79,7 @@ def readable(notebook: NotebookNode) -> NotebookNode:
         if cell.cell_type != "code":
             continue
         cell.outputs = [o for o in cell.outputs if o.get("name") != "stderr"]
-        told = FIGURE.match(cell.source)
+        caption = FIGURE.match(cell.source)
         for output in cell.outputs:
             if "text" in output:
                 output.text = output.text.replace(f"{HERE.parent}/", "")
@@ -89,7 +89,9 @@ def readable(notebook: NotebookNode) -> NotebookNode:
             output.get("data", {}).pop(WIDGET, None)
             if "image/png" in output.get("data", {}):
                 output.data["image/png"] = smaller(output.data["image/png"])
-                output.metadata["image/png"] = {"alt": told[1] if told else ""}
+                output.metadata["image/png"] = {
+                    "alt": caption[1] if caption else ""
+                }
     return notebook
 
 
@@ -144,8 +146,8 @@ def rendered(path: Path, given: dict[str, str]) -> Path:
     )
 
     def with_alt(found: re.Match) -> str:
-        told = FIGURE.match(notebook.cells[int(found[2])].source)
-        return f"![{told[1] if told else ''}]({found[1]})"
+        caption = FIGURE.match(notebook.cells[int(found[2])].source)
+        return f"![{caption[1] if caption else ''}]({found[1]})"
 
     text = re.sub(r"!\[png\]\((\S+/cell_(\d+)_\d+\.png)\)", with_alt, text)
     text = text.replace("](figures/", "](../figures/").replace(

@@ -41,7 +41,7 @@ def test_without_a_gpu_its_benchmark_fails():
 
 def test_make_bench_installs_what_it_needs_and_leaves_the_gpu_apart():
     make = ["make", "--dry-run", "--always-make", "bench"]
-    told = subprocess.run(make, capture_output=True, text=True, cwd=ROOT, check=True).stdout
-    assert "pip install" in told and "--editable '.[bench]'" in told
-    ran = {path.name for path in BENCHMARKS.glob("bench_*.py") if path.name in told}
+    printed = subprocess.run(make, capture_output=True, text=True, cwd=ROOT, check=True).stdout
+    assert "pip install" in printed and "--editable '.[bench]'" in printed
+    ran = {path.name for path in BENCHMARKS.glob("bench_*.py") if path.name in printed}
     assert ran == {path.name for path in BENCHMARKS.glob("bench_*.py")} - {"bench_gpu.py"}

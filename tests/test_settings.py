@@ -28,7 +28,7 @@ def test_values_get_the_type_of_their_field():
 @pytest.mark.parametrize(
     "assignment", ["batch=32", "training.batch", "training.bach=32", "profile=paper", "model.=1"]
 )
-def test_a_name_that_does_not_exist_is_told(assignment):
+def test_a_name_that_does_not_exist_is_reported(assignment):
     with pytest.raises(ValueError, match=f"^'{assignment}' sets nothing: write part.name=value"):
         changed(LAPTOP, [assignment])
 
@@ -40,9 +40,9 @@ def test_a_name_that_does_not_exist_is_told(assignment):
         "training.power=true", "training.power=[1]", "model.level_order=3",
     ],
 )  # fmt: skip
-def test_a_value_that_does_not_fit_is_told(assignment):
-    told = re.escape(f"'{assignment}' does not fit: {assignment.split('=')[0]} is ")
-    with pytest.raises(ValueError, match=f"^{told}.* by default.$"):
+def test_a_value_that_does_not_fit_is_reported(assignment):
+    wanted = re.escape(f"'{assignment}' does not fit: {assignment.split('=')[0]} is ")
+    with pytest.raises(ValueError, match=f"^{wanted}.* by default.$"):
         changed(LAPTOP, [assignment])
 
 
@@ -67,7 +67,7 @@ def test_assignments_that_fit_only_together_are_made_together():
         ("data.max_words=0", "max_words is 0: choose a number from 1 to 1000"),
     ],
 )
-def test_a_value_that_trains_nothing_is_told(assignment, sentence):
+def test_a_value_that_trains_nothing_is_reported(assignment, sentence):
     with pytest.raises(ValueError, match=sentence):
         changed(settings("laptop"), [assignment])
 

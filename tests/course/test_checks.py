@@ -163,7 +163,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_wrong_answers_get_messages_of_their_own(name, capsys):
+def test_wrong_answers_get_different_messages(name, capsys):
     check, lines = getattr(checks, name), set()
     for wrong, part in WRONG[name].items():
         line = check(wrong)

@@ -112,7 +112,7 @@ def test_picking_a_picture_or_a_sentence_asks_for_it(explorer):
     assert "IoU" not in said(explorer) and explorer.sentences.value == ""
 
 
-def test_the_explorer_begins_where_it_is_told(predictors):
+def test_the_explorer_begins_with_what_is_given(predictors):
     picture = Image.new("RGB", (900, 300), "red")
     begun = tvnet.Explorer(picture, "red square", predictors)
     assert begun.view.expression == "red square" and begun.view.query.name == "your picture"
@@ -266,8 +266,8 @@ def test_no_exception_disappears(explorer, monkeypatch):
     for name, value in acts.items():
         explorer.say("fine")
         getattr(explorer, name).value = value
-        told = said(explorer)
-        assert "This should not have happened: KeyError" in told and "tv-wrong" in told, name
+        printed = said(explorer)
+        assert "This should not have happened: KeyError" in printed and "tv-wrong" in printed, name
     explorer.say("fine")
     explorer.strip.cards[0].button.click()
     assert "KeyError" in said(explorer)

@@ -110,10 +110,10 @@ def test_a_claim_about_table_1_is_judged_by_the_published_counters():
     for claim in load("claims"):
         if "step" in claim:
             assert tuple(claim["step"]) in STEPS
-            told = claim_verdict(claim, runs)
+            printed = claim_verdict(claim, runs)
             for d in directions(runs, claim["columns"]):
                 if list(d.step) == claim["step"]:
-                    assert f"{HEADINGS[d.column]} of {d.size}: {d.verdict}" in told
+                    assert f"{HEADINGS[d.column]} of {d.size}: {d.verdict}" in printed
 
 
 def test_a_claim_about_small_referents_is_counted_over_the_papers_rows():

@@ -108,10 +108,10 @@ def test_the_profiles_own_places_lie_in_the_repository(place, capsys, profile, d
     found = start(LEFT | {"PROFILE": profile})
     repository = place / "repository"
     assert found == (tvnet.settings(profile), repository / "data" / data, repository / out)
-    pictures, told = found[0].miniref_pictures, capsys.readouterr().out
-    assert f"Draws MiniRef with {pictures} pictures into {found[1]}" in told
-    assert f"Reads unc+ of MiniRef (pictures {pictures}, seed 0" in told
-    assert f") in {found[1]}.\nWrites to {found[2]}." in told
+    pictures, printed = found[0].miniref_pictures, capsys.readouterr().out
+    assert f"Draws MiniRef with {pictures} pictures into {found[1]}" in printed
+    assert f"Reads unc+ of MiniRef (pictures {pictures}, seed 0" in printed
+    assert f") in {found[1]}.\nWrites to {found[2]}." in printed
     assert start(LEFT | {"PROFILE": profile}) == found
     assert "Draws" not in capsys.readouterr().out
     assert not list((place / "elsewhere").iterdir())

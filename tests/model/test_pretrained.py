@@ -264,14 +264,14 @@ NOT_PLAIN = {
 
 
 @pytest.mark.parametrize("case", NOT_PLAIN)
-def test_what_is_no_state_dict_is_told(tmp_path, case):
+def test_what_is_no_state_dict_is_reported(tmp_path, case):
     torch.save(NOT_PLAIN[case], tmp_path / "a.pth")
     with pytest.raises(ValueError, match="a.pth holds something else than named, dense tensors"):
         weights_file.read_tensors(tmp_path / "a.pth")
 
 
 @pytest.mark.parametrize("content", [b"", b"<html>", pickle.dumps({"a": 1}, 2), None], ids=str)
-def test_what_is_no_weights_file_is_told(tmp_path, content):
+def test_what_is_no_weights_file_is_reported(tmp_path, content):
     path = tmp_path / "a.pth"
     torch.save({"a": torch.zeros(1)}, path)
     path.write_bytes(path.read_bytes()[:-50] if content is None else content)
@@ -280,14 +280,14 @@ def test_what_is_no_weights_file_is_told(tmp_path, content):
 
 
 @pytest.mark.parametrize("kind", [torch.int64, torch.bool, torch.complex64])
-def test_tensors_of_another_kind_are_told(tmp_path, kind):
+def test_tensors_of_another_kind_are_reported(tmp_path, kind):
     layer = torch.nn.Linear(2, 3)
     given = layer.state_dict() | {"bias": torch.ones(3, dtype=kind)}
     with pytest.raises(ValueError, match="Tensors of another kind: bias"):
         weights_file.fill(layer, given, tmp_path)
 
 
-def test_not_every_odd_name_is_told_and_none_as_it_is(tmp_path):
+def test_not_every_odd_name_is_listed_and_none_unescaped(tmp_path):
     layer = torch.nn.Linear(2, 3)
     given = layer.state_dict() | {f"\x1b[2J{k}": torch.ones(1) for k in range(130)}
     with pytest.raises(ValueError, match=r"left over: \\x1b\[2J0, .* and 30 more") as error:
@@ -296,7 +296,7 @@ def test_not_every_odd_name_is_told_and_none_as_it_is(tmp_path):
 
 
 @pytest.mark.parametrize("sidecar", ["", "\n", "9", "no hash", "9" * 63])
-def test_a_recorded_hash_that_is_none_is_told(tmp_path, sidecar):
+def test_a_recorded_hash_that_is_none_is_reported(tmp_path, sidecar):
     (tmp_path / "a").write_bytes(b"weights")
     digest = hashlib.sha256(b"weights").hexdigest()
     (tmp_path / "a.sha256").write_text(digest[: len(sidecar)] if sidecar.isdigit() else sidecar)

@@ -167,8 +167,8 @@ def test_a_client_of_the_older_protocol_is_refused(app):
         control = {"comm_id": "c", "target_name": "jupyter.widget.control"}
         for kind, data in (("comm_open", {}), ("comm_msg", {"method": "request_states"})):
             names = ("header", "parent_header", "metadata", "content")
-            told = dict(zip(names, parts(kind, data=data, **control), strict=True))
-            await channel.write_message(json.dumps(told | {"channel": "shell"}))
+            named = dict(zip(names, parts(kind, data=data, **control), strict=True))
+            await channel.write_message(json.dumps(named | {"channel": "shell"}))
         await asyncio.sleep(5)
 
     try:

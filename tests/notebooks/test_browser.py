@@ -114,25 +114,25 @@ def use(kind: str, plan: Path, plant: str = "", home: Path | None = None) -> tup
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     ) as running:  # fmt: skip
         try:
-            told, _ = running.communicate(timeout=LIMIT)
+            printed, _ = running.communicate(timeout=LIMIT)
         finally:
             try:
                 os.killpg(running.pid, signal.SIGKILL)
             except ProcessLookupError:
                 pass
-    return running.returncode, told
+    return running.returncode, printed
 
 
 @pytest.mark.parametrize("kind", ["lab", "voila"])
 def test_a_reader_can_use_the_explorer(kind, plan):
-    code, told = use(kind, plan)
-    assert code == 0, f"{told}\nSee {OUT}."
+    code, printed = use(kind, plan)
+    assert code == 0, f"{printed}\nSee {OUT}."
 
 
 @pytest.mark.parametrize(
     "plant, noticed", [("mirrored mask", "typed: no mask at"), ("raising callback", "planted")]
 )
 def test_planted_bugs_are_found(plant, noticed, plan, tmp_path):
-    code, told = use("voila", plan, plant, tmp_path)
-    assert code == 1 and noticed in told, told
+    code, printed = use("voila", plan, plant, tmp_path)
+    assert code == 1 and noticed in printed, printed
     assert (tmp_path / "voila-failure.png").is_file()

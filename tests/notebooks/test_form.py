@@ -88,10 +88,10 @@ def test_the_rendered_copy_is_fresh_small_and_described(path):
 
 @each_notebook
 def test_exercises_say_what_they_cost_and_fold_their_answers(path):
-    told = nbformat.read(path, 4).cells
-    for k, cell in enumerate(told):
+    every = nbformat.read(path, 4).cells
+    for k, cell in enumerate(every):
         if "# <- replace" in cell.source:
-            task, answer = told[k - 1].source, told[k + 1].source
+            task, answer = every[k - 1].source, every[k + 1].source
             for part in ("difficulty", "importance", "minutes)", "*Hint:*", "*Common error:*"):
                 assert part in task.rsplit("**", 1)[-1], f"{part} is missing: {cell.source}"
             assert answer.startswith("<details><summary>Solution</summary>")

@@ -61,16 +61,16 @@ FAULTS = {  # a notebook's text -> the sentence
 
 
 @pytest.mark.parametrize("text", FAULTS)
-def test_a_faulty_notebook_is_a_row_of_its_own(tmp_path, capsys, monkeypatch, text):
+def test_a_faulty_notebook_has_a_row(tmp_path, capsys, monkeypatch, text):
     (tmp_path / "a.ipynb").write_text(text)
     notebook(tmp_path, name="b", parameters='PROFILE: str = "smoke"')
     notebook(tmp_path, name="c")
     monkeypatch.setattr(run, "run", lambda path, values: None)
     assert run.main([], tmp_path) == 1
-    told = capsys.readouterr()
-    assert FAULTS[text] in told.err
-    assert "b has no parameter OUT_DIR, where its last cell writes: add it." in told.err
-    rows = {line.split()[0]: line.split()[-1] for line in told.out.splitlines()[-3:]}
+    printed = capsys.readouterr()
+    assert FAULTS[text] in printed.err
+    assert "b has no parameter OUT_DIR, where its last cell writes: add it." in printed.err
+    rows = {line.split()[0]: line.split()[-1] for line in printed.out.splitlines()[-3:]}
     assert rows == {"a": "FAILED", "b": "FAILED", "c": "done"}
 
 
@@ -79,9 +79,9 @@ def test_an_out_dir_that_is_a_file_is_a_failed_row(tmp_path, capsys):
     notebook(tmp_path)
     notebook(tmp_path, name="b")
     assert run.main(["-p", "OUT_DIR", str(tmp_path / "taken")], tmp_path) == 1
-    told = capsys.readouterr()
-    assert told.err.count(f"OUT_DIR is {tmp_path / 'taken'}, and results cannot be written") == 2
-    assert told.out.count("FAILED") == 2 and (tmp_path / "taken").read_text() == "mine"
+    printed = capsys.readouterr()
+    assert printed.err.count(f"OUT_DIR is {tmp_path / 'taken'}, and results cannot be written") == 2
+    assert printed.out.count("FAILED") == 2 and (tmp_path / "taken").read_text() == "mine"
 
 
 @pytest.mark.parametrize("text", ["[]", "3", '"done"', "{half", '{"status": "begun"}', "\xff"])
@@ -119,7 +119,7 @@ def test_success_is_the_file_written_last(tmp_path, capsys):
 
 
 @pytest.mark.slow
-def test_a_failing_cell_is_told_in_one_sentence(tmp_path, capsys):
+def test_a_failing_cell_is_reported_in_one_sentence(tmp_path, capsys):
     notebook(tmp_path, "raise ValueError('There is no profile.')", DONE)
     assert run.main(["-p", "OUT_DIR", str(tmp_path / "out")], tmp_path) == 1
     assert "ValueError in cell 3: There is no profile. The copy is" in capsys.readouterr().err
