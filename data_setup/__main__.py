@@ -54,6 +54,9 @@ def _parser() -> argparse.ArgumentParser:
     miniref.add_argument("--root", type=Path, default=Path("data/miniref"))
     miniref.add_argument("--pictures", type=int, default=2000)
     miniref.add_argument("--seed", type=int, default=0)
+    minivoc = subparsers.add_parser("minivoc", help="draw the pictures of the backbone's training")
+    minivoc.add_argument("--root", type=Path, default=Path("data/minivoc"))
+    minivoc.add_argument("--pictures", type=int, default=10_000)
     sheet = subparsers.add_parser("miniref-sheet", help="show 24 samples of it in one picture")
     sheet.add_argument("--root", type=Path, default=Path("data/miniref"))
     sheet.add_argument("--out", type=Path, default=Path("notebooks/figures/miniref.png"))
@@ -87,7 +90,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> None:
-    if options.command == "miniref":
+    if options.command in ("miniref", "minivoc"):
         _draw(options)
     elif options.command == "miniref-sheet":
         from data_setup.miniref.sheet import write_sheet
@@ -140,12 +143,18 @@ def _chosen(options: argparse.Namespace) -> tuple[list[DataSet], list[str]]:
 
 
 def _draw(options: argparse.Namespace) -> None:
+    from data_setup.miniref.minivoc import write_minivoc
     from data_setup.miniref.write import write
 
     start = time.perf_counter()
-    drawn = write(options.root, options.pictures, options.seed)
+    if options.command == "miniref":
+        drawn = write(options.root, options.pictures, options.seed)
+        world = f"MiniRef ({options.pictures} pictures, seed {options.seed})"
+    else:
+        drawn = write_minivoc(options.root, options.pictures)
+        world = f"MiniVOC ({options.pictures} pictures)"
     done = f"was drawn in {time.perf_counter() - start:.0f} s" if drawn else "is there already"
-    print(f"MiniRef ({options.pictures} pictures, seed {options.seed}) {done}: {options.root}")
+    print(f"{world} {done}: {options.root}")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from pycocotools import mask as coco
 from data_setup.miniref.draw import render
 from data_setup.miniref.expressions import describe
 from data_setup.miniref.outlines import segment
-from data_setup.miniref.scenes import compose
+from data_setup.miniref.scenes import compose, scene_seed
 from data_setup.miniref.view import Sight, View
 
 MIN_SHARE = 0.006  # of the picture: a smaller thing is annotated, but never a referent
@@ -43,7 +43,7 @@ class Job:
 
     @property
     def scene_seed(self) -> int:
-        return self.seed * 1_000_003 + self.number
+        return scene_seed(self.seed, self.number)
 
     def draw(self) -> tuple[View, list[np.ndarray], bytes]:
         scene = compose(self.scene_seed)

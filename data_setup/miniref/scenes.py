@@ -39,6 +39,11 @@ class Scene:
     things: tuple[Thing, ...]
 
 
+def scene_seed(seed: int, number: int) -> int:
+    """The seed of a world's picture: no two worlds share one while they have a million pictures."""
+    return seed * 1_000_003 + number
+
+
 def compose(seed: int) -> Scene:
     """The scene of a seed, always the same one."""
     rng = np.random.default_rng([seed, 7])

@@ -41,18 +41,33 @@ def write(root: Path, pictures: int = 2000, seed: int = 0, processes: int | None
     if seed < 0:
         raise ValueError(f"The seed {seed} is negative: give 0 or a positive number.")
     marker = {"world": "MiniRef", "version": VERSION, "pictures": pictures, "seed": seed}
-    if _holds(root, marker):
-        if not all(index_path(root, name).is_file() for name in FOLDERS):  # an older one
-            index_folders(root)
-        return False
-    root.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=root.parent, prefix=f".{root.name}-") as beside:
-        folder = Path(beside) / "world"
+
+    def draw(folder: Path) -> None:
         for part in (IMAGES, "refcoco", "refcoco+", "refcocog", "referit/images", "referit/mask"):
             (folder / part).mkdir(parents=True)
         _write_world(folder, pictures, seed, processes)
         index_folders(folder)
-        _json(folder / MARKER, marker)
+
+    drawn = drawn_aside(root, marker, draw)
+    if not all(index_path(root, name).is_file() for name in FOLDERS):  # an older one
+        index_folders(root)
+    return drawn
+
+
+def drawn_aside(root: Path, marker: dict, draw: Callable[[Path], None]) -> bool:
+    """Draw into a folder beside `root` that takes its name when it is complete.
+
+    False where `root` holds the world of this marker already; RootTakenError where it holds
+    anything else.
+    """
+    if _holds(root, marker):
+        return False
+    root.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=root.parent, prefix=f".{root.name}-") as beside:
+        folder = Path(beside) / "world"
+        folder.mkdir()
+        draw(folder)
+        write_json(folder / MARKER, marker)
         if root.exists():
             root.rmdir()  # it is empty
         os.replace(folder, root)
@@ -61,6 +76,7 @@ def write(root: Path, pictures: int = 2000, seed: int = 0, processes: int | None
 
 def _holds(root: Path, marker: dict) -> bool:
     """Whether `root` holds this very world; RootTakenError if it holds anything else."""
+    world = marker["world"]
     if not root.exists() or (root.is_dir() and not any(root.iterdir())):
         return False
     advice = "choose another --root or remove it first."
@@ -68,19 +84,20 @@ def _holds(root: Path, marker: dict) -> bool:
         found = dict(json.loads((root / MARKER).read_text("utf-8")))
     except (OSError, ValueError, TypeError):
         raise RootTakenError(
-            f"{root} already holds something that is not MiniRef: {advice}"
+            f"{root} already holds something that is not {world}: {advice}"
         ) from None
     if found != marker:
         told = ", ".join(f"{key} {found.get(key)}" for key in ("pictures", "seed", "version"))
-        raise RootTakenError(f"{root} already holds another MiniRef ({told}): {advice}")
+        kind = found.get("world")
+        raise RootTakenError(f"{root} already holds another {kind} ({told}): {advice}")
     return True
 
 
 def _write_world(folder: Path, pictures: int, seed: int, processes: int | None) -> None:
     jobs = [Job(folder, seed, number) for number in range(1, pictures + 1)]
     coco_like = [job for job in jobs if not is_referit(job.number)]
-    drawn = _numbered(_run(coco_picture, coco_like, processes))
-    regions = _run(referit_picture, [job for job in jobs if is_referit(job.number)], processes)
+    drawn = _numbered(run_jobs(coco_picture, coco_like, processes))
+    regions = run_jobs(referit_picture, [job for job in jobs if is_referit(job.number)], processes)
     unc = [
         (picture, referent, split)
         for picture in drawn
@@ -100,7 +117,7 @@ def _write_world(folder: Path, pictures: int, seed: int, processes: int | None) 
     _write_referit(folder / "referit", regions)
 
 
-def _run(work: Callable, jobs: list[Job], processes: int | None) -> list[dict]:
+def run_jobs(work: Callable, jobs: list, processes: int | None) -> list:
     """The jobs' results in order. Spawned processes, so that every platform does the same."""
     processes = min(processes or os.cpu_count() or 1, max(1, len(jobs) // 20))
     if processes == 1:
@@ -169,7 +186,7 @@ def _write_refer(
             }
         )
     with_refs = {ref["image_id"] for ref in refs}
-    _json(folder / "instances.json", _instances([p for p in drawn if p["id"] in with_refs]))
+    write_json(folder / "instances.json", _instances([p for p in drawn if p["id"] in with_refs]))
     (folder / f"refs({split_by}).p").write_bytes(_pickled(refs))
 
 
@@ -236,15 +253,16 @@ def _write_referit(folder: Path, drawn: list[dict]) -> None:
     for name, splits in members.items():
         inside = [picture for picture in drawn if split[picture["id"]] in splits]
         queries = {r["key"]: r["sentences"] for p in inside for r in p["regions"]}
-        _json(folder / f"referit_query_{name}.json", queries)
+        write_json(folder / f"referit_query_{name}.json", queries)
         lines = "".join(f"{picture['id']}\n" for picture in inside)
         (folder / f"referit_{name}_imlist.txt").write_text(lines, "utf-8", newline="\n")
     boxes = {r["key"]: r["box"] for p in drawn for r in p["regions"]}
     keys = {f"{p['id']}.jpg": [r["key"] for r in p["regions"]] for p in drawn}
     sizes = {f"{p['id']}.jpg": [p["width"], p["height"]] for p in drawn}
     for name, table in (("bbox", boxes), ("imcrop", keys), ("imsize", sizes)):
-        _json(folder / f"referit_{name}.json", table)
+        write_json(folder / f"referit_{name}.json", table)
 
 
-def _json(path: Path, value: object) -> None:
+def write_json(path: Path, value: object) -> None:
+    """Compact JSON, the same bytes on every system."""
     path.write_text(json.dumps(value, separators=(",", ":")), "utf-8", newline="\n")
