@@ -201,7 +201,7 @@ def fingerprint(values: dict) -> str:
 
 
 _SMALL = dict(
-    backbone=BackboneSettings(width=16, expansion=1, blocks=(2, 2, 3, 2), weights="miniref"),
+    backbone=BackboneSettings(width=32, expansion=1, blocks=(2, 2, 2, 2), weights="miniref"),
     model=ModelSettings(words="random", d_words=48, d_s=64, d_m=48, d_hr=16, norm_groups=4),
 )
 

@@ -208,7 +208,9 @@ def tree(b: Brush, colour: str | None, looks: Looks) -> None:
         x, y = 0.5 + b.rng.normal(0, 0.17), 0.32 + b.rng.normal(0, 0.12)
         r = float(b.rng.uniform(0.14, 0.22))
         lit = 0.72 + 0.5 * (1 - y / 0.6) * (k > 5) + 0.1 * (k > 10)
-        b.ellipse(x - r, max(0.0, y - r * 0.7), x + r, y + r * 0.7, shade(base, min(1.4, lit)))
+        top, bottom = max(0.0, y - r * 0.7), y + r * 0.7
+        if bottom > top:  # else it lies above the box
+            b.ellipse(x - r, top, x + r, bottom, shade(base, min(1.4, lit)))
 
 
 PAINTERS = {

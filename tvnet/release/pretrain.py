@@ -1,77 +1,104 @@
-"""Train MiniRef's small backbone on category segmentation, as the paper's DeepLab was on VOC.
+"""Train MiniRef's backbone on MiniVOC, as the paper's DeepLab was on PASCAL VOC.
 
-    python -m tvnet.release.pretrain --data data/miniref
+    python -m data_setup minivoc
+    python -m tvnet.release.pretrain --data data/minivoc
 
-writes miniref_backbone.safetensors into tvnet/shipped/weights, and a .json with its sha256 and this
-command. It never sees a picture that any of the data sets uses for validation or test.
+writes the backbone's weights into tvnet/shipped/weights, and a .json with their sha256 and this
+command. The same command again resumes. No picture of MiniVOC is in any of the data sets.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
-import time
 from pathlib import Path
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from tqdm import trange
 
-from tvnet.data import refer
-from tvnet.data.images import open_square, placement
-from tvnet.data.masks import decode
-from tvnet.data.world import require_world
 from tvnet.files import sha256_of, write_json
 from tvnet.model.backbone import DeepLab
-from tvnet.model.blocks import conv, upsample
+from tvnet.model.blocks import conv, interpolation, upsample
 from tvnet.model.pretrained import PRETRAINED, SHIPPED_WEIGHTS
+from tvnet.release import minivoc
+from tvnet.release.minivoc import STUFF, MiniVOC
 from tvnet.results import provenance
-from tvnet.settings import Settings, as_dict, settings
+from tvnet.settings import BackboneSettings, as_dict, settings
+from tvnet.training.processes import one_thread
+from tvnet.training.progress import Progress
 
-SETS = ("unc", "unc+", "gref")
-
-
-def train_pictures(root: Path) -> list[int]:
-    """Ids of the pictures of "unc" that no split but train uses, in any of the three data sets."""
-    sets = {name: refer.read(root, name) for name in SETS}
-    used: dict[int, set[str]] = {}
-    for data in sets.values():
-        for referent in data.referents:
-            used.setdefault(referent.image_id, set()).add(referent.split)
-    return sorted(image_id for image_id in sets["unc"].pictures if used[image_id] == {"train"})
+STRIDES = {"V2": 4, "V3": 8, "V4": 8, "V5": 8}
+EDGES = ("V2", "V3")  # the maps that must know where objects end
+MEANING = ("V3", "V4", "V5")  # the maps that must know what expressions speak of
+HELD_OUT = 500  # pictures, the last ones
 
 
-def examples(root: Path, size: int) -> tuple[Tensor, Tensor, list[str]]:
-    """Squares uint8 (N, 3, S, S), category maps uint8 (N, S, S) with 0 = background, and names."""
-    data = refer.read(root, "unc")
-    annotations: dict[int, list[dict]] = {}
-    index = json.loads((root / "refcoco" / "instances.json").read_text())
-    for annotation in index["annotations"]:
-        annotations.setdefault(annotation["image_id"], []).append(annotation)
-    number = {category: k + 1 for k, category in enumerate(sorted(data.categories))}
-    squares, maps = [], []
-    for image_id in train_pictures(root):
-        picture = data.pictures[image_id]
-        labels = np.zeros((picture.height, picture.width), dtype=np.uint8)
-        for annotation in annotations[image_id]:
-            mask = decode(annotation["segmentation"], picture.height, picture.width)
-            labels[mask] = number[annotation["category_id"]]
-        place = placement(picture.height, picture.width, size)
-        inner = torch.from_numpy(labels)[None, None].float()
-        inner = F.interpolate(inner, (place.inner_height, place.inner_width), mode="nearest-exact")
-        square = torch.zeros(size, size, dtype=torch.uint8)
-        rows = slice(place.top, place.top + place.inner_height)
-        square[rows, place.left : place.left + place.inner_width] = inner[0, 0].byte()
-        squares.append(torch.from_numpy(open_square(data, image_id, size)).permute(2, 0, 1))
-        maps.append(square)
-    return torch.stack(squares), torch.stack(maps), [data.categories[c] for c in sorted(number)]
+class Heads(nn.Module):
+    """What is asked of the maps while the backbone learns; none of it ships.
+
+    The category of every pixel from V5 with V2's detail; from each map of MEANING the answer to
+    every question at its cells; from each map of EDGES every pixel of the objects' outlines.
+    """
+
+    def __init__(self, channels: dict[str, int], classes: dict[str, tuple[str, ...]]):
+        super().__init__()
+        self.sizes = [len(names) for names in classes.values()]
+        self.questions = list(classes)
+        self.coarse = conv(channels["V5"], self.sizes[0])
+        self.fine = conv(channels["V2"], self.sizes[0])
+        self.meaning = nn.ModuleDict({m: conv(channels[m], sum(self.sizes)) for m in MEANING})
+        self.edges = nn.ModuleDict({m: conv(channels[m], STRIDES[m] ** 2) for m in EDGES})
+
+    def category(self, maps: dict[str, Tensor]) -> Tensor:
+        """Scores (B, categories, S / 4, S / 4)."""
+        return upsample(self.coarse(maps["V5"]), maps["V2"].shape[-1]) + self.fine(maps["V2"])
+
+    def loss(
+        self, maps: dict[str, Tensor], objects: Tensor, labels: dict[str, Tensor], seed: int
+    ) -> Tensor:
+        """The sum of all three, each a mean over pixels or cells.
+
+        The category is asked at full size, but of every second pixel of every second row: the first
+        of them follows from `seed`, and a step costs a sixth of what all of them would.
+        """
+        weight = torch.ones(self.sizes[0])
+        weight[0] = 0.3  # most pixels are stuff
+        scores, size = self.category(maps), objects.shape[-1]
+        at = interpolation(scores.shape[-1], size, "legacy", scores)
+        i, j = seed % 2, seed // 2 % 2
+        some = at[i::2] @ (scores @ at[j::2].T)
+        total = F.cross_entropy(some, labels["category"][:, i::2, j::2], weight)
+        for name, head in self.meaning.items():
+            step = STRIDES[name]
+            answers = head(maps[name]).split(self.sizes, dim=1)
+            for question, answer in zip(self.questions, answers, strict=True):
+                truth = labels[question][:, ::step, ::step]  # cell i lies at pixel step * i
+                chosen = weight if question == "category" else None
+                loss = F.cross_entropy(answer, truth, chosen, ignore_index=STUFF)
+                total = total + loss / len(self.sizes)
+        edge = outlines(objects).float()
+        for name, head in self.edges.items():
+            drawn = F.pixel_shuffle(head(maps[name]), STRIDES[name])
+            half = STRIDES[name] // 2  # cell i draws the pixels around its own
+            truth = F.pad(edge, (half, 0, half, 0))[:, : edge.shape[1], : edge.shape[2]]
+            total = total + F.binary_cross_entropy_with_logits(drawn[:, 0], truth)
+        return total
 
 
-def varied(squares: Tensor, maps: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def outlines(objects: Tensor) -> Tensor:
+    """(B, S, S) bool: pixels whose right or lower neighbour belongs to another object."""
+    edge = torch.zeros_like(objects, dtype=torch.bool)
+    edge[:, :, :-1] |= objects[:, :, 1:] != objects[:, :, :-1]
+    edge[:, :-1] |= objects[:, 1:] != objects[:, :-1]
+    return edge
+
+
+def varied(squares: Tensor, objects: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """Mirror and zoom a batch at random. Colours stay true: expressions will speak of them."""
     n, size = len(squares), squares.shape[-1]
     zoom = 0.6 + 0.5 * torch.rand(n, generator=generator)
@@ -81,78 +108,99 @@ def varied(squares: Tensor, maps: Tensor, generator: torch.Generator) -> tuple[T
     theta[:, 0, 0], theta[:, 1, 1], theta[:, :, 2] = zoom * mirror, zoom, shift
     grid = F.affine_grid(theta, [n, 1, size, size], align_corners=False)
     seen = F.grid_sample(squares.float(), grid, align_corners=False)
-    labels = F.grid_sample(maps[:, None].float(), grid, mode="nearest", align_corners=False)
-    return seen, labels[:, 0].long()
+    moved = F.grid_sample(objects[:, None].float(), grid, mode="nearest", align_corners=False)
+    return seen, moved[:, 0].to(torch.uint8)
 
 
-def category_iou(backbone: nn.Module, head: nn.Module, squares: Tensor, maps: Tensor) -> float:
+def warmth(done: float) -> float:
+    """The learning rate's share of its highest, when this share of the steps is done."""
+    return done / 0.1 if done < 0.1 else 0.5 + 0.5 * math.cos(math.pi * (done - 0.1) / 0.9)
+
+
+@torch.no_grad()
+def category_iou(backbone: nn.Module, heads: Heads, data: MiniVOC, which: Tensor) -> float:
     """Mean IoU over the categories that occur, in per cent."""
-    together = torch.zeros(256, 256, dtype=torch.long)
-    with torch.no_grad():
-        for image, truth in zip(squares.split(32), maps.split(32), strict=True):
-            guess = upsample(head(backbone(image)["V5"]), maps.shape[-1]).argmax(1)
-            pairs = truth.flatten().long() * 256 + guess.flatten()
-            together += torch.bincount(pairs, minlength=256 * 256).view(256, 256)
-    both, either = together.diag(), together.sum(0) + together.sum(1) - together.diag()
-    return 100 * (both / either.clamp(min=1))[together.sum(1) > 0].mean().item()
+    n = heads.sizes[0]
+    together = torch.zeros(n * n, dtype=torch.long)
+    for some in which.split(32):
+        truth = data.labels(some, data.objects[some])["category"]
+        scores = heads.category(backbone(data.squares[some]))
+        guess = upsample(scores, truth.shape[-1]).argmax(1)
+        together += torch.bincount((truth * n + guess).flatten(), minlength=n * n)
+    pairs = together.view(n, n)
+    both, either = pairs.diag(), pairs.sum(0) + pairs.sum(1) - pairs.diag()
+    return 100 * (both / either.clamp(min=1))[pairs.sum(1) > 0].mean().item()
 
 
 def pretrain(
-    profile: Settings, root: Path, steps: int = 2000, batch: int = 16, seed: int = 0
-) -> dict:
-    """Train, hold every tenth picture out for the report, write the two files; the report."""
-    require_world(root, profile.miniref_pictures)
+    chosen: BackboneSettings,
+    data: MiniVOC,
+    out: Path,
+    steps: int,
+    precision: str,
+    batch: int = 16,
+    seed: int = 0,
+) -> tuple[DeepLab, dict]:
+    """Train, or go on; the frozen backbone and what it reached on the pictures held out."""
     torch.manual_seed(seed)
-    generator = torch.Generator().manual_seed(seed)
-    started, source = time.perf_counter(), provenance()  # before the new weights change the tree
-    squares, maps, names = examples(root, profile.data.size)
-    held_out = torch.arange(len(squares)) % 10 == 0
-    image, truth = squares[~held_out], maps[~held_out]
-    backbone = DeepLab(profile.backbone).to(memory_format=torch.channels_last)
-    head = conv(profile.backbone.channels["V5"], len(names) + 1)
-    weight = torch.ones(len(names) + 1)
-    weight[0] = 0.3  # most pixels are background
-    parameters = [*backbone.parameters(), *head.parameters()]
-    optimiser = torch.optim.AdamW(parameters, lr=3e-3, weight_decay=1e-2)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 3e-3, steps, pct_start=0.1)
-    for _ in (bar := trange(steps, desc="pretrain", unit="step")):
-        pick = torch.randint(0, len(image), (batch,), generator=generator)
-        seen, labels = varied(image[pick], truth[pick], generator)
-        # At a quarter of the size, where cell i lies at pixel 4i: 16 times cheaper than at full.
-        scores = upsample(head(backbone(seen)["V5"]), profile.data.size // 4)
-        loss = F.cross_entropy(scores, labels[:, ::4, ::4], weight)
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-        schedule.step()
-        bar.set_postfix_str(f"loss {loss.item():.3f}")
+    backbone = DeepLab(chosen).to(memory_format=torch.channels_last)
+    heads = Heads(chosen.channels, data.classes)
+    learning = nn.ModuleList([backbone, heads])
+    optimiser = torch.optim.AdamW(learning.parameters(), lr=3e-3, weight_decay=1e-2)
+    size = data.squares.shape[-1]
+    trained = len(data.squares) - HELD_OUT
+    about = {"backbone": as_dict(chosen), "size": size, "pictures": len(data.squares)}
+    about |= {"steps": steps, "batch": batch, "seed": seed, "precision": precision}
+    with Progress(out, about, every=250).writing() as progress:
+        first = progress.restore(learning, optimiser) or 0
+        bar = trange(first, steps, desc="pretrain", unit="step", initial=first, total=steps)
+        for step in bar:
+            generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
+            for group in optimiser.param_groups:
+                group["lr"] = 3e-3 * warmth(step / steps)
+            which = torch.randint(0, trained, (batch,), generator=generator)
+            seen, objects = varied(data.squares[which], data.objects[which], generator)
+            with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
+                maps = backbone(seen)
+            maps = {name: V.float() for name, V in maps.items()}
+            loss = heads.loss(maps, objects, data.labels(which, objects), step)
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            progress.log(step, loss.item())
+            progress.after(step + 1, learning, optimiser)
+            bar.set_postfix_str(f"loss {loss.item():.3f}")
+        minutes = round(progress.seconds() / 60, 1)
     backbone.freeze()
-    path = SHIPPED_WEIGHTS / PRETRAINED["miniref"].file
-    save_file({name: t.half().contiguous() for name, t in backbone.state_dict().items()}, path)
-    report = {
-        "command": f"python -m tvnet.release.pretrain --data {root}",
-        "sha256": sha256_of(path),
-        "backbone": as_dict(profile.backbone),
-        "pictures": {"trained": len(image), "held out": int(held_out.sum())},
-        "category mIoU held out": round(
-            category_iou(backbone, head.eval(), squares[held_out], maps[held_out]), 2
-        ),
-        "minutes": round((time.perf_counter() - started) / 60, 1),
-        "provenance": source,
-    }
-    write_json(path.with_suffix(".json"), report)
-    return report
+    which = torch.arange(trained, len(data.squares))
+    miou = category_iou(backbone, heads.eval(), data, which)
+    return backbone, about | {"category mIoU held out": round(miou, 2), "minutes": minutes}
 
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--data", type=Path, default=Path("data/miniref"))
+    parser.add_argument("--data", type=Path, default=Path("data/minivoc"))
+    parser.add_argument("--out", type=Path, default=Path("out/backbone"))
+    parser.add_argument("--steps", type=int, default=6000)
+    parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
     options = parser.parse_args(arguments)
+    one_thread()
+    source = provenance()  # before the new weights change the tree
+    laptop = settings("laptop")
     try:
-        report = pretrain(settings("laptop"), options.data)
+        data = minivoc.read(options.data, laptop.data.size)
+        backbone, reached = pretrain(
+            laptop.backbone, data, options.out, options.steps, options.precision
+        )
     except (ValueError, FileNotFoundError) as error:
         print(error, file=sys.stderr)
         return 2
+    path = SHIPPED_WEIGHTS / PRETRAINED["miniref"].file
+    save_file({name: t.half().contiguous() for name, t in backbone.state_dict().items()}, path)
+    given = f"--data {options.data} --steps {options.steps} --precision {options.precision}"
+    report = {"command": f"python -m tvnet.release.pretrain {given}"}
+    report |= {"sha256": sha256_of(path), **reached, "provenance": source}
+    write_json(path.with_suffix(".json"), report)
     print(json.dumps(report, indent=1))
     return 0
 
