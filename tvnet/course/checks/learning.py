@@ -100,7 +100,7 @@ def size_bin(yours: Callable) -> str:
 
 
 def size_percent(share: float) -> str:
-    """The mistake of comparing a share with per cents."""
+    """The mistake of comparing a share with percentages."""
     return "small" if share < 5 else "medium" if share < 10 else "big"
 
 

@@ -59,7 +59,7 @@ def _agree(yours: Callable, way: Callable, cases: list[tuple]) -> bool:
 
 
 def _same(got: Any, wanted: Any) -> bool:
-    """Equal in type of thing, shape and, up to rounding, in every value."""
+    """Equal in kind and shape and, up to rounding, in every value."""
     if isinstance(wanted, tuple):
         whole = isinstance(got, tuple | list) and len(got) == len(wanted)
         return whole and all(map(_same, got, wanted))
@@ -74,7 +74,7 @@ def _same(got: Any, wanted: Any) -> bool:
 
 
 def _short(value: Any) -> str:
-    """A value in a line's length."""
+    """A value, cut to LONGEST characters."""
     text = _written(value)
     return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
 

@@ -35,7 +35,7 @@ def png(pixels: np.ndarray) -> bytes:
 
 
 def cells_of(view: View) -> tuple[range, range]:
-    """The rows and columns of a map at 1/8 that hold picture."""
+    """The rows and columns of a map at 1/8 that lie on the picture, not on padding."""
     rows, columns = view.prediction.encoded.place.inner_cells
     return range(rows.start, rows.stop), range(columns.start, columns.stop)
 
@@ -154,7 +154,7 @@ class Canvas:
         return np.asarray(picture)
 
     def inside(self, map_: np.ndarray) -> np.ndarray:
-        """The cells of a map (n, n) that hold picture."""
+        """The cells of a map (n, n) that lie on the picture."""
         place = self.found.encoded.place
         return map_[place.inner_cells_at(round(place.size / len(map_)))]
 
