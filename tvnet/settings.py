@@ -124,7 +124,8 @@ CHOICES = {
 }
 
 
-CONTROLS = ("none", "random", "self", "black")  # what is shown instead of the retrieved picture
+# What is shown instead of the retrieved picture; "oracle" is chosen by the annotations.
+CONTROLS = ("none", "random", "self", "black", "oracle")
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,7 @@ def retrieval_report(neighbours: Neighbours, data: ReferData) -> dict:
     image = np.where(real, neighbours.image_similarity, np.nan)
     same_text = (text > SAME_TEXT).sum(axis=1)
     chosen = neighbours.chosen[neighbours.chosen >= 0]
-    pool = np.array([s.image_id for s in pool_of(data, neighbours.settings["pool"])])
+    pool = pool_of(data, neighbours.settings["pool"])
     k = neighbours.candidates.shape[1]
     return {
         "settings": neighbours.settings,
@@ -70,8 +70,9 @@ def retrieval_report(neighbours: Neighbours, data: ReferData) -> dict:
         },
         "effect of k": [_with_k(some, neighbours, queries, data) for some in KS if some <= k],
         "same category under the controls, per cent": {
-            control: _same_category(queries, controlled(control, queries, pool), data)
-            for control in CONTROLS[1:]
+            control: _same_category(queries, controlled(control, queries, pool, data), data)
+            for control in CONTROLS
+            if control not in ("none", "oracle")  # the one is above, the other's is the category
         },
     }
 

@@ -123,7 +123,7 @@ def retrieve(
     column, by_image = ranking.most_similar(own, found, images, features, own_text)
     similar = found[np.arange(len(queries)), column]
     if control != "none":
-        similar = ranking.controlled(control, queries, pool.image)
+        similar = ranking.controlled(control, queries, samples, data)
         column = np.full(len(queries), -1)
     return Neighbours(
         sent_id=np.array([s.sent_id for s in queries]),

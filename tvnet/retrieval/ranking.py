@@ -22,6 +22,7 @@ import numpy as np
 
 from tvnet.data.images import BLANK  # fills the places that the pool is too small to give
 from tvnet.data.refer import ReferData, Sample
+from tvnet.retrieval.oracle import oracle
 from tvnet.retrieval.search import MICRO, NOTHING, blocks
 
 SEED = 0  # of the hashes
@@ -224,12 +225,17 @@ def two_draws(ids: Iterable, pool_images: np.ndarray) -> tuple[np.ndarray, np.nd
     return tuple(pool[(draws + np.uint64(k)) % np.uint64(len(pool))] for k in range(2))
 
 
-def controlled(control: str, queries: list[Sample], pool_images: np.ndarray) -> np.ndarray:
-    """Image ids that a control puts in the place of the retrieved ones."""
+def controlled(
+    control: str, queries: list[Sample], samples: list[Sample], data: ReferData
+) -> np.ndarray:
+    """Image ids that a control puts in the place of those retrieved from the pool's samples."""
     own = np.array([s.image_id for s in queries])
     if control == "self":
         return own
     if control == "black":
         return np.full(len(queries), BLANK)
-    pick, again = two_draws((s.sent_id for s in queries), pool_images)
+    if control == "oracle":
+        return oracle(queries, samples, data)
+    images = np.array([s.image_id for s in samples])
+    pick, again = two_draws((s.sent_id for s in queries), images)
     return np.where(pick == own, again, pick)
