@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from tvnet.data import refer, world
-from tvnet.release.pretrain import pretrain
 from tvnet.retrieval import build as stage_one
 from tvnet.settings import settings
 from tvnet.training import __main__ as one_run
@@ -24,13 +23,12 @@ def small_world(tiny_copy):
     return tiny_copy
 
 
-@pytest.mark.parametrize("reader", ["prepare", "build", "pretrain"])
+@pytest.mark.parametrize("reader", ["prepare", "build"])
 def test_no_reader_takes_a_small_world_for_the_large_one(reader, small_world, tmp_path):
     data = refer.read(small_world, "unc+")
     readers = {
         "prepare": lambda: prepare(LAPTOP, small_world, tmp_path / "out"),
         "build": lambda: stage_one.build(LAPTOP, data, tmp_path / "out"),
-        "pretrain": lambda: pretrain(LAPTOP, small_world),
     }
     with pytest.raises(ValueError, match=r"pictures 90, .* and MiniRef \(pictures 2000, .* needed"):
         readers[reader]()

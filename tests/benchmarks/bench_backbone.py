@@ -20,9 +20,9 @@ from tqdm import trange
 
 from tvnet.data.dataset import Batch, ReferDataset, collate
 from tvnet.data.images import placement
-from tvnet.experiment.ablation import row_settings
-from tvnet.experiment.evaluation import clean
-from tvnet.experiment.prepare import Prepared, prepare
+from tvnet.rows import row_settings
+from tvnet.evaluation.evaluate import clean
+from tvnet.training.setup import Prepared, prepare
 from tvnet.model.blocks import conv, upsample
 from tvnet.settings import settings
 

@@ -16,7 +16,11 @@ from torch import Tensor
 from tqdm import tqdm
 
 from tvnet.data.images import placement, resize_and_pad
+from tvnet.data.refer import load_json
+from tvnet.data.world import MARKER
 
+# What the backbone's recipe is made for; a test holds it equal to what data_setup draws.
+NEEDED = {"world": "MiniVOC", "version": 1, "pictures": 10_000, "seed": 1}
 STUFF = 255  # where no object stands, for every question but its category
 
 
@@ -47,14 +51,20 @@ class MiniVOC:
         return found
 
 
-def read(root: Path, size: int) -> MiniVOC:
-    """All pictures of `root` at `size` pixels; FileNotFoundError where there are none."""
-    try:
-        things = json.loads((root / "things.json").read_text("utf-8"))
-    except FileNotFoundError:
-        raise FileNotFoundError(
-            f"{root} holds no MiniVOC: draw it with python -m data_setup minivoc --root {root}."
-        ) from None
+def read(root: Path, size: int, needed: dict = NEEDED) -> MiniVOC:
+    """All pictures of `root` at `size` pixels.
+
+    Raises FileNotFoundError where no MiniVOC is there, ValueError where it is another one.
+    """
+    draw = f"python -m data_setup minivoc --root {root} --pictures {needed['pictures']}"
+    if not (root / MARKER).is_file():
+        raise FileNotFoundError(f"{root} holds no MiniVOC: draw it with `{draw}`.")
+    if (found := load_json(root / MARKER)) != needed:
+        raise ValueError(
+            f"{root} holds {found} and {needed} is needed: remove this folder or choose another, "
+            f"then run `{draw}`."
+        )
+    things = json.loads((root / "things.json").read_text("utf-8"))
     squares = torch.zeros(len(things), 3, size, size, dtype=torch.uint8)
     objects = torch.zeros(len(things), size, size, dtype=torch.uint8)
     for n in tqdm(range(len(things)), desc="MiniVOC", unit="picture"):
