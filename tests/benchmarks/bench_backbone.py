@@ -20,11 +20,11 @@ from tqdm import trange
 
 from tvnet.data.dataset import Batch, ReferDataset, collate
 from tvnet.data.images import placement
-from tvnet.rows import row_settings
 from tvnet.evaluation.evaluate import clean
-from tvnet.training.setup import Prepared, prepare
 from tvnet.model.blocks import conv, upsample
+from tvnet.rows import row_settings
 from tvnet.settings import settings
+from tvnet.training.setup import Prepared, prepare
 
 # A truth that is fitted on 40 x 40 cells reaches 97.7 and 82.5.
 CELLS = "limit 98 and 83: the cells"

@@ -13,9 +13,9 @@ from data_setup.miniref import minivoc as drawer
 from data_setup.miniref.picture import Job
 from data_setup.miniref.scenes import scene_seed
 from data_setup.miniref.write import RootTakenError
+from tvnet.model.blocks import upsample
 from tvnet.release.minivoc import NEEDED, STUFF, read
 from tvnet.release.pretrain import Heads, outlines, pretrain, varied, warmth
-from tvnet.model.blocks import upsample
 from tvnet.settings import settings
 
 PICTURES = 24
