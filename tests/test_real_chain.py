@@ -19,7 +19,7 @@ SMOKE = settings("smoke")
 CHOSEN = replace(
     SMOKE,
     data=replace(SMOKE.data, dataset="unc"),
-    training=replace(SMOKE.training, steps=30, warm_start_steps=0),
+    training=replace(SMOKE.training, steps=30),
 )
 
 

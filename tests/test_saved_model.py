@@ -76,7 +76,7 @@ def test_other_settings_are_refused_with_their_keys(saved):
     other = replace(SMOKE, model=replace(SMOKE.model, d_m=8, gate="position"))
     with pytest.raises(ValueError, match="model.gate is 'channel' there, 'position' here; model.d"):
         saved_model.load(folder, other)
-    budget = replace(SMOKE, training=replace(SMOKE.training, steps=3, warm_start_steps=0))
+    budget = replace(SMOKE, training=replace(SMOKE.training, steps=3))
     assert saved_model.load(folder, budget)  # how long it trained does not shape the model
 
 
@@ -225,7 +225,7 @@ def test_a_glove_file_that_cannot_be_right_is_refused(tmp_path, text, sentence):
 @pytest.fixture
 def one_step():
     data = replace(SMOKE.data, size=64)
-    training = replace(SMOKE.training, steps=1, warm_start_steps=0, batch=2)
+    training = replace(SMOKE.training, steps=1, batch=2)
     return replace(SMOKE, data=data, training=training)
 
 
@@ -255,9 +255,7 @@ def test_a_trained_backbone_learns_at_its_own_rate_and_comes_back(tiny_root, tmp
     chosen = replace(
         one_step,
         backbone=replace(one_step.backbone, train_from="res3"),
-        training=replace(
-            one_step.training, cache_features=False, backbone_rate=0.5, steps=2, warm_start_steps=0
-        ),
+        training=replace(one_step.training, cache_features=False, backbone_rate=0.5, steps=2),
     )
     first = prepare(replace(chosen, model=replace(chosen.model, enrichment=False)), tiny_root,
                     tmp_path).features.backbone  # fmt: skip

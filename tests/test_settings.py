@@ -47,17 +47,15 @@ def test_a_value_that_does_not_fit_is_reported(assignment):
 
 
 def test_assignments_that_fit_only_together_are_made_together():
-    asked = ["training.steps=920", "training.warm_start_steps=760"]
+    asked = ["training.reported=best", "training.eval_every=100"]
     for order in (asked, asked[::-1]):
         training = changed(settings("laptop"), order).training
-        assert (training.steps, training.warm_start_steps) == (920, 760)
+        assert (training.reported, training.eval_every) == ("best", 100)
 
 
 @pytest.mark.parametrize(
     "assignment, sentence",
     [
-        ("training.steps=920", "is 1520 of 920 steps: .* lower training.warm_start_steps"),
-        ("training.warm_start_steps=-1", "warm_start_steps is -1 of 1840 steps"),
         ("training.steps=0", "steps is 0: choose a number from 1 to 1000000000"),
         ("training.batch=-8", "batch is -8: choose a number from 1 to 1000000"),
         ("training.precision=bf16", "precision is 'bf16': choose one of 'float32', 'bfloat16'"),

@@ -151,7 +151,6 @@ class TrainingSettings(Part):
     """Adam with polynomial decay, and the budget."""
 
     steps: int = 700_000  # D28
-    warm_start_steps: int = 0  # D40: of them, made once by a Baseline for all rows
     batch: int = 1
     learning_rate: float = 2.5e-4
     end_learning_rate: float = 1e-5  # D29
@@ -169,11 +168,6 @@ class TrainingSettings(Part):
         super().__post_init__()
         known = {"precision": ("float32", "bfloat16"), "reported": ("last", "best")}
         refuse_unknown(self, known | {"ablate_input": ("none", "language", "image")})
-        if not 0 <= self.warm_start_steps < self.steps:
-            raise ValueError(
-                f"warm_start_steps is {self.warm_start_steps} of {self.steps} steps: a row "
-                "needs steps after them, lower training.warm_start_steps or raise training.steps."
-            )
         if self.reported == "best" and not self.eval_every:
             raise ValueError("reported is 'best' without a validation: set eval_every above 0.")
 
@@ -202,7 +196,7 @@ def fingerprint(values: dict) -> str:
 
 
 _SMALL = dict(
-    backbone=BackboneSettings(width=32, expansion=1, blocks=(2, 2, 2, 2), weights="miniref"),
+    backbone=BackboneSettings(width=16, expansion=1, blocks=(2, 2, 3, 2), weights="miniref"),
     model=ModelSettings(words="random", d_words=48, d_s=64, d_m=48, d_hr=16, norm_groups=4),
 )
 
@@ -211,21 +205,27 @@ PROFILES = {
         profile="smoke",
         miniref_pictures=90,
         data=DataSettings(size=96),
-        training=TrainingSettings(
-            steps=12, warm_start_steps=8, batch=8, learning_rate=6e-3, cache_features=True
-        ),
+        training=TrainingSettings(steps=12, batch=8, learning_rate=6e-3, cache_features=True),
         **_SMALL,
     ),
     "laptop": Settings(
         profile="laptop",
         data=DataSettings(size=160),
         training=TrainingSettings(
-            steps=1840,
-            warm_start_steps=1520,
+            steps=3000,
             batch=8,
             learning_rate=6e-3,
             snapshot_every=200,
             cache_features=True,
+        ),
+        **_SMALL,
+    ),
+    "evening": Settings(
+        profile="evening",
+        miniref_pictures=8000,
+        data=DataSettings(size=160),
+        training=TrainingSettings(
+            steps=8000, batch=8, learning_rate=6e-3, snapshot_every=500, cache_features=True
         ),
         **_SMALL,
     ),
@@ -236,7 +236,8 @@ PROFILES = {
 
 
 def settings(profile: str) -> Settings:
-    """The settings of a profile: "smoke" for CI, "laptop" for a reader, "paper" for a GPU."""
+    """The settings of a profile: "smoke" for CI, "laptop" for twenty minutes and "evening" for
+    three hours of two cores, "paper" for a GPU."""
     if profile not in PROFILES:
         raise ValueError(f"There is no profile '{profile}': choose one of {', '.join(PROFILES)}.")
     return PROFILES[profile]

@@ -12,9 +12,7 @@ from tvnet.settings import settings
 from tvnet.training.loop import train
 
 SMOKE = settings("smoke")
-SHORT = replace(
-    SMOKE, training=replace(SMOKE.training, steps=4, warm_start_steps=0, batch=2, eval_every=2)
-)
+SHORT = replace(SMOKE, training=replace(SMOKE.training, steps=4, batch=2, eval_every=2))
 
 
 def test_lines_tell_step_loss_iou_and_the_time_that_is_left(ready, monkeypatch, capsys):

@@ -49,7 +49,7 @@ def test_every_method_of_the_settings_is_registered():
     for row in RIVALS:
         chosen = row_settings(SMOKE, row)
         assert type(build(chosen, 30)).__name__ == METHODS[chosen.model.method][1]
-        assert chosen.training == replace(SMOKE.training, warm_start_steps=0)  # from scratch
+        assert chosen.training == replace(SMOKE.training)  # from scratch
 
 
 @pytest.mark.parametrize("row", RIVALS)
@@ -194,7 +194,7 @@ def test_gradients_of_the_relation_graph():
 @pytest.mark.parametrize("row", RIVALS)
 def test_frozen_parts_stay_frozen_and_all_others_learn(row, ready):
     chosen = row_settings(SMOKE, row)
-    budget = replace(chosen.training, steps=3, warm_start_steps=0, batch=4)
+    budget = replace(chosen.training, steps=3, batch=4)
     chosen = replace(chosen, training=budget)
     backbone = {n: t.clone() for n, t in ready.features.backbone.state_dict().items()}
     torch.manual_seed(0)
@@ -233,7 +233,7 @@ def test_cmpc_in_bfloat16_is_close():
 
 @pytest.mark.slow
 def test_a_trained_cmpc_shows_its_words_and_its_graph(tiny_root, tmp_path):
-    short = replace(SMOKE, training=replace(SMOKE.training, steps=2, warm_start_steps=0, batch=2))
+    short = replace(SMOKE, training=replace(SMOKE.training, steps=2, batch=2))
     run(short, "CMPC", 0, tiny_root, tmp_path)
     seen = comprehend(short, 0, tiny_root, tmp_path)
     assert seen.words == ["the", "red", "one", "of", "picture", "7"]  # the longest of val

@@ -35,13 +35,13 @@ def test_examples_are_the_worst_and_a_spread_each_picture_once():
 
 def test_the_shipped_models_know_the_words_of_places():
     assert shipped_settings().data.dataset == "unc"
-    assert shipped_settings().training.steps == 4 * settings("laptop").training.steps
+    assert shipped_settings().training == settings("evening").training
 
 
 @pytest.mark.slow
 def test_shipping_copies_checkpoints_that_load(tiny_root, tmp_path):
     smoke = settings("smoke")
-    training = replace(smoke.training, steps=2, warm_start_steps=1, batch=2)
+    training = replace(smoke.training, steps=2, batch=2)
     chosen = replace(smoke, data=replace(smoke.data, size=64, dataset="unc"), training=training)
     report = ship(chosen, tiny_root, tmp_path / "out", tmp_path / "weights")
     assert json.loads((tmp_path / "weights" / "shipped.json").read_text()) == report

@@ -29,7 +29,7 @@ SMOKE = settings("smoke")
 SIX = replace(
     SMOKE,
     data=replace(SMOKE.data, size=64),
-    training=replace(SMOKE.training, steps=20, warm_start_steps=0, batch=6, learning_rate=1e-3),
+    training=replace(SMOKE.training, steps=20, batch=6, learning_rate=1e-3),
 )
 OFTEN = replace(SIX, training=replace(SIX.training, snapshot_every=2))
 

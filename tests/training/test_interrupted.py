@@ -19,9 +19,7 @@ from tvnet.training.loop import learner, train
 from tvnet.training.progress import Progress
 
 SMOKE = settings("smoke")
-SHORT = replace(
-    SMOKE, training=replace(SMOKE.training, steps=24, warm_start_steps=0, batch=2, snapshot_every=3)
-)
+SHORT = replace(SMOKE, training=replace(SMOKE.training, steps=24, batch=2, snapshot_every=3))
 
 
 @pytest.mark.slow
@@ -38,7 +36,7 @@ GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_a_run_that_goes_on_has_the_losses_of_one_that_was_not_cut(ready, tmp_path, device):
     """To a thousandth, which is what is promised of a GPU: its sums may come in another order."""
     features, dataset = deepcopy(ready.features), ready.dataset(SHORT, "train")
-    budget = replace(SHORT.training, steps=6, warm_start_steps=0)
+    budget = replace(SHORT.training, steps=6)
     chosen, losses = replace(SHORT, training=budget), []
     train(chosen, dataset, features, 0, device=device, report=lambda _, loss: losses.append(loss))
     for last in (4, None):  # the second start goes on from the snapshot after step 3
@@ -55,7 +53,7 @@ def test_every_flipped_bit_is_found(tmp_path):
 def test_validations_leave_the_training_as_it_was(ready):
     """Batch norm learns in train mode only, so it shows whether the model is left in eval mode."""
     model = replace(SHORT.model, amf_norm="batch")
-    budget = replace(SHORT.training, steps=3, warm_start_steps=0)
+    budget = replace(SHORT.training, steps=3)
     plain = replace(SHORT, model=model, training=budget)
     validated = replace(plain, training=replace(plain.training, eval_every=1))
     dataset = ready.dataset(plain, "train")
@@ -67,7 +65,7 @@ def test_validations_leave_the_training_as_it_was(ready):
 
 @pytest.mark.slow
 def test_a_run_can_report_its_best_validation(tiny_root, tmp_path):
-    budget = replace(SHORT.training, steps=9, warm_start_steps=0, eval_every=3, reported="best")
+    budget = replace(SHORT.training, steps=9, eval_every=3, reported="best")
     chosen = replace(SHORT, training=budget)
     build(chosen, refer.read(tiny_root, "unc+"), tmp_path)
     folder = ablation.run(chosen, "Baseline", 0, tiny_root, tmp_path)
@@ -108,15 +106,5 @@ def test_a_gradient_that_is_not_finite_never_reaches_the_weights(ready, tmp_path
 
 
 @pytest.mark.slow
-def test_a_warm_start_that_is_not_what_was_written_is_refused(tiny_root, tmp_path):
-    ablation.train_warm_start(SMOKE, 0, tiny_root, tmp_path)
-    (path,) = tmp_path.glob("runs/*-warm-start/model.safetensors")
-    content = bytearray(path.read_bytes())
-    content[-5] ^= 1
-    path.write_bytes(content)
-    with pytest.raises(ValueError, match="warm-start/model.safetensors have sha256 .* or make it"):
-        ablation.train_warm_start(SMOKE, 0, tiny_root, tmp_path)
-
-
 def test_the_loop_can_be_read_in_a_lecture():
     assert len(inspect.getsource(train).splitlines()) <= 80

@@ -86,7 +86,7 @@ def test_controls_lack_their_input(ready):
 
 
 def test_same_seed_same_weights(ready):
-    short = replace(SMOKE, training=replace(SMOKE.training, steps=2, warm_start_steps=0, batch=2))
+    short = replace(SMOKE, training=replace(SMOKE.training, steps=2, batch=2))
     dataset = ready.dataset(short, "train")
     first, again, other = (train(short, dataset, ready.features, s) for s in (3, 3, 4))
     pairs = zip(first.parameters(), again.parameters(), strict=True)
@@ -115,7 +115,7 @@ def test_a_word_that_training_never_saw_adds_nothing(ready):
 
 
 def test_a_loss_that_is_not_finite_stops_and_names_the_step(ready):
-    budget = replace(SMOKE.training, steps=9, warm_start_steps=0, batch=2, learning_rate=1e9)
+    budget = replace(SMOKE.training, steps=9, batch=2, learning_rate=1e9)
     wild = replace(SMOKE, training=budget)
     with pytest.raises(FloatingPointError, match=r"at step \d+ \(sentences .*lower the learning"):
         train(wild, ready.dataset(wild, "train"), ready.features, 0)
@@ -141,7 +141,7 @@ def test_words_that_are_unknown_and_expressions_that_are_cut_are_counted(ready):
 def test_one_batch_is_learned_by_heart(ready, row, steps):
     """IoU above 0.9 on two sentences that pick two different things of one picture."""
     chosen = row_settings(SMOKE, row)
-    budget = replace(chosen.training, steps=steps, warm_start_steps=0, batch=2, learning_rate=4e-3)
+    budget = replace(chosen.training, steps=steps, batch=2, learning_rate=4e-3)
     chosen = replace(chosen, training=budget)
     whole = ready.dataset(chosen, "train")
 
@@ -206,7 +206,7 @@ def test_a_device_is_found_by_name(monkeypatch):
 
 def test_bfloat16_training_stays_close_to_float32(ready):
     def losses(precision):
-        budget = replace(SMOKE.training, steps=3, warm_start_steps=0, batch=2, precision=precision)
+        budget = replace(SMOKE.training, steps=3, batch=2, precision=precision)
         chosen, found = replace(SMOKE, training=budget), []
         dataset = ready.dataset(chosen, "train")
         train(chosen, dataset, ready.features, 0, report=lambda _, loss: found.append(loss))

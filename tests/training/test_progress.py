@@ -21,9 +21,7 @@ from tvnet.training.order import batches
 from tvnet.training.progress import Progress
 
 SMOKE = settings("smoke")
-SHORT = replace(
-    SMOKE, training=replace(SMOKE.training, steps=6, warm_start_steps=0, batch=2, snapshot_every=2)
-)
+SHORT = replace(SMOKE, training=replace(SMOKE.training, steps=6, batch=2, snapshot_every=2))
 
 
 def record(folder, chosen=SHORT, every=2):

@@ -7,27 +7,27 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Future, as_completed
 from pathlib import Path
 
-from safetensors.torch import load_file
-from torch import Tensor
+import numpy as np
 from tqdm import tqdm
 
 from tvnet import process_group
+from tvnet.data.arrays import load_arrays, save_arrays
 from tvnet.devices import device_of
 from tvnet.evaluation.evaluate import evaluate
-from tvnet.evaluation.metrics import BINS, by_size, counters, figures
+from tvnet.evaluation.metrics import BINS, PerSentence, by_size, counters, figures
 from tvnet.files import read_json, write_json
 from tvnet.model.method import Method
 from tvnet.model.pretrained import LEAK
-from tvnet.model.weights_file import check_hash
 from tvnet.results import provenance
-from tvnet.rows import CONTROLS, EVERY, ROWS, TABLE1, WARM_START, row_settings
-from tvnet.saved_model import save, save_tensors
+from tvnet.rows import CONTROLS, EVERY, ROWS, TABLE1, row_settings
+from tvnet.saved_model import save
 from tvnet.settings import Settings, as_dict, fingerprint
 from tvnet.training.loop import train
 from tvnet.training.processes import workers
 from tvnet.training.progress import Progress
 from tvnet.training.setup import Prepared, prepare
 
+SENTENCES = "sentences.safetensors"
 COUNTERS = {"n": int, "intersection": int, "union": int, "hits": list, "iou_sum": float}
 RESULT = {
     "row": str,
@@ -48,37 +48,6 @@ def run_folder(settings: Settings, row: str, seed: int, out_dir: Path, world: st
     """The folder of one run; its name changes with every setting and with the data."""
     key = fingerprint({"settings": as_dict(row_settings(settings, row)), "data": world})
     return Path(out_dir) / "runs" / f"{settings.profile}-{row.lower()}-seed{seed}-{key}"
-
-
-def warm_start_of(baseline: Path) -> Path:
-    """The folder of the warm start (D40), by that of the seed's Baseline."""
-    return baseline.with_name(f"{baseline.name}-warm-start")
-
-
-def train_warm_start(
-    settings: Settings, seed: int, data_dir: Path, out_dir: Path, device: str = "cpu"
-) -> dict[str, Tensor]:
-    """The weights of the Baseline from which all rows of a seed go on, made if not there (D40).
-
-    Raises ValueError when they are not those that were written.
-    """
-    chosen = row_settings(settings, WARM_START)
-    ready = prepare(chosen, data_dir, out_dir)
-    folder = warm_start_of(run_folder(settings, WARM_START, seed, out_dir, ready.data.fingerprint))
-    path = folder / "model.safetensors"
-    if not path.is_file():
-        dataset = ready.dataset(chosen, chosen.data.train_split)
-        with recorded(folder, chosen, seed, ready, device).writing() as progress:
-            model = train(
-                chosen, dataset, ready.features, seed, ready.start,
-                last=chosen.training.warm_start_steps, device=device, progress=progress,
-            )  # fmt: skip
-            if process_group.is_main_process():
-                save_tensors(model, path)
-            progress.clear()
-    process_group.barrier()
-    check_hash(path, published="")
-    return load_file(path)
 
 
 def recorded(folder: Path, settings: Settings, seed: int, ready: Prepared, device: str) -> Progress:
@@ -102,13 +71,10 @@ def run(
     record = recorded(folder, chosen, seed, ready, device)
     if record.result(RESULT):
         return folder
-    start, first = ready.start, chosen.training.warm_start_steps
-    if first:
-        start = train_warm_start(settings, seed, data_dir, out_dir, device)
     with record.writing() as progress:
         dataset = ready.dataset(chosen, chosen.data.train_split)
         model = train(
-            chosen, dataset, ready.features, seed, start, first, device=device, progress=progress,
+            chosen, dataset, ready.features, seed, ready.start, device=device, progress=progress,
             validate=validation(chosen, ready, device),
         )  # fmt: skip
         measure(folder, row, seed, model, ready, progress, device)
@@ -120,6 +86,12 @@ def run(
 def read_result(folder: Path) -> dict:
     """What a finished run found. Raises ValueError where its result.json is damaged."""
     return read_json(folder / "result.json", RESULT, "delete it and run the same again")
+
+
+def read_sentences(folder: Path) -> PerSentence:
+    """The integers behind a finished run's result, evaluator clean, one line a sentence."""
+    arrays, _ = load_arrays(folder / SENTENCES)
+    return PerSentence(**{name: values.astype(np.int64) for name, values in arrays.items()})
 
 
 def validation(chosen: Settings, ready: Prepared, device: str) -> Callable[[Method], float]:
@@ -142,7 +114,8 @@ def measure(
     progress: Progress,
     device: str,
 ) -> None:
-    """Evaluate a trained model and write its checkpoint and result.json."""
+    """Evaluate a trained model and write its checkpoint, what it found for every sentence, and
+    result.json."""
     chosen = model.settings
     began = time.perf_counter()
     held_out = ready.dataset(chosen, chosen.data.eval_split)
@@ -150,9 +123,6 @@ def measure(
     if not process_group.is_main_process():
         return
     seconds = {"train": progress.seconds(), "evaluate": time.perf_counter() - began}
-    if row == WARM_START and chosen.training.warm_start_steps:  # shared by its rows: counted once
-        shared = recorded(warm_start_of(folder), chosen, seed, ready, device)
-        seconds["warm start"] = shared.seconds()
     result = {
         "row": row,
         "seed": seed,
@@ -167,6 +137,8 @@ def measure(
         "provenance": provenance(device),
     }
     save(folder, model, ready.vocabulary, ready.features.backbone)
+    arrays = {name: values.astype(np.int32) for name, values in vars(found["clean"]).items()}
+    save_arrays(folder / SENTENCES, arrays, {"row": row, "seed": seed})
     write_json(folder / "result.json", result)
 
 
@@ -188,19 +160,13 @@ def ablation(
         prepare(row_settings(settings, row), data_dir, out_dir)
     jobs = [(row, seed) for seed in seeds for row in reversed(TABLE1)]  # the longest first
     jobs += [(control, seeds[0]) for control in CONTROLS]
-    warm = {row for row in EVERY if row_settings(settings, row).training.warm_start_steps}
     results = []
     with workers(None if device == "cpu" else 1) as pool:
 
         def start(task: Callable, *arguments: object) -> Future:
             return pool.submit(task, settings, *arguments, data_dir, out_dir, device)
 
-        shared = seeds if warm else []
-        warm_starts = [start(train_warm_start, seed) for seed in shared]
-        waiting = [start(run, *job) for job in jobs if job[0] not in warm]
-        for done in tqdm(as_completed(warm_starts), "warm start", len(shared), unit="run"):
-            done.result()
-        waiting += [start(run, *job) for job in jobs if job[0] in warm]
+        waiting = [start(run, *job) for job in jobs]
         with tqdm(total=len(waiting), desc="Table 1", unit="run") as bar:
             for done in as_completed(waiting):
                 result = read_result(done.result())

@@ -2,7 +2,7 @@
 
     python -m tvnet.training --data data/miniref --row Baseline+RES+AMF --seed 0
     torchrun --nproc-per-node 2 -m tvnet.training --data data/miniref
-    python -m tvnet.training --set training.steps=3680 training.warm_start_steps=3040
+    python -m tvnet.training --set training.steps=6000 training.batch=4
 
 The same command again goes on where the run stopped; a finished run is shown. --set changes any
 number of tvnet/settings.py; such a run has its own folder. Several machines share one --out folder.

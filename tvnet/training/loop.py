@@ -89,7 +89,6 @@ def train(
     features: CachedFeatures | LiveFeatures,
     seed: int,
     start: dict[str, Tensor] | None = None,
-    first: int = 0,
     last: int | None = None,
     device: str = "cpu",
     progress: Progress | None = None,
@@ -98,8 +97,8 @@ def train(
 ) -> Method:
     """One run, whole; the model to report (D30), in eval mode.
 
-    `start` holds weights to begin with, GloVe's rows or a Baseline's (D40); parts it lacks start
-    fresh. `first` and `last` cut a piece out of the schedule. With `progress`, the run goes on
+    `start` holds weights to begin with, such as GloVe's rows; parts it lacks start
+    fresh. With `last`, it ends after so many of the steps. With `progress`, the run goes on
     from its newest snapshot and saves new ones; with `validate`, the IoU of the held-out split, it
     also keeps the best state, every `eval_every` steps (D30). `report(step, loss)` is called after
     each step. Several processes (process_group.py) share each batch and average their gradients.
@@ -110,8 +109,7 @@ def train(
     budget = settings.training
     model, learning, optimiser = learner(settings, dataset, features, start, device)
     last = last or budget.steps
-    if progress:
-        first = progress.restore(learning, optimiser) or first
+    first = (progress.restore(learning, optimiser) if progress else None) or 0
     process_group.same_step(first)
     share = process_group.rank_and_size()
     stream = batches(dataset, budget.batch, seed, first, share)
