@@ -150,7 +150,7 @@ class RetrievalSettings(Part):
 class TrainingSettings(Part):
     """Adam with polynomial decay, and the budget."""
 
-    steps: int = 700_000  # D28
+    steps: int = 700_000  # D28, D40
     batch: int = 1
     learning_rate: float = 2.5e-4
     end_learning_rate: float = 1e-5  # D29
