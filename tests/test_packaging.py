@@ -40,7 +40,7 @@ ROOMS = {
         "tvnet.results",
     ),
     "tvnet.release": (
-        "tvnet.release", "tvnet.data", "tvnet.model", "tvnet.retrieval", "tvnet.training", "tvnet.evaluation",
+        "tvnet.data", "tvnet.model", "tvnet.retrieval", "tvnet.training", "tvnet.evaluation",
         "tvnet.saved_model", "tvnet.rows", "tvnet.results",
     ),
     "tvnet.prediction": ("tvnet.data", "tvnet.model", "tvnet.retrieval"),

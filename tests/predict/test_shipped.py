@@ -48,6 +48,8 @@ def test_every_file_is_the_one_that_the_report_names():
             assert hashlib.sha256(files[name].read_bytes()).hexdigest() == digest
         stored = json.loads(files["settings.json"].read_text())
         now = as_dict(row_settings(shipped_settings(), row))
+        if "warm start" in REPORT:  # an older recipe, as the report says: it shares the model alone
+            stored = {part: stored[part] for part in ("model", "retrieval")}
         for part, values in stored.items():  # a younger setting may be missing there
             assert values == (
                 {key: now[part][key] for key in values} if isinstance(values, dict) else now[part]

@@ -16,8 +16,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 from tvnet.data.images import placement, resize_and_pad
-from tvnet.data.refer import load_json
 from tvnet.data.world import MARKER
+from tvnet.files import read_json
 
 # What the backbone's recipe is made for; a test holds it equal to what data_setup draws.
 NEEDED = {"world": "MiniVOC", "version": 1, "pictures": 10_000, "seed": 1}
@@ -59,7 +59,7 @@ def read(root: Path, size: int, needed: dict = NEEDED) -> MiniVOC:
     draw = f"python -m data_setup minivoc --root {root} --pictures {needed['pictures']}"
     if not (root / MARKER).is_file():
         raise FileNotFoundError(f"{root} holds no MiniVOC: draw it with `{draw}`.")
-    if (found := load_json(root / MARKER)) != needed:
+    if (found := read_json(root / MARKER, dict, f"remove {root} and run `{draw}`")) != needed:
         raise ValueError(
             f"{root} holds {found} and {needed} is needed: remove this folder or choose another, "
             f"then run `{draw}`."
