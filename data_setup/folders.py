@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from data_setup.convert import refer_index, refuse
+from data_setup.index import Index
 from data_setup.referit import folder_members, lists_index
 from data_setup.statistics import write_statistics
 from data_setup.validate import Findings
@@ -17,30 +18,33 @@ FOLDERS = {
     "unc+": ("refcoco+", "refs(unc).p"),
     "gref": ("refcocog", "refs(google).p"),
 }
+SETS = (*FOLDERS, "referit")
 OPEN_PICTURES = "images/mscoco/images/train2014"
 
 
 def index_folders(root: Path) -> None:
-    """The indexes of a root whose instances.json and refs(*).p lie open, as MiniRef writes them.
+    """The indexes of a root whose annotations lie open, as MiniRef writes them.
 
     Raises ContentError naming the first records that are wrong.
     """
     for name, (folder, refs) in FOLDERS.items():
-        if not (root / folder).is_dir():
-            continue
-        files = (f"{folder}/instances.json", f"{folder}/{refs}")
-        contents = [(root / file).read_bytes() for file in files]
-        findings = Findings()
-        index = refer_index(name, *contents, files, findings)
-        refuse(name, findings)
-        hashes = [hashlib.sha256(content).hexdigest() for content in contents]
-        made = dict(zip(files, hashes, strict=True))
-        index = replace(index, made_from=made, pictures_in=[OPEN_PICTURES])
-        write_statistics(root, index)
-        index.write(root)
-    if (root / "referit").is_dir():  # whose lists and masks are read as they are
-        findings = Findings()
-        members = folder_members(root / "referit")
+        if (root / folder).is_dir():
+            files = (f"{folder}/instances.json", f"{folder}/{refs}")
+            contents = [(root / file).read_bytes() for file in files]
+            findings = Findings()
+            index = refer_index(name, *contents, files, findings)
+            _write(root, index, dict(zip(files, contents, strict=True)), OPEN_PICTURES, findings)
+    if (root / "referit").is_dir():
+        members, findings = list(folder_members(root / "referit")), Findings()
         index = lists_index("referit", members, "referit", findings)
-        refuse("referit", findings)
-        write_statistics(root, index)
+        made_from = {f"referit/{file}": content for file, content in members}
+        _write(root, index, made_from, "referit/images", findings)
+
+
+def _write(
+    root: Path, index: Index, made_from: dict[str, bytes], pictures_in: str, findings: Findings
+) -> None:
+    refuse(index.name, findings)
+    hashes = {file: hashlib.sha256(content).hexdigest() for file, content in made_from.items()}
+    write_statistics(root, index)
+    replace(index, made_from=hashes, pictures_in=[pictures_in]).write(root)

@@ -11,7 +11,7 @@ from PIL import Image
 
 from data_setup.folders import FOLDERS, index_folders
 from tvnet.data import refer
-from tvnet.data.masks import store
+from tvnet.data.mask_store import store
 from tvnet.data.neighbours import Neighbours
 from tvnet.data.words import Vocabulary
 from tvnet.model.backbone import DeepLab

@@ -15,7 +15,7 @@ import torch
 
 from tvnet.data import refer
 from tvnet.data.cache import TrainingCache
-from tvnet.data.masks import store
+from tvnet.data.mask_store import store
 from tvnet.files import replacing, write_json
 from tvnet.model.backbone import DeepLab
 from tvnet.retrieval.embeddings import embed

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
-from data_setup.folders import FOLDERS, index_folders
+from data_setup.folders import SETS, index_folders
 from data_setup.index import index_path
 from data_setup.miniref.picture import IMAGES, Job, coco_picture, referit_picture
 from data_setup.miniref.scenes import CATEGORIES
@@ -49,7 +49,7 @@ def write(root: Path, pictures: int = 2000, seed: int = 0, processes: int | None
         index_folders(folder)
 
     drawn = drawn_aside(root, marker, draw)
-    if not all(index_path(root, name).is_file() for name in FOLDERS):  # an older one
+    if not all(index_path(root, name).is_file() for name in SETS):  # an older one
         index_folders(root)
     return drawn
 

@@ -14,7 +14,7 @@ from PIL import Image
 from synthetic import repetitions, texts
 
 from tvnet.data.images import open_image
-from tvnet.data.refer import Picture, ReferData
+from tvnet.data.records import Picture, ReferData
 from tvnet.model import pretrained
 from tvnet.retrieval import paper_encoders
 from tvnet.retrieval.paper_encoders import DistilBert, Vgg16, precision_of

@@ -18,7 +18,7 @@ import timing  # first: it limits the threads
 from synthetic import repetitions, texts
 
 import numpy as np  # isort: skip
-from tvnet.data.refer import Picture, ReferData, Referent, Sentence
+from tvnet.data.records import Picture, ReferData, Referent, Sentence
 from tvnet.retrieval.build import retrieve
 from tvnet.retrieval.ranking import Pool, candidates, hashes
 from tvnet.retrieval.search import search_over

@@ -12,7 +12,7 @@ from tvnet.data import refer
 from tvnet.data.cache import TrainingCache
 from tvnet.data.dataset import ReferDataset, collate
 from tvnet.data.images import BLANK, mask_target, open_square
-from tvnet.data.masks import store
+from tvnet.data.mask_store import store
 from tvnet.data.words import Vocabulary
 from tvnet.settings import settings
 from tvnet.training.setup import prepare

@@ -9,8 +9,9 @@ import torch
 from tvnet.data import refer
 from tvnet.data.dataset import Batch, ReferDataset, collate
 from tvnet.data.images import BLANK, mask_target, open_square
-from tvnet.data.masks import MaskStore, store
+from tvnet.data.mask_store import MaskStore, store
 from tvnet.data.neighbours import Neighbours
+from tvnet.data.records import ReferData
 from tvnet.data.words import PAD, UNK, Vocabulary
 
 SIZE = 40
@@ -81,7 +82,7 @@ def test_batches_pad_words_on_the_right(data, vocabulary, neighbours):
 
 def test_without_pixels_no_picture_is_opened(data, vocabulary, masks, neighbours, tmp_path):
     nowhere = {i: replace(p, path=tmp_path / "none.jpg") for i, p in data.pictures.items()}
-    blind = refer.ReferData(data.name, nowhere, data.referents, data.segmentations, data.categories)
+    blind = ReferData(data.name, nowhere, data.referents, data.segmentations, data.categories)
     dataset = ReferDataset(blind, "val", vocabulary, SIZE, 20, masks, neighbours, pixels=False)
     batch = collate([dataset[0], dataset[1]])
     assert batch.image is None and batch.similar is None and batch.similar_id.shape == (2,)
@@ -113,7 +114,7 @@ def test_targets_are_decoded_once_a_referent(data, vocabulary, masks):
 
 def test_an_empty_expression_is_one_unknown_word(data, vocabulary, masks):
     empty = replace(data.referents[0], sentences=(refer.Sentence(1, " . "),))
-    quiet = refer.ReferData(data.name, data.pictures, (empty,), data.segmentations, data.categories)
+    quiet = ReferData(data.name, data.pictures, (empty,), data.segmentations, data.categories)
     batch = collate([ReferDataset(quiet, "train", vocabulary, SIZE, 20, masks)[0]])
     assert batch.words.tolist() == [[UNK]] and batch.lengths.tolist() == [1]
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from tvnet.data import refer
-from tvnet.data.masks import decode, from_counts, store, to_counts
+from tvnet.data.mask_store import store
+from tvnet.data.masks import decode, from_counts, to_counts
 
 HEIGHT, WIDTH = 20, 30
 SQUARE = [5, 4, 15, 4, 15, 12, 5, 12]

@@ -1,7 +1,6 @@
-"""True COCO annotations and the true ReferIt lists go through the reader unchanged."""
+"""True COCO annotations go through the reader unchanged."""
 
 import json
-import shutil
 
 import numpy as np
 import pytest
@@ -10,7 +9,8 @@ from tests.real_root import REASON, real_samples, write_real_root
 from tvnet.data import refer
 from tvnet.data.dataset import ReferDataset, collate
 from tvnet.data.images import open_picture
-from tvnet.data.masks import decode, from_counts, store, to_counts
+from tvnet.data.mask_store import store
+from tvnet.data.masks import decode, from_counts, to_counts
 from tvnet.data.words import Vocabulary
 
 pytestmark = pytest.mark.skipif(real_samples() is None, reason=REASON)
@@ -84,17 +84,3 @@ def test_the_data_set_runs(opened, tmp_path):
     dataset = ReferDataset(data, "val", vocabulary, 320, 20, masks)
     batch = collate([dataset[i] for i in range(8)])
     assert batch.image.shape == (8, 3, 320, 320) and batch.mask.flatten(1).any(1).all()
-
-
-def test_the_true_referit_lists_are_read(tmp_path):
-    """99,245 regions and 120,081 sentences; masks and images are not in the samples."""
-    (tmp_path / "referit").mkdir()
-    for file in (real_samples() / "referit_lists").glob("*.json"):
-        shutil.copy(file, tmp_path / "referit" / file.name)
-    data = refer.read(tmp_path, "referit")
-    assert len(data.referents) == 99_245
-    assert (len(data.samples("trainval")), len(data.samples("test"))) == (59_976, 60_105)
-    assert len(data.missing_pictures()) == len(data.pictures) == 20_000
-    texts = [s.text for s in data.samples("test")]
-    words, sentences = Vocabulary.build(s.text for s in data.samples("trainval")).unknown(texts)
-    assert 0 < words < sentences < 0.2

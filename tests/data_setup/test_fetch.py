@@ -70,7 +70,7 @@ def test_one_command_gives_a_verified_root(fetched, capsys):
     assert not [p for p in root.rglob("*.jpg")] and not [p for p in root.rglob(".*")]
 
 
-@pytest.mark.parametrize("name", ["unc", "unc+", "gref"])
+@pytest.mark.parametrize("name", ["unc", "unc+", "gref", "referit"])
 def test_it_reads_like_the_drawn_world(fetched, world, name):
     """The same fingerprint: so every file derived from the one fits the other."""
     found, drawn = refer.read(fetched[0], name), refer.read(world, name)
@@ -81,13 +81,10 @@ def test_it_reads_like_the_drawn_world(fetched, world, name):
         assert np.array_equal(*squares)
 
 
-def test_referit_reads_like_the_drawn_world(fetched, world):
+def test_the_masks_of_referit_are_those_of_the_drawn_world(fetched, world):
     found, drawn = refer.read(fetched[0], "referit"), refer.read(world, "referit")
-    assert found.referents == drawn.referents and found.categories == drawn.categories
     for referent in drawn.referents:
         assert np.array_equal(found.mask(referent.ann_id), drawn.mask(referent.ann_id))
-    image_id = next(iter(drawn.pictures))
-    assert np.array_equal(*(open_square(data, image_id, 96) for data in (found, drawn)))
 
 
 def test_workers_read_the_zip_each_with_its_own_handle(fetched):

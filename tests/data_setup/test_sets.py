@@ -127,7 +127,7 @@ def test_an_older_world_gets_its_indexes(world, tmp_path):
     for name in ("index", "statistics"):
         shutil.rmtree(root / name)
     assert not write(root, 30, 5)
-    for name in ("unc", "unc+", "gref"):
+    for name in ("unc", "unc+", "gref", "referit"):
         assert read_index(root, name) == read_index(world, name)
 
 

@@ -13,6 +13,7 @@ import pytest
 from tvnet.data import refer
 from tvnet.data.images import BLANK
 from tvnet.data.neighbours import Neighbours
+from tvnet.data.records import ReferData
 from tvnet.retrieval import build as stage_one
 from tvnet.retrieval import embeddings
 from tvnet.retrieval.build import retrieve
@@ -230,7 +231,7 @@ def test_vectors_without_direction_are_named(data, which, value):
 
 def with_splits(data, split_of):
     referents = tuple(replace(r, split=split_of(r)) for r in data.referents)
-    return refer.ReferData("unc+", data.pictures, referents, data.segmentations, data.categories)
+    return ReferData("unc+", data.pictures, referents, data.segmentations, data.categories)
 
 
 def test_pools_and_splits_that_hold_too_little_are_named(data):
@@ -241,7 +242,7 @@ def test_pools_and_splits_that_hold_too_little_are_named(data):
     shared = with_splits(data, lambda r: "val" if r.ref_id % 10 else "train")
     with pytest.raises(ValueError, match="The pool is empty: every image of unc. is held out"):
         retrieve(shared, PAPER, Words(), Pictures())
-    silent = refer.ReferData(
+    silent = ReferData(
         "unc+", data.pictures, (*data.referents, replace(val, split="testA", sentences=())),
         data.segmentations, data.categories,
     )  # fmt: skip

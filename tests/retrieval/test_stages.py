@@ -12,6 +12,7 @@ from tvnet.course.retrieval_report import quality
 from tvnet.data import refer
 from tvnet.data.images import BLANK
 from tvnet.data.neighbours import Neighbours
+from tvnet.data.records import ReferData
 from tvnet.retrieval import build as stage_one
 from tvnet.retrieval.encoders import PooledBackbone, Tfidf
 from tvnet.retrieval.ranking import hashes, most_similar
@@ -132,7 +133,7 @@ def test_copies_in_a_zip_are_known_too(tiny_copy):
 def test_images_that_train_shares_with_val_stay_out_of_the_pool(data):
     """G-Ref google splits by object: a training image may hold a referent of val."""
     shared = replace(data.referents[0], split="val")
-    mixed = refer.ReferData(
+    mixed = ReferData(
         "gref", data.pictures, (shared, *data.referents[1:]), data.segmentations, data.categories
     )
     found = retrieve(mixed)

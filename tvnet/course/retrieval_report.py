@@ -6,7 +6,7 @@ import numpy as np
 
 from tvnet.data.images import BLANK
 from tvnet.data.neighbours import Neighbours
-from tvnet.data.refer import ReferData, Sample
+from tvnet.data.records import ReferData, Sample
 from tvnet.retrieval.ranking import controlled, pool_of
 from tvnet.settings import CONTROLS
 

@@ -17,8 +17,8 @@ import PIL
 from tqdm import tqdm
 
 from tvnet.data.images import BLANK, mask_target, open_square
-from tvnet.data.masks import MaskStore
-from tvnet.data.refer import ReferData
+from tvnet.data.mask_store import MaskStore
+from tvnet.data.records import ReferData
 from tvnet.files import replacing
 from tvnet.settings import fingerprint
 

@@ -11,9 +11,9 @@ from torch.utils.data import Dataset
 
 from tvnet.data.cache import TrainingCache
 from tvnet.data.images import BLANK, mask_target, open_square
-from tvnet.data.masks import MaskStore
+from tvnet.data.mask_store import MaskStore
 from tvnet.data.neighbours import COMMAND, Neighbours
-from tvnet.data.refer import ReferData
+from tvnet.data.records import ReferData
 from tvnet.data.words import PAD, Vocabulary
 
 

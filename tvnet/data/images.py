@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -14,9 +13,7 @@ from torch import Tensor
 
 from tvnet.data.archive import file_of
 from tvnet.data.photo import flat
-
-if TYPE_CHECKING:
-    from tvnet.data.refer import ReferData
+from tvnet.data.records import ReferData
 
 BLANK = -1  # the id of the all-black picture
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from tvnet.data.dataset import Batch
 from tvnet.data.images import open_square
-from tvnet.data.refer import ReferData
+from tvnet.data.records import ReferData
 
 # CMPC's, and the same in LSCM, CMSA and BRINet: place sigma (pixels), colour sigma, weight.
 SMOOTH = (3.0, None, 3.0)

@@ -18,7 +18,7 @@ import numpy as np
 from tvnet.data import refer
 from tvnet.data.images import BLANK
 from tvnet.data.neighbours import Neighbours
-from tvnet.data.refer import ReferData, Sample
+from tvnet.data.records import ReferData, Sample
 from tvnet.data.world import require_world
 from tvnet.devices import device_of, own_device
 from tvnet.model.pretrained import PRETRAINED, load_backbone

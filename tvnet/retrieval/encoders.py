@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from tvnet.data.images import open_image, placement, resize_and_pad
-from tvnet.data.refer import ReferData
+from tvnet.data.records import ReferData
 from tvnet.data.words import lower_nfc
 from tvnet.model.backbone import Backbone
 

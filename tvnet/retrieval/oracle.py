@@ -9,7 +9,7 @@ import numpy as np
 from tqdm import tqdm
 
 from tvnet.data.images import open_image
-from tvnet.data.refer import ReferData, Sample
+from tvnet.data.records import ReferData, Sample
 
 ALIKE = 10  # referents of the nearest colours, of which the largest is taken
 

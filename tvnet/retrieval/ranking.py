@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from tvnet.data.images import BLANK  # fills the places that the pool is too small to give
-from tvnet.data.refer import ReferData, Sample
+from tvnet.data.records import ReferData, Sample
 from tvnet.retrieval.oracle import oracle
 from tvnet.retrieval.search import MICRO, NOTHING, blocks
 

@@ -19,7 +19,7 @@ from torch import Tensor
 from tvnet.data.cache import VERSION, Blocks
 from tvnet.data.dataset import Batch
 from tvnet.data.images import BLANK, open_square, placement
-from tvnet.data.refer import ReferData
+from tvnet.data.records import ReferData
 from tvnet.model.backbone import Backbone
 from tvnet.settings import fingerprint
 

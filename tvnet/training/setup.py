@@ -12,9 +12,9 @@ from tvnet.data import refer
 from tvnet.data.cache import TrainingCache
 from tvnet.data.dataset import ReferDataset
 from tvnet.data.glove import glove_rows
-from tvnet.data.masks import MaskStore, store
+from tvnet.data.mask_store import MaskStore, store
 from tvnet.data.neighbours import Neighbours
-from tvnet.data.refer import ReferData
+from tvnet.data.records import ReferData
 from tvnet.data.words import UNK, Vocabulary, tokenise
 from tvnet.data.world import require_world
 from tvnet.model.pretrained import load_backbone

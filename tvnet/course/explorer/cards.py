@@ -14,7 +14,7 @@ from tvnet.course.explorer.canvas import png
 from tvnet.course.explorer.layers import draw, short
 from tvnet.course.explorer.view import View
 from tvnet.data.images import open_image
-from tvnet.data.refer import ReferData
+from tvnet.data.records import ReferData
 from tvnet.retrieval.online import Candidate
 
 THUMBNAIL = 192  # pixels of a longer side; shown at half of it, for sharp screens

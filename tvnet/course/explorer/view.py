@@ -17,7 +17,7 @@ from PIL import Image
 
 from tvnet.data.images import crop_and_resize, open_image
 from tvnet.data.photo import Photo, read_photo
-from tvnet.data.refer import ReferData
+from tvnet.data.records import ReferData
 from tvnet.data.words import normalise_text
 from tvnet.model.amf import AMF
 from tvnet.model.blocks import to_float32, upsample

@@ -8,7 +8,7 @@ import numpy as np
 
 from tvnet.data.images import BLANK, mask_target, open_square
 from tvnet.data.neighbours import Neighbours
-from tvnet.data.refer import ReferData
+from tvnet.data.records import ReferData
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -1,0 +1,130 @@
+"""A data set in memory: who is referred to, in which picture, with which sentences."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tvnet.data.archive import NOTHING, is_there
+from tvnet.data.contents import contents
+from tvnet.data.masks import decode
+
+
+@dataclass(frozen=True)
+class Picture:
+    image_id: int
+    path: Path
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class Sentence:
+    sent_id: int
+    text: str  # the field `sent`, where the data set has it (D31)
+
+
+@dataclass(frozen=True)
+class Referent:
+    ref_id: int
+    ann_id: int
+    image_id: int
+    category_id: int
+    split: str
+    sentences: tuple[Sentence, ...]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One sentence with what it refers to: the unit of training and of evaluation."""
+
+    sent_id: int
+    ref_id: int
+    ann_id: int
+    image_id: int
+    category_id: int
+    text: str
+
+
+@dataclass
+class ReferData:
+    """One data set. Segmentations stay as they stand in the file until `mask` decodes them."""
+
+    name: str
+    pictures: dict[int, Picture]
+    referents: tuple[Referent, ...]
+    segmentations: dict[int, Any]
+    categories: dict[int, str]
+    root: Path | None = None  # that it was read from; it may hold weights and kept checksums
+
+    @property
+    def splits(self) -> list[str]:
+        return sorted({referent.split for referent in self.referents})
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Twelve digits that change with any sentence, split, mask or picture.
+
+        Files derived from the data carry them, so that none outlives the data it came from.
+        """
+        digest = hashlib.sha256()
+        for r in self.referents:
+            digest.update(f"{r}{self.segmentations[r.ann_id]}".encode())
+        held = [(path.name, content) for path, content in self._contents]
+        digest.update(str(held).encode())  # no folders: a data root may be moved
+        return digest.hexdigest()[:12]
+
+    def missing_pictures(self) -> list[Path]:
+        """Files that the index names and the disk does not hold."""
+        return [p.path for p in self.pictures.values() if not is_there(p.path)]
+
+    @cached_property
+    def originals(self) -> dict[int, int]:
+        """image id -> the least id whose file holds the same bytes: itself, unless it is a copy."""
+        held, first = dict(self._contents), {}
+        return {
+            i: first.setdefault(i if content == NOTHING else content, i)
+            for i, content in ((i, held[self.pictures[i].path]) for i in sorted(self.pictures))
+        }
+
+    @cached_property
+    def _contents(self) -> list[tuple[Path, tuple[int, int]]]:
+        """Every picture with its length and checksum."""
+        files = [picture.path for picture in self.pictures.values()]
+        return list(zip(files, contents(files, self.root), strict=True))
+
+    def samples(self, split: str) -> list[Sample]:
+        """Every sentence of a split, in the order of the file."""
+        if split not in self.splits:
+            raise ValueError(
+                f"{self.name} has no split '{split}': choose one of {', '.join(self.splits)}."
+            )
+        return [
+            Sample(s.sent_id, r.ref_id, r.ann_id, r.image_id, r.category_id, s.text)
+            for r in self.referents
+            if r.split == split
+            for s in r.sentences
+        ]
+
+    def mask(self, ann_id: int) -> np.ndarray:
+        """The true mask (H, W) bool at the picture's size: the union of its parts.
+
+        Raises ValueError, naming the annotation, when nothing refers to it or it is malformed.
+        """
+        if ann_id not in self.image_of:
+            raise ValueError(f"{self.name} refers to no annotation {ann_id}.")
+        picture = self.pictures[self.image_of[ann_id]]
+        try:
+            return decode(self.segmentations[ann_id], picture.height, picture.width)
+        except ValueError as error:
+            raise ValueError(f"Annotation {ann_id} of {self.name}: {error}") from error
+
+    @cached_property
+    def image_of(self) -> dict[int, int]:
+        """annotation id -> image id, for every annotation that is referred to."""
+        return {referent.ann_id: referent.image_id for referent in self.referents}
