@@ -1,6 +1,7 @@
-"""Every number that a run depends on, as frozen dataclasses, and the profiles smoke, laptop, paper.
+"""Every number that a run depends on, as frozen dataclasses, and the profiles smoke, laptop,
+evening and paper.
 
-A profile is numbers, never a branch: the same code runs all three. Numbers of the open choices
+A profile is numbers, never a branch: the same code runs all of them. Numbers of the open choices
 carry the row of the deviations ledger (D1, D2, ...) that explains them.
 """
 
@@ -196,7 +197,7 @@ def fingerprint(values: dict) -> str:
 
 
 _SMALL = dict(
-    backbone=BackboneSettings(width=16, expansion=1, blocks=(2, 2, 3, 2), weights="miniref"),
+    backbone=BackboneSettings(width=32, expansion=1, blocks=(2, 2, 2, 2), weights="minivoc"),
     model=ModelSettings(words="random", d_words=48, d_s=64, d_m=48, d_hr=16, norm_groups=4),
 )
 

@@ -52,7 +52,10 @@ def injected(path, values):
         ({"SEED": True}, "SEED takes int, not True."),
         ({"DATA_DIR": 5}, "DATA_DIR takes str, not 5."),
         ({"PROFILE": None}, "PROFILE takes str, not None."),
-        ({"PROFILE": "huge"}, "There is no profile 'huge': choose one of smoke, laptop, paper."),
+        (
+            {"PROFILE": "huge"},
+            "There is no profile 'huge': choose one of smoke, laptop, evening, paper.",
+        ),
     ],
 )
 def test_what_papermill_sets_and_the_notebook_does_not_know_stops_it(place, values, sentence):

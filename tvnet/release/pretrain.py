@@ -195,7 +195,7 @@ def main(arguments: list[str] | None = None) -> int:
     except (ValueError, FileNotFoundError) as error:
         print(error, file=sys.stderr)
         return 2
-    path = SHIPPED_WEIGHTS / PRETRAINED["miniref"].file
+    path = SHIPPED_WEIGHTS / PRETRAINED["minivoc"].file
     save_file({name: t.half().contiguous() for name, t in backbone.state_dict().items()}, path)
     given = f"--data {options.data} --steps {options.steps} --precision {options.precision}"
     report = {"command": f"python -m tvnet.release.pretrain {given}"}
