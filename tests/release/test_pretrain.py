@@ -13,9 +13,10 @@ from data_setup.miniref import minivoc as drawer
 from data_setup.miniref.picture import Job
 from data_setup.miniref.scenes import scene_seed
 from data_setup.miniref.write import RootTakenError
+from tvnet.model.backbone import DeepLab
 from tvnet.model.blocks import upsample
 from tvnet.release.minivoc import NEEDED, STUFF, read
-from tvnet.release.pretrain import Heads, outlines, pretrain, varied, warmth
+from tvnet.release.pretrain import Heads, halved, outlines, pretrain, varied, warmth
 from tvnet.settings import settings
 
 PICTURES = 24
@@ -112,6 +113,12 @@ def test_every_pixel_is_asked_in_four_steps(data):
 def test_the_learning_rate_rises_then_falls_to_nothing():
     assert warmth(0) == 0 and warmth(0.1) == 1 and abs(warmth(1)) < 1e-9
     assert warmth(0.05) == 0.5 and warmth(0.55) == pytest.approx(0.5)
+
+
+def test_what_ships_is_finite():
+    backbone = DeepLab(TINY)
+    backbone.stem_norm.running_var.fill_(1e5)  # of pixels, which are not scaled to 1
+    assert all(t.isfinite().all() for t in halved(backbone).values())
 
 
 @pytest.mark.slow

@@ -53,6 +53,7 @@ class Pretrained:
     network: Callable[[BackboneSettings], Backbone]
     rename: Callable[[str], str | None]
     leak: str  # whether it was trained on evaluation images of RefCOCO, RefCOCO+, G-Ref
+    shipped: bool = False  # with the package
 
 
 def _resnet101(settings: BackboneSettings) -> Backbone:

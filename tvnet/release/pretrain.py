@@ -177,6 +177,12 @@ def pretrain(
     return backbone, about | {"category mIoU held out": round(miou, 2), "minutes": minutes}
 
 
+def halved(backbone: DeepLab) -> dict[str, Tensor]:
+    """Its tensors, kernels in half precision; a variance of pixels may exceed what half holds."""
+    tensors = backbone.state_dict().items()
+    return {name: (t.half() if t.dim() == 4 else t).contiguous() for name, t in tensors}
+
+
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--data", type=Path, default=Path("data/minivoc"))
@@ -196,7 +202,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 2
     path = SHIPPED_WEIGHTS / PRETRAINED["minivoc"].file
-    save_file({name: t.half().contiguous() for name, t in backbone.state_dict().items()}, path)
+    save_file(halved(backbone), path)
     given = f"--data {options.data} --steps {options.steps} --precision {options.precision}"
     report = {"command": f"python -m tvnet.release.pretrain {given}"}
     report |= {"sha256": sha256_of(path), **reached, "provenance": source}
