@@ -38,8 +38,8 @@ test: lint small-world  ## lint, tests, and every notebook in the smoke profile
 	$(BIN)/python -m pytest
 	$(MAKE) notebooks
 
-FAULTS := $(addprefix tests/data_setup/test_,download.py archives.py pickles.py validate.py \
-  segmentations.py lists.py sets.py) $(addprefix tests/faults/,counted.py kill_loops.py training_kills.py)
+FAULTS := tests/data_setup/fetch/test_download.py tests/data_setup/convert tests/faults/counted.py \
+  tests/faults/kill_loops.py tests/faults/training_kills.py
 
 test-faults: setup  ## broken servers, hostile files, wrong bits, hundreds of kills: 10 minutes or more
 	$(BIN)/python -m pytest $(FAULTS)

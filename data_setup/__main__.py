@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from data_setup import commands
-from data_setup.sources import REGISTRY, DataSet, SetupError, read_registry
+from data_setup.fetch.sources import REGISTRY, DataSet, SetupError, read_registry
 
 SETS = ("unc", "unc+", "gref", "referit", "weights", "glove")  # what "all" means: no extras
 HELP = {
@@ -105,7 +105,7 @@ def _run(options: argparse.Namespace) -> None:
         told = ", ".join(f"{name} {count}" for name, count in counts.items())
         print(f"{options.root} is ready; pictures: {told}.")
     elif options.command == "own":
-        from data_setup.own import write_own
+        from data_setup.custom.write import write_own
 
         print(write_own(options.folder, options.root, options.name, options.turn))
     elif options.command == "clean":

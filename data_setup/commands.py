@@ -6,13 +6,13 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-from data_setup import convert, glove, parts, referit, validate
-from data_setup.audit import audit_pictures
-from data_setup.download import download
-from data_setup.files import is_there, sha256_of
-from data_setup.index import Index, read_index
-from data_setup.progress import Progress, megabytes
-from data_setup.sources import (
+from data_setup.convert import annotations, glove, referit, validate
+from data_setup.convert.audit import audit_pictures
+from data_setup.convert.validate import Findings
+from data_setup.fetch import parts
+from data_setup.fetch.download import download
+from data_setup.fetch.progress import Progress, megabytes
+from data_setup.fetch.sources import (
     ContentError,
     DataSet,
     DiskError,
@@ -20,8 +20,9 @@ from data_setup.sources import (
     SetupError,
     Source,
 )
+from data_setup.files import is_there, sha256_of
+from data_setup.index import Index, read_index
 from data_setup.statistics import write_statistics
-from data_setup.validate import Findings
 
 RESERVE = 0.05  # of what is loaded, kept free on top
 TRUST = (
@@ -96,8 +97,8 @@ def fetch(sets: list[DataSet], root: Path, offline: bool = False) -> None:
 
 def _make_index(chosen: DataSet, root: Path) -> None:
     index = read_index(root, chosen.name)
-    if index is None or index.made_from != convert.inputs(chosen, root):
-        make = convert.from_archive if chosen.kind == "refer" else referit.from_tar
+    if index is None or index.made_from != annotations.inputs(chosen, root):
+        make = annotations.from_archive if chosen.kind == "refer" else referit.from_tar
         index = make(chosen, root)
         glove.forget_rows(root)
         write_statistics(root, index)  # before the index, which says that all is done
@@ -144,11 +145,11 @@ def _verify_index(chosen: DataSet, root: Path) -> None:
     if index is None:
         raise ContentError(f"{root} holds no index of {chosen.name}: fetch it.")
     findings = Findings()
-    if index.made_from != convert.inputs(chosen, root):
+    if index.made_from != annotations.inputs(chosen, root):
         findings.problem("index", chosen.name, "was made from other files: fetch it again")
     validate.compare(validate.counts(index.referents), chosen.counts, "index", findings)
     audit_pictures(root, index, findings)
-    convert.refuse(chosen.name, findings)
+    annotations.refuse(chosen.name, findings)
     _tell_counts(index)
 
 
@@ -175,7 +176,7 @@ def _verify_own(name: str, root: Path) -> None:
         path = f"{index.pictures_in[0]}/{file}"
         if record not in told_already and sha256_of(root / path) != index.made_from.get(path):
             findings.problem(name, record, "is not the file that `own` has copied: run it again")
-    convert.refuse(name, findings)
+    annotations.refuse(name, findings)
     _tell_counts(index)
 
 

@@ -8,11 +8,11 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-from data_setup import parts
+from data_setup.convert.folders import FOLDERS
+from data_setup.fetch import parts
+from data_setup.fetch.sources import ContentError
 from data_setup.files import write_aside
-from data_setup.folders import FOLDERS
 from data_setup.index import Index, read_index
-from data_setup.sources import ContentError
 
 TRAIN = "train"
 MARKER = "excerpt.json"

@@ -8,8 +8,8 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from data_setup import parts
-from data_setup.sources import IntegrityError, Source
+from data_setup.fetch import parts
+from data_setup.fetch.sources import IntegrityError, Source
 
 BLOCK = 1 << 20
 

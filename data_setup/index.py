@@ -20,8 +20,8 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from data_setup.fetch.sources import IntegrityError
 from data_setup.files import write_aside
-from data_setup.sources import IntegrityError
 
 FORMAT = "tvnet index 1"
 

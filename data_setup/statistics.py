@@ -6,9 +6,9 @@ import json
 from collections import Counter
 from pathlib import Path
 
+from data_setup.convert.segmentations import area
 from data_setup.files import write_aside
 from data_setup.index import Index
-from data_setup.segmentations import area
 
 SMALL, MEDIUM = 0.05, 0.10  # of the whole image: small below the first, big from the second on
 

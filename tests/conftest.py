@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from data_setup.folders import FOLDERS, index_folders
+from data_setup.convert.folders import FOLDERS, index_folders
 from tvnet.data import refer
 from tvnet.data.mask_store import store
 from tvnet.data.neighbours import Neighbours

@@ -6,7 +6,7 @@ import pickle
 from collections import Counter
 from pathlib import Path
 
-from data_setup.folders import index_folders
+from data_setup.convert.folders import index_folders
 
 VARIABLE = "TVNET_REAL_SAMPLES"
 REASON = f"{VARIABLE} is not set: it points at a folder with coco_instances/ and referit_lists/"

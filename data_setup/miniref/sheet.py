@@ -10,9 +10,9 @@ from random import Random
 from PIL import Image
 
 from data_setup.contact import ROWS, Sample, write_contact_sheet
+from data_setup.convert.unpickle import Plain
 from data_setup.miniref.outlines import decode
 from data_setup.miniref.picture import IMAGES
-from data_setup.unpickle import Plain
 
 COLUMNS = (
     ("UNC", "refcoco", "refs(unc).p"),

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
-from data_setup.folders import SETS, index_folders
+from data_setup.convert.folders import SETS, index_folders
 from data_setup.index import index_path
 from data_setup.miniref.picture import IMAGES, Job, coco_picture, referit_picture
 from data_setup.miniref.scenes import CATEGORIES

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data_setup.folders import FOLDERS, index_folders
+from data_setup.convert.folders import FOLDERS, index_folders
 from tests.conftest import write_root
 from tvnet.data import contents, refer
 

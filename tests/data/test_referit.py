@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 from scipy.io import savemat
 
-from data_setup.folders import index_folders
-from data_setup.sources import ContentError
+from data_setup.convert.folders import index_folders
+from data_setup.fetch.sources import ContentError
 from tvnet.data import refer
 
 SIZES = {"7023.jpg": [40, 30], "38685.jpg": [30, 40]}

@@ -9,8 +9,8 @@ import pytest
 
 from data_setup.__main__ import main
 from data_setup.excerpt import write_excerpt
+from data_setup.fetch.sources import ContentError
 from data_setup.index import read_index
-from data_setup.sources import ContentError
 from tvnet.data import refer
 
 

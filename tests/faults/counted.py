@@ -1,10 +1,10 @@
 """How many faults, attacks and kinds the tests hold; `make test-faults` prints it."""
 
-from tests.data_setup import test_archives as archives
-from tests.data_setup import test_download as download
-from tests.data_setup import test_pickles as pickles
-from tests.data_setup import test_segmentations as segmentations
-from tests.data_setup import test_sets as sets
+from tests.data_setup.convert import test_archives as archives
+from tests.data_setup.convert import test_pickles as pickles
+from tests.data_setup.convert import test_segmentations as segmentations
+from tests.data_setup.convert import test_sets as sets
+from tests.data_setup.fetch import test_download as download
 
 
 def test_what_is_refused_is_counted(capsys):

@@ -1,6 +1,6 @@
 """Every figure that is promised of interrupted runs; `make test-faults` prints them."""
 
-from tests.data_setup.test_kill import loops
+from tests.data_setup.fetch.test_kill import loops
 
 DOWNLOADS, CROWDS, ROOTS = 200, 50, 25
 
