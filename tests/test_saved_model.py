@@ -1,16 +1,17 @@
 """A trained model comes back exactly, or not at all; GloVe's rows find their words."""
 
+import hashlib
 import json
-import zipfile
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from safetensors.numpy import save as save_arrays
 from safetensors.torch import load_file, save_file
 
 from tvnet import saved_model
-from tvnet.data.glove import NAME, glove_rows
+from tvnet.data.glove import KEPT, glove_rows
 from tvnet.data.words import UNK, Vocabulary
 from tvnet.evaluation.ablation import run
 from tvnet.evaluation.trained import load_run
@@ -183,41 +184,36 @@ def test_what_cannot_be_the_model_is_refused(saved, damage, sentence):
         saved_model.load(folder)
 
 
-TEXT = "dog 1 2 3\nbig red dog 4 5 6\ncat 7 8 9\n"  # the second token holds spaces, as some do
+def keep_rows(folder, vectors):
+    """What data_setup keeps of GloVe, for a few words."""
+    folder.mkdir(exist_ok=True)
+    rows, words = np.array([*vectors.values()], dtype=np.float32), json.dumps([*vectors])
+    digest = hashlib.sha256(rows.tobytes() + words.encode()).digest()
+    tensors = {"rows": rows, "sha256": np.frombuffer(digest, dtype=np.uint8)}
+    (folder / KEPT).write_bytes(save_arrays(tensors, {"words": words}))
 
 
-@pytest.fixture(params=["zip", "txt"])
-def glove(request, tmp_path):
-    folder = tmp_path / "weights"
-    folder.mkdir()
-    if request.param == "zip":
-        with zipfile.ZipFile(folder / f"{NAME}.zip", "w") as archive:
-            archive.writestr(f"{NAME}.txt", TEXT)
-    else:
-        (folder / f"{NAME}.txt").write_text(TEXT)
-    return folder
-
-
-def test_glove_rows_find_their_words_and_others_are_drawn(glove):
-    rows, known = glove_rows(glove, ["<pad>", "dog", "big red dog", "red"], 3)
+def test_glove_rows_find_their_words_and_others_are_drawn(tmp_path):
+    keep_rows(tmp_path, {"big red dog": [4, 5, 6], "cat": [7, 8, 9], "dog": [1, 2, 3]})
+    rows, known = glove_rows(tmp_path, ["<pad>", "dog", "big red dog", "red"], 3)
     assert known == 2 and rows.dtype == np.float32
     assert rows[1].tolist() == [1, 2, 3] and rows[2].tolist() == [4, 5, 6]
-    assert np.array_equal(rows, glove_rows(glove, ["<pad>", "dog", "big red dog", "red"], 3)[0])
-    many = glove_rows(glove, ["dog", *(f"w{k}" for k in range(4000))], 3)[0][1:]
+    assert np.array_equal(rows, glove_rows(tmp_path, ["<pad>", "dog", "big red dog", "red"], 3)[0])
+    many = glove_rows(tmp_path, ["dog", *(f"w{k}" for k in range(4000))], 3)[0][1:]
     assert abs(many.std() - 0.6) < 0.02 and abs(many.mean()) < 0.02
 
 
 @pytest.mark.parametrize(
-    "text, sentence",
+    "vectors, sentence",
     [
-        ("dog 1 2\n", "Line 1 of glove.840B.300d in .* has 2 numbers, not 3"),
-        ("cat 7 8 9\n", "knows none of 1 words"),
-        (None, "There is no .*glove.840B.300d.zip: fetch it with .*, or set words to 'random'"),
+        ({"dog": [1, 2]}, "holds rows of shape .1, 2., not .1, 3.: delete it and fetch it with"),
+        ({"cat": [7, 8, 9]}, "knows none of 1 words: fetch it with"),
+        (None, f"There is no .*{KEPT}: fetch it with .*, or set words to 'random'"),
     ],
 )
-def test_a_glove_file_that_cannot_be_right_is_refused(tmp_path, text, sentence):
-    if text:
-        (tmp_path / f"{NAME}.txt").write_text(text)
+def test_rows_that_cannot_be_right_are_refused(tmp_path, vectors, sentence):
+    if vectors:
+        keep_rows(tmp_path, vectors)
     with pytest.raises((FileNotFoundError, ValueError), match=sentence):
         glove_rows(tmp_path, ["dog"], 3)
 
@@ -234,11 +230,9 @@ def test_training_starts_from_gloves_rows(tiny_root, tmp_path, one_step):
 
     root = tmp_path / "root"
     shutil.copytree(tiny_root, root)
-    (root / "weights").mkdir()
     words = prepare(replace(one_step, model=replace(one_step.model, enrichment=False)), root,
                     tmp_path).vocabulary.words  # fmt: skip
-    lines = [f"{word} {' '.join([str(k)] * 48)}" for k, word in enumerate(words)]
-    (root / "weights" / f"{NAME}.txt").write_text("\n".join(lines))
+    keep_rows(root / "weights", {word: [k] * 48 for k, word in enumerate(words)})
     model = replace(one_step.model, enrichment=False, words="glove")
     still = replace(one_step.training, learning_rate=0.0, end_learning_rate=0.0)
     chosen = replace(one_step, model=model, training=still)

@@ -73,56 +73,51 @@ def checked(found: object) -> dict:
         raise pickle.UnpicklingError("it is not a list")
     refs, problems, seen, sentences_seen, length = [], [], set(), set(), 0
     for number, entry in enumerate(found):
-        reason, ref = _referent(entry)
-        name = ref[0] if ref else f"entry {number}"
-        if not reason and name in seen:
-            reason = "stands twice"
-        twice = [] if reason else [s for s, _ in ref[5] if s in sentences_seen]
-        if twice:
-            reason = f"its sentence {twice[0]} stands twice"
-        if reason:
-            problems.append([name, reason])
+        try:
+            ref = _referent(entry)
+            _refuse(ref[0] in seen, "stands twice")
+            for sentence, _ in ref[5]:
+                _refuse(sentence in sentences_seen, f"its sentence {sentence} stands twice")
+        except ValueError as error:
+            ref_id = entry.get("ref_id") if isinstance(entry, dict) else None
+            problems.append([ref_id if _whole(ref_id) else f"entry {number}", str(error)])
             if len(problems) >= MOST_PROBLEMS:
                 break
             continue
         length += sum(len(text.encode()) for _, text in ref[5])
         if length > MOST_TEXTS:
             raise pickle.UnpicklingError(f"its sentences have more than {MOST_TEXTS} bytes")
-        seen.add(name)
-        sentences_seen.update(s for s, _ in ref[5])
+        seen.add(ref[0])
+        sentences_seen.update(sentence for sentence, _ in ref[5])
         refs.append(ref)
     return {"refs": refs, "problems": problems}
 
 
-def _referent(entry: object) -> tuple[str, list | None]:
-    """(what is wrong, the row); the row is None where it has no id to be named by."""
-    if not isinstance(entry, dict):
-        return "is no dict", None
-    if not _whole(entry.get("ref_id")):
-        return "has no usable 'ref_id'", None
-    row: list = [entry["ref_id"]]
-    for key in IDS[1:]:
-        if not _whole(entry.get(key)):
-            return f"has no usable '{key}'", row
-        row.append(entry[key])
+def _referent(entry: object) -> list:
+    """The row of an entry. Raises ValueError that says what is wrong with it."""
+    _refuse(not isinstance(entry, dict), "is no dict")
+    for key in IDS:
+        _refuse(not _whole(entry.get(key)), f"has no usable '{key}'")
     split, sentences = entry.get("split"), entry.get("sentences")
-    if not isinstance(split, str) or not SPLIT.fullmatch(split):
-        return f"has no usable 'split' ({split!r:.60})", row
-    if not isinstance(sentences, list) or not 0 < len(sentences) < 1000:
-        return "has no usable 'sentences'", row
-    found, own = [], set()
+    usable = isinstance(split, str) and SPLIT.fullmatch(split)
+    _refuse(not usable, f"has no usable 'split' ({split!r:.60})")
+    usable = isinstance(sentences, list) and 0 < len(sentences) < 1000
+    _refuse(not usable, "has no usable 'sentences'")
+    found: dict[int, str] = {}
     for sentence in sentences:
-        whole = isinstance(sentence, dict)
-        number, text = (sentence.get("sent_id"), sentence.get("sent")) if whole else (None, None)
-        if not _whole(number):
-            return "has no usable 'sent_id'", row
-        if not isinstance(text, str) or len(text) > MOST_TEXT:
-            return f"has no usable 'sent' in its sentence {number}", row
-        if number in own:
-            return f"its sentence {number} stands twice", row
-        own.add(number)
-        found.append([number, _mended(text)])
-    return "", [*row, split, found]
+        about = sentence if isinstance(sentence, dict) else {}
+        number, text = about.get("sent_id"), about.get("sent")
+        _refuse(not _whole(number), "has no usable 'sent_id'")
+        usable = isinstance(text, str) and len(text) <= MOST_TEXT
+        _refuse(not usable, f"has no usable 'sent' in its sentence {number}")
+        _refuse(number in found, f"its sentence {number} stands twice")
+        found[number] = _mended(text)
+    return [*(entry[key] for key in IDS), split, [list(pair) for pair in found.items()]]
+
+
+def _refuse(wrong: object, reason: str) -> None:
+    if wrong:
+        raise ValueError(reason)
 
 
 def _whole(value: object) -> bool:
