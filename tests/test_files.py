@@ -20,8 +20,8 @@ from tvnet.files import replacing, write_json
 from tvnet.model.backbone import DeepLab
 from tvnet.retrieval.embeddings import embed
 from tvnet.settings import settings
+from tvnet.training.checkpoint import Checkpoints
 from tvnet.training.features import CachedFeatures
-from tvnet.training.progress import Progress
 
 MODULE = torch.nn.Linear(400, 50)
 OPTIMISER = torch.optim.Adam(MODULE.parameters())
@@ -56,8 +56,8 @@ WRITES = {
     ),
     "maps": lambda ready, root, path: maps(root, path),
     "result": lambda ready, root, path: write_json(path, {"text": "x" * 99}),
-    "snapshot": lambda ready, root, path: Progress(path, {}).save(1, MODULE, OPTIMISER),
-    "log": lambda ready, root, path: [Progress(path, {}).log(k, 1.0) for k in range(9)],
+    "checkpoint": lambda ready, root, path: Checkpoints(path).save(1, MODULE, OPTIMISER),
+    "log": lambda ready, root, path: [Checkpoints(path).log(k, 1.0) for k in range(9)],
 }
 
 

@@ -28,20 +28,20 @@ GROUND = tuple(
 ROOMS = {
     **dict.fromkeys(GROUND, ()),
     "tvnet.rows": (),
-    "tvnet.results": (),
+    "tvnet.provenance": (),
     "tvnet.data": (),
     "tvnet.model": (),
     "tvnet.retrieval": ("tvnet.data", "tvnet.model.backbone", "tvnet.model.pretrained"),
     "tvnet.saved_model": ("tvnet.data", "tvnet.model"),
-    "tvnet.training": ("tvnet.data", "tvnet.model", "tvnet.retrieval", "tvnet.results"),
+    "tvnet.training": ("tvnet.data", "tvnet.model", "tvnet.retrieval", "tvnet.saved_model"),
     "tvnet.training.__main__": ("tvnet",),  # a command stands above what it starts
     "tvnet.evaluation": (
         "tvnet.data", "tvnet.model", "tvnet.training", "tvnet.saved_model", "tvnet.rows",
-        "tvnet.results",
+        "tvnet.provenance",
     ),
     "tvnet.release": (
         "tvnet.data", "tvnet.model", "tvnet.retrieval", "tvnet.training", "tvnet.evaluation",
-        "tvnet.saved_model", "tvnet.rows", "tvnet.results",
+        "tvnet.saved_model", "tvnet.rows", "tvnet.provenance",
     ),
     "tvnet.prediction": ("tvnet.data", "tvnet.model", "tvnet.retrieval"),
     "tvnet.predictor": (
@@ -128,10 +128,10 @@ for name in ("fcntl", "resource", "termios"):
 import tvnet, tvnet.predictor, tvnet.course.explorer, tvnet.training.loop
 import tvnet.evaluation.ablation, tvnet.training.__main__, tvnet.retrieval.build
 import data_setup.__main__
-from tvnet.training.progress import Progress
-with Progress(sys.argv[1], {}).writing():
+from tvnet.training.checkpoint import Checkpoints
+with Checkpoints(sys.argv[1]).writing():
     try:
-        with Progress(sys.argv[1], {}).writing():
+        with Checkpoints(sys.argv[1]).writing():
             sys.exit("two writers at once")
     except ValueError as error:
         print(error)

@@ -34,3 +34,9 @@ def own_device(device: str) -> str:
     """Under torchrun "cuda" is a GPU of this process's own."""
     local = os.environ.get("LOCAL_RANK")
     return f"cuda:{local}" if device == "cuda" and local else device
+
+
+def one_thread() -> None:
+    """What a run on a CPU starts with: another number of threads adds up in another order."""
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)  # numbers below 1e-38 slow a CPU down tenfold

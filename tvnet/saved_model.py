@@ -8,10 +8,9 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
-from torch import nn
 
 from tvnet.data.words import Vocabulary
-from tvnet.files import SHIPPED, read_json, replacing, sha256_of, write_json, write_text
+from tvnet.files import SHIPPED, read_json, replacing, sha256_of, write_json
 from tvnet.model.backbone import Backbone
 from tvnet.model.method import Method, build
 from tvnet.model.weights_file import check_hash, fill, read_tensors, refuse_misfits
@@ -25,17 +24,6 @@ MODELS = SHIPPED / "models"  # the rows of Table 1 that ship
 AGAIN = "fetch or make the model again"
 
 
-def save_tensors(module: nn.Module, path: Path) -> None:
-    """A file that stands alone; its sha256 stands beside it."""
-    with replacing(path) as part:
-        _write(module, part)
-        write_text(path.with_name(f"{path.name}.sha256"), f"{sha256_of(part)}  {path.name}\n")
-
-
-def _write(module: nn.Module, path: Path) -> None:
-    save_file({name: t.contiguous() for name, t in module.state_dict().items()}, path)
-
-
 def save(folder: Path, model: Method, vocabulary: Vocabulary, backbone: Backbone) -> None:
     """Everything that `load` needs; a backbone only where it was trained on."""
     folder = Path(folder)
@@ -46,7 +34,7 @@ def save(folder: Path, model: Method, vocabulary: Vocabulary, backbone: Backbone
         modules[BACKBONE] = backbone
     for name, module in modules.items():
         with replacing(folder / name) as part:
-            _write(module, part)
+            save_file({key: t.contiguous() for key, t in module.state_dict().items()}, part)
     digests = {name: sha256_of(folder / name) for name in {*FILES, *modules}}
     write_json(folder / HASHES, dict(sorted(digests.items())))
 
@@ -106,16 +94,21 @@ def _checked(folder: Path, digests: dict[str, str] | None) -> dict[str, str]:
 
 def refuse_other(stored: Settings, expected: Settings, folder: Path) -> None:
     """ValueError listing every key in which two settings would make different models."""
-    told = [
-        f"{part}.{field.name} is {mine!r} there, {asked!r} here"
-        for part in SHAPING
-        for field in fields(getattr(stored, part))
-        for mine in [getattr(getattr(stored, part), field.name)]
-        for asked in [getattr(getattr(expected, part), field.name)]
-        if mine != asked
-    ]
-    if told:
-        raise ValueError(f"The model in {folder} was made with other settings: {'; '.join(told)}.")
+    there, here = ({part: as_dict(s)[part] for part in SHAPING} for s in (stored, expected))
+    if found := differences(there, here):
+        raise ValueError(f"The model in {folder} was made with other settings: {'; '.join(found)}.")
+
+
+def differences(stored: dict, asked: dict, path: str = "") -> list[str]:
+    """Each leaf in which two plain dictionaries differ, as a clause."""
+    found = []
+    for key in sorted(stored.keys() | asked.keys()):
+        one, other = stored.get(key), asked.get(key)
+        if isinstance(one, dict) and isinstance(other, dict):
+            found += differences(one, other, f"{path}{key}.")
+        elif one != other:
+            found.append(f"{path}{key} is {one!r} there, {other!r} here")
+    return found
 
 
 def from_dict(values: dict) -> Settings:

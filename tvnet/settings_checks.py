@@ -86,13 +86,6 @@ def changed(settings: Any, assignments: Iterable[str]) -> Any:
             value = json.loads(text)
         except ValueError:
             value = text
-        wanted = known[name]
-        if isinstance(wanted, float) and type(value) is int:
-            value = float(value)
-        if isinstance(wanted, tuple) and isinstance(value, list):
-            value = tuple(value)
-        if wanted is not None and type(value) is not type(wanted):
-            raise ValueError(f"'{assignment}' does not fit: {where} is {wanted!r} by default.")
-        new.setdefault(part, {})[name] = value
+        new.setdefault(part, {})[name] = tuple(value) if isinstance(value, list) else value
     parts = {part: replace(getattr(settings, part), **values) for part, values in new.items()}
     return replace(settings, **parts)

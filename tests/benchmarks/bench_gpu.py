@@ -21,7 +21,7 @@ from torch.utils.benchmark import Timer
 from torch.utils.flop_counter import FlopCounterMode
 
 from tvnet.files import write_json
-from tvnet.results import provenance
+from tvnet.provenance import provenance
 from tvnet.settings import PROFILES, Settings, settings
 
 MANY, SIDE = 32, 8192

@@ -10,8 +10,7 @@ from torch.autograd import gradcheck
 from tests.tiny_parts import TINY, double, wakened
 from tvnet.course.figures.rivals import common_words, comprehend, draw_graph, draw_types
 from tvnet.data import refer
-from tvnet.evaluation.ablation import run
-from tvnet.evaluation.costs import row_costs
+from tvnet.evaluation.ablation import row_costs, run
 from tvnet.model.backbone import DeepLab
 from tvnet.model.blocks import l2_normalize, upsample
 from tvnet.model.expression import Expression, WordStates

@@ -133,13 +133,13 @@ def test_a_stopped_training_goes_on_and_ends_as_the_others_do(data, tmp_path, mo
     assert not any(p.requires_grad for p in whole.parameters())
     stop = iter(range(10))
 
-    def asked(progress, step, *rest):
+    def asked(checkpoints, step, last, *rest):
         if next(stop) == 3:
-            progress.save(step, *rest)
+            checkpoints.save(step, *rest)
             raise SystemExit
 
     with monkeypatch.context() as patch:
-        patch.setattr("tvnet.training.progress.Progress.after", asked)
+        patch.setattr("tvnet.training.checkpoint.Checkpoints.after", asked)
         with pytest.raises(SystemExit):
             train("stopped")
     again, _ = train("stopped")

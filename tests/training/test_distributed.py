@@ -22,7 +22,6 @@ from tvnet.retrieval.build import build
 from tvnet.settings import settings
 from tvnet.training import __main__ as one_run
 from tvnet.training import loop
-from tvnet.training.progress import Progress
 from tvnet.training.setup import prepare
 
 SMOKE = settings("smoke")
@@ -76,7 +75,12 @@ def result_of(world, root, out):
     if world > 1:
         mp.spawn(one_of, (world, free_port(), root, out), nprocs=world)
     folder = run(SIX, "Baseline+RES+AMF", 0, root, out)
-    return json.loads((folder / "result.json").read_text()), Progress(folder, {}).losses()
+    return json.loads((folder / "result.json").read_text()), losses_of(folder)
+
+
+def losses_of(folder):
+    lines = map(json.loads, (folder / "log.jsonl").read_text().splitlines())
+    return list({line["step"]: line["loss"] for line in lines}.values())
 
 
 @pytest.fixture(scope="module")
@@ -99,19 +103,19 @@ def test_a_killed_process_ends_both_and_the_next_start_goes_on(one_alone, tiny_r
     prepare(OFTEN, tiny_root, tmp_path)
     both = two_that_save(tiny_root, tmp_path)
     end = time.monotonic() + 90
-    while len(list(tmp_path.glob("runs/*/snapshots/0*"))) < 2 and time.monotonic() < end:
+    while len(list(tmp_path.glob("runs/*/0*.pt"))) < 2 and time.monotonic() < end:
         time.sleep(0.05)
     both[1].kill()
     for process in both:
         process.join(60)
     assert both[1].exitcode == -signal.SIGKILL and both[0].exitcode not in (0, None)
-    (log,) = tmp_path.glob("runs/*/log.jsonl")
-    done = len(log.read_text().splitlines())
+    (folder,) = tmp_path.glob("runs/*")
+    done = len(losses_of(folder))
     assert 4 <= done < 20, "it was killed too late to tell anything"
     mp.spawn(one_of, (2, free_port(), tiny_root, tmp_path, OFTEN), nprocs=2)
     folder = run(OFTEN, "Baseline+RES+AMF", 0, tiny_root, tmp_path)
     result = json.loads((folder / "result.json").read_text())
-    assert Progress(folder, {}).losses() == pytest.approx(one_alone[1], rel=1e-6)
+    assert losses_of(folder) == pytest.approx(one_alone[1], rel=1e-6)
     assert result["metrics"] == one_alone[0]["metrics"]
 
 
@@ -151,16 +155,15 @@ def test_a_signal_to_one_of_two_saves_and_ends_both(tiny_root, tmp_path):
     prepare(OFTEN, tiny_root, tmp_path)
     both = two_that_save(tiny_root, tmp_path)
     end = time.monotonic() + 90
-    while not list(tmp_path.glob("runs/*/snapshots/0*")) and time.monotonic() < end:
+    while not list(tmp_path.glob("runs/*/0*.pt")) and time.monotonic() < end:
         time.sleep(0.05)
     both[1].terminate()  # the one that does not write
     for process in both:
         process.join(60)
         assert process.exitcode == 1  # SystemExit's, and of no signal
     (folder,) = tmp_path.glob("runs/*")
-    saved = max(int(path.name) for path in (folder / "snapshots").glob("0*"))
-    assert saved == len(Progress(folder, {}).losses()) < 20
-    assert json.loads((folder / "run.json").read_text())["status"] == "stopped"
+    saved = max(int(path.name[:8]) for path in folder.glob("0*.pt"))
+    assert saved == len(losses_of(folder)) < 20
 
 
 @pytest.mark.slow
@@ -232,18 +235,6 @@ def test_gathered_rows_stand_in_the_order_of_one_alone(monkeypatch):
         lambda out, mine: out.__setitem__(slice(3), parts),
     )
     assert process_group.gather(parts[1]) == {"a": [0, 1, 2, 3, 4, 5, 6]}
-
-
-def test_those_that_follow_write_nothing(tmp_path):
-    module = torch.nn.Linear(2, 1)
-    optimiser = torch.optim.Adam(module.parameters())
-    follower = Progress(tmp_path / "run", {}, every=1, writes=False)
-    with follower.writing():
-        follower.log(0, 1.0)
-        follower.after(1, module, optimiser)
-        assert follower.restore(module, optimiser) is None
-        follower.clear()
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_batch_norm_is_refused_where_statistics_would_differ(monkeypatch, capsys):

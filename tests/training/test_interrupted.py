@@ -15,8 +15,8 @@ from tvnet.evaluation import ablation
 from tvnet.evaluation.metrics import figures
 from tvnet.retrieval.build import build
 from tvnet.settings import as_dict, settings
+from tvnet.training.checkpoint import Checkpoints
 from tvnet.training.loop import learner, train
-from tvnet.training.progress import Progress
 
 SMOKE = settings("smoke")
 SHORT = replace(SMOKE, training=replace(SMOKE.training, steps=24, batch=2, snapshot_every=3))
@@ -39,14 +39,14 @@ def test_a_run_that_goes_on_has_the_losses_of_one_that_was_not_cut(ready, tmp_pa
     budget = replace(SHORT.training, steps=6)
     chosen, losses = replace(SHORT, training=budget), []
     train(chosen, dataset, features, 0, device=device, report=lambda _, loss: losses.append(loss))
-    for last in (4, None):  # the second start goes on from the snapshot after step 3
-        progress = Progress(tmp_path, {}, every=3, device=device)
-        train(chosen, dataset, features, 0, last=last, device=device, progress=progress)
-    assert progress.losses() == pytest.approx(losses, rel=1e-3) and len(losses) == 6
+    for last in (4, None):  # the second start resumes after step 4
+        checkpoints = Checkpoints(tmp_path, every=3, device=device)
+        train(chosen, dataset, features, 0, last=last, device=device, checkpoints=checkpoints)
+    assert checkpoints.losses == pytest.approx(losses, rel=1e-3) and len(losses) == 6
 
 
 def test_every_flipped_bit_is_found(tmp_path):
-    """Any bit of any file of a snapshot: 300 at random, the same ones every time."""
+    """Any bit of a checkpoint: 300 at random, the same ones every time."""
     assert flips(tmp_path, torch.nn.Linear(3, 2), random.Random(0), 300) == 300
 
 
@@ -69,7 +69,8 @@ def test_a_run_can_report_its_best_validation(tiny_root, tmp_path):
     chosen = replace(SHORT, training=budget)
     build(chosen, refer.read(tiny_root, "unc+"), tmp_path)
     folder = ablation.run(chosen, "Baseline", 0, tiny_root, tmp_path)
-    scores = Progress(folder, {}).validations()
+    lines = map(json.loads, (folder / "log.jsonl").read_text().splitlines())
+    scores = {line["step"]: line["score"] for line in lines if "score" in line}
     assert list(scores) == [3, 6, 9]
     count = json.loads((folder / "result.json").read_text())["metrics"]["clean"]["all"]
     assert figures(count)["overall_iou"] == max(scores.values())
@@ -82,11 +83,11 @@ def test_a_step_that_is_not_finite_is_made_again_by_the_same_command(ready, tmp_
     identity = {"settings": as_dict(wild), "seed": 0, "data": ready.data.fingerprint}
     told = []
     for _ in range(2):
-        with Progress(tmp_path, identity).writing() as progress:
+        with Checkpoints(tmp_path, identity).writing() as checkpoints:
             with pytest.raises(FloatingPointError, match="its gradient .* at step 1") as failure:
-                train(wild, dataset, ready.features, 0, progress=progress)
+                train(wild, dataset, ready.features, 0, checkpoints=checkpoints)
         told.append(str(failure.value))
-        assert [path.name for path in (tmp_path / "snapshots").iterdir()] == ["00000001"]
+        assert [path.name[:8] for path in tmp_path.glob("*.pt")] == ["00000001"]
     assert told[0] == told[1] and "(sentences [" in told[0]
 
 
@@ -97,11 +98,11 @@ def test_a_gradient_that_is_not_finite_never_reaches_the_weights(ready, tmp_path
         lambda logits, mask: (logits * 0).abs().sqrt().sum() + 1.0,  # an infinite slope at 0
     )
     dataset = ready.dataset(SHORT, "train")
-    with Progress(tmp_path, {}).writing() as progress:
+    with Checkpoints(tmp_path).writing() as checkpoints:
         with pytest.raises(FloatingPointError, match="loss is 1.0, the length of its gradient nan"):
-            train(SHORT, dataset, ready.features, 0, progress=progress)
-    model, _, _ = learner(SHORT, dataset, ready.features, None, "cpu")
-    progress.restore(torch.nn.ModuleList([model]), torch.optim.Adam(model.parameters()))
+            train(SHORT, dataset, ready.features, 0, checkpoints=checkpoints)
+    model, learning, optimiser = learner(SHORT, dataset, ready.features, None, "cpu")
+    checkpoints.restore(learning, optimiser)
     assert all(p.isfinite().all() for p in model.parameters())
 
 

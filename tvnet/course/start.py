@@ -10,7 +10,7 @@ import tvnet
 from data_setup.miniref.write import write
 from tvnet.data.world import require_world
 from tvnet.files import write_json
-from tvnet.results import provenance
+from tvnet.provenance import provenance
 from tvnet.settings import Settings
 
 PARAMETERS = {"PROFILE": str, "SEED": int, "DATA_DIR": str, "OUT_DIR": str}

@@ -53,7 +53,7 @@ def markdown(
 ) -> str:
     """The table as Markdown: ours as mean +- sd over seeds, the paper's row under each.
 
-    With `costs` (costs.row_costs) three columns follow: what the row needs without the backbone.
+    With `costs` (ablation.row_costs) three columns follow: what the row needs without the backbone.
     """
     paper = paper_table()
     head = ["size", "row", "from", "seeds", *HEADINGS.values()]

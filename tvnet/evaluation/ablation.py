@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
-from concurrent.futures import Future, as_completed
+from collections.abc import Iterable
+from concurrent.futures import as_completed
+from itertools import pairwise
 from pathlib import Path
+from statistics import median
 
 import numpy as np
 from tqdm import tqdm
@@ -15,33 +17,26 @@ from tvnet.data.arrays import load_arrays, save_arrays
 from tvnet.devices import device_of
 from tvnet.evaluation.evaluate import evaluate
 from tvnet.evaluation.metrics import BINS, PerSentence, by_size, counters, figures
+from tvnet.evaluation.workers import workers
 from tvnet.files import read_json, write_json
 from tvnet.model.method import Method
 from tvnet.model.pretrained import LEAK
-from tvnet.results import provenance
+from tvnet.model.summary import costs
+from tvnet.provenance import provenance
 from tvnet.rows import CONTROLS, EVERY, ROWS, TABLE1, row_settings
 from tvnet.saved_model import save
 from tvnet.settings import Settings, as_dict, fingerprint
+from tvnet.training.checkpoint import Checkpoints
 from tvnet.training.loop import train
-from tvnet.training.processes import workers
-from tvnet.training.progress import Progress
 from tvnet.training.setup import Prepared, prepare
 
 SENTENCES = "sentences.safetensors"
 COUNTERS = {"n": int, "intersection": int, "union": int, "hits": list, "iou_sum": float}
 RESULT = {
-    "row": str,
-    "seed": int,
-    "settings": dict,
-    "data": str,
-    "backbone": str,
-    "unknown words": dict,
-    "parameters": int,
-    "loss": list,
-    "seconds": dict,
+    "row": str, "seed": int, "settings": dict, "data": str, "backbone": str, "unknown words": dict,
+    "parameters": int, "loss": list, "seconds": dict, "provenance": dict,
     "metrics": {evaluator: dict.fromkeys(BINS, COUNTERS) for evaluator in ("clean", "parity")},
-    "provenance": dict,
-}
+}  # fmt: skip
 
 
 def run_folder(settings: Settings, row: str, seed: int, out_dir: Path, world: str) -> Path:
@@ -50,12 +45,12 @@ def run_folder(settings: Settings, row: str, seed: int, out_dir: Path, world: st
     return Path(out_dir) / "runs" / f"{settings.profile}-{row.lower()}-seed{seed}-{key}"
 
 
-def recorded(folder: Path, settings: Settings, seed: int, ready: Prepared, device: str) -> Progress:
-    """The record of a run, which another seed, setting or data set may not go on with."""
-    data = ready.data.fingerprint
-    identity = {"settings": as_dict(settings), "seed": seed, "data": data}
-    every = settings.training.snapshot_every
-    return Progress(folder, identity, every, process_group.is_main_process(), device)
+def checkpoints_of(
+    folder: Path, settings: Settings, seed: int, ready: Prepared, device: str = "cpu"
+) -> Checkpoints:
+    """Those of a run, which no run with another seed, setting or data set can resume."""
+    identity = {"settings": as_dict(settings), "seed": seed, "data": ready.data.fingerprint}
+    return Checkpoints(folder, identity, settings.training.snapshot_every, device)
 
 
 def run(
@@ -63,22 +58,49 @@ def run(
 ) -> Path:
     """Train and evaluate one row with one seed; the run's folder. A finished run is left alone.
 
-    Writes a checkpoint and, last, result.json: integer counters per evaluator and size bin.
+    Writes the trained model, what it found for every sentence, and, last, result.json: integer
+    counters per evaluator and size bin.
     """
     chosen = row_settings(settings, row)
     ready = prepare(chosen, data_dir, out_dir)
     folder = run_folder(settings, row, seed, out_dir, ready.data.fingerprint)
-    record = recorded(folder, chosen, seed, ready, device)
-    if record.result(RESULT):
+    checkpoints = checkpoints_of(folder, chosen, seed, ready, device)
+    if checkpoints.result(RESULT):
         return folder
-    with record.writing() as progress:
+    held_out = ready.dataset(chosen, chosen.data.eval_split)
+
+    def overall_iou(model: Method) -> float:
+        found = evaluate(model, held_out, ready.features, device=device)["clean"]
+        return figures(counters(found))["overall_iou"]
+
+    with checkpoints.writing():
         dataset = ready.dataset(chosen, chosen.data.train_split)
         model = train(
-            chosen, dataset, ready.features, seed, ready.start, device=device, progress=progress,
-            validate=validation(chosen, ready, device),
+            chosen, dataset, ready.features, seed, ready.start, device=device,
+            checkpoints=checkpoints, validate=overall_iou,
         )  # fmt: skip
-        measure(folder, row, seed, model, ready, progress, device)
-        progress.clear()
+        began = time.perf_counter()
+        found = evaluate(model, held_out, ready.features, device=device)
+        seconds = {"train": checkpoints.seconds, "evaluate": time.perf_counter() - began}
+        result = {
+            "row": row,
+            **checkpoints.identity,
+            "backbone": LEAK[chosen.backbone.weights],
+            "unknown words": ready.unknown_words(chosen.data.max_words),
+            "parameters": model.count_parameters(),
+            "loss": [round(x, 2) for x in checkpoints.losses],
+            "seconds": {name: round(value, 1) for name, value in seconds.items()},
+            "metrics": by_size(found),
+            "provenance": provenance(device),
+        }
+        if process_group.is_main_process():
+            save(folder, model, ready.vocabulary, ready.features.backbone)
+            arrays = {
+                name: values.astype(np.int32) for name, values in vars(found["clean"]).items()
+            }
+            save_arrays(folder / SENTENCES, arrays, {"row": row, "seed": seed})
+            write_json(folder / "result.json", result)
+        checkpoints.clear()
     process_group.barrier()
     return folder
 
@@ -92,54 +114,6 @@ def read_sentences(folder: Path) -> PerSentence:
     """The integers behind a finished run's result, evaluator clean, one line a sentence."""
     arrays, _ = load_arrays(folder / SENTENCES)
     return PerSentence(**{name: values.astype(np.int64) for name, values in arrays.items()})
-
-
-def validation(chosen: Settings, ready: Prepared, device: str) -> Callable[[Method], float]:
-    """What a model in training is judged by: overall IoU on the evaluated split, in percent."""
-    held_out = ready.dataset(chosen, chosen.data.eval_split)
-
-    def overall_iou(model: Method) -> float:
-        found = evaluate(model, held_out, ready.features, device=device)["clean"]
-        return figures(counters(found))["overall_iou"]
-
-    return overall_iou
-
-
-def measure(
-    folder: Path,
-    row: str,
-    seed: int,
-    model: Method,
-    ready: Prepared,
-    progress: Progress,
-    device: str,
-) -> None:
-    """Evaluate a trained model and write its checkpoint, what it found for every sentence, and
-    result.json."""
-    chosen = model.settings
-    began = time.perf_counter()
-    held_out = ready.dataset(chosen, chosen.data.eval_split)
-    found = evaluate(model, held_out, ready.features, device=device)
-    if not process_group.is_main_process():
-        return
-    seconds = {"train": progress.seconds(), "evaluate": time.perf_counter() - began}
-    result = {
-        "row": row,
-        "seed": seed,
-        "settings": as_dict(chosen),
-        "data": ready.data.fingerprint,
-        "backbone": LEAK[chosen.backbone.weights],
-        "unknown words": ready.unknown_words(chosen.data.max_words),
-        "parameters": model.count_parameters(),
-        "loss": [round(x, 2) for x in progress.losses()],
-        "seconds": {name: round(value, 1) for name, value in seconds.items()},
-        "metrics": by_size(found),
-        "provenance": provenance(device),
-    }
-    save(folder, model, ready.vocabulary, ready.features.backbone)
-    arrays = {name: values.astype(np.int32) for name, values in vars(found["clean"]).items()}
-    save_arrays(folder / SENTENCES, arrays, {"row": row, "seed": seed})
-    write_json(folder / "result.json", result)
 
 
 def ablation(
@@ -162,11 +136,7 @@ def ablation(
     jobs += [(control, seeds[0]) for control in CONTROLS]
     results = []
     with workers(None if device == "cpu" else 1) as pool:
-
-        def start(task: Callable, *arguments: object) -> Future:
-            return pool.submit(task, settings, *arguments, data_dir, out_dir, device)
-
-        waiting = [start(run, *job) for job in jobs]
+        waiting = [pool.submit(run, settings, *job, data_dir, out_dir, device) for job in jobs]
         with tqdm(total=len(waiting), desc="Table 1", unit="run") as bar:
             for done in as_completed(waiting):
                 result = read_result(done.result())
@@ -177,3 +147,35 @@ def ablation(
                 bar.update()
     order = list(EVERY)
     return sorted(results, key=lambda r: (order.index(r["row"]), r["seed"]))
+
+
+def row_costs(
+    settings: Settings, data_dir: Path, out_dir: Path, steps: int = 20
+) -> dict[str, dict]:
+    """{row: {"parameters", "GFLOP" of a forward pass, "step" in seconds}}, without the backbone.
+
+    A step is the median of `steps` real training steps, in processor time of one thread, so that
+    other work on the machine hardly counts.
+    """
+    found = {}
+    with workers(1) as alone:
+        for row in TABLE1:
+            found[row] = alone.submit(_costs, settings, row, data_dir, out_dir, steps).result()
+    return found
+
+
+def _costs(settings: Settings, row: str, data_dir: Path, out_dir: Path, steps: int) -> dict:
+    chosen = row_settings(settings, row)
+    ready = prepare(chosen, data_dir, out_dir)
+    bill = costs(chosen, len(ready.vocabulary))
+    head = [cost for part, cost in bill.items() if part != "backbone"]
+    times: list[float] = []
+    train(
+        chosen, ready.dataset(chosen, chosen.data.train_split), ready.features, seed=0,
+        last=steps, report=lambda *_: times.append(time.process_time()),
+    )  # fmt: skip
+    return {
+        "parameters": sum(cost.parameters for cost in head),
+        "GFLOP": sum(cost.flop for cost in head) / 1e9,
+        "step": median(later - t for t, later in pairwise(times[2:])),  # the first ones warm up
+    }

@@ -1,4 +1,4 @@
-"""Look again at the models that an ablation left behind: other retrieved images, their masks."""
+"""Measure the models that an ablation has trained again: on other splits, with other images."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ import torch
 from tvnet.data.dataset import collate
 from tvnet.data.images import open_picture, placement
 from tvnet.devices import device_of
-from tvnet.evaluation.ablation import RESULT, recorded, run_folder
+from tvnet.evaluation.ablation import RESULT, checkpoints_of, run_folder
 from tvnet.evaluation.evaluate import clean, evaluate
-from tvnet.evaluation.metrics import by_size, counters
+from tvnet.evaluation.metrics import by_size
+from tvnet.evaluation.workers import workers
 from tvnet.model.method import Method
 from tvnet.rows import row_settings
 from tvnet.saved_model import load, load_backbone_of
 from tvnet.settings import CONTROLS, Settings
 from tvnet.training.loop import logits_of
-from tvnet.training.processes import workers
 from tvnet.training.setup import Prepared, prepare
 
 
@@ -34,7 +34,7 @@ def load_run(
     chosen = row_settings(settings, row)
     ready = prepare(chosen, data_dir, out_dir)
     folder = run_folder(settings, row, seed, out_dir, ready.data.fingerprint)
-    if not recorded(folder, chosen, seed, ready, "cpu").result(RESULT):
+    if not checkpoints_of(folder, chosen, seed, ready).result(RESULT):
         raise FileNotFoundError(
             f"There is no trained model in {folder}: run the ablation with row '{row}' and seed "
             f"{seed} first."
@@ -45,36 +45,6 @@ def load_run(
     return model, ready
 
 
-def swap_neighbours(
-    settings: Settings, row: str, seed: int, data_dir: Path, out_dir: Path, device: str = "cpu"
-) -> dict[str, dict]:
-    """{control: counters} of one trained row, its retrieved images replaced at test time."""
-    device = str(device_of(device))
-    with workers(None if device == "cpu" else 1) as pool:
-        found = {
-            control: pool.submit(_swapped, settings, row, seed, data_dir, out_dir, device, control)
-            for control in CONTROLS
-        }
-        return {control: future.result() for control, future in found.items()}
-
-
-def _swapped(
-    settings: Settings,
-    row: str,
-    seed: int,
-    data_dir: Path,
-    out_dir: Path,
-    device: str,
-    control: str,
-) -> dict:
-    model, _ = load_run(settings, row, seed, data_dir, out_dir)
-    swapped = replace(settings, retrieval=replace(settings.retrieval, control=control))
-    chosen = row_settings(swapped, row)
-    ready = prepare(chosen, data_dir, out_dir)
-    dataset = ready.dataset(chosen, settings.data.eval_split)
-    return counters(evaluate(model, dataset, ready.features, device=device)["clean"])
-
-
 def measure_again(
     settings: Settings,
     runs: Iterable[tuple[str, int]],
@@ -82,21 +52,31 @@ def measure_again(
     out_dir: Path,
     device: str = "cpu",
     splits: Iterable[str] = (),
+    controls: Iterable[str] = ("none",),
     crf: bool = False,
 ) -> list[dict]:
-    """Trained runs (row, seed) on other splits, or refined by DenseCRF: row, seed, split, metrics.
+    """Trained runs (row, seed) again: row, seed, split, control, metrics.
 
-    Without `splits`, on the evaluation split. A refined run has a row of its own, "row+DCRF", so
-    that the two are never mixed.
+    splits: by default the evaluated one. controls: what replaces the retrieved images. crf:
+    refined by DenseCRF; such a run is named "row+DCRF", so that the two are never mixed.
     """
     device, splits = str(device_of(device)), list(splits) or [settings.data.eval_split]
     with workers(None if device == "cpu" else 1) as pool:
         waiting = [
-            pool.submit(_measured, settings, *run, data_dir, out_dir, device, split, crf)
+            pool.submit(_measured, settings, *run, data_dir, out_dir, device, split, control, crf)
             for split in splits
+            for control in controls
             for run in runs
         ]
         return [done.result() for done in waiting]
+
+
+def swap_neighbours(
+    settings: Settings, row: str, seed: int, data_dir: Path, out_dir: Path, device: str = "cpu"
+) -> dict[str, dict]:
+    """{control: counters} of one trained row, its retrieved images replaced at test time."""
+    found = measure_again(settings, [(row, seed)], data_dir, out_dir, device, controls=CONTROLS)
+    return {line["control"]: line["metrics"]["clean"]["all"] for line in found}
 
 
 def _measured(
@@ -107,16 +87,21 @@ def _measured(
     out_dir: Path,
     device: str,
     split: str,
+    control: str,
     crf: bool,
 ) -> dict:
     from tvnet.evaluation.crf import DenseCRF  # needs scipy, which training does not
 
     model, ready = load_run(settings, row, seed, data_dir, out_dir)
+    chosen = model.settings
+    if control != "none":
+        chosen = replace(chosen, retrieval=replace(chosen.retrieval, control=control))
+        ready.neighbours = prepare(chosen, data_dir, out_dir).neighbours
     refine = DenseCRF(ready.data) if crf else None
-    dataset = ready.dataset(model.settings, split)
+    dataset = ready.dataset(chosen, split)
     found = evaluate(model, dataset, ready.features, device=device, refine=refine)
-    name = f"{row}+DCRF" if crf else row
-    return {"row": name, "seed": seed, "split": split, "metrics": by_size(found)}
+    about = {"row": f"{row}+DCRF" if crf else row, "seed": seed, "split": split}
+    return about | {"control": control, "metrics": by_size(found)}
 
 
 @torch.no_grad()
@@ -130,16 +115,15 @@ def masks_of(
         model, ready = load_run(settings, row, seed, data_dir, out_dir)
         dataset = ready.dataset(model.settings, settings.data.eval_split)
         picks = np.random.default_rng(seed).choice(len(dataset), count, replace=False)
+        samples = [dataset.samples[i] for i in picks]
+        pictures = [ready.data.pictures[sample.image_id] for sample in samples]
         if not lines:
-            for sample in (dataset.samples[i] for i in picks):
-                picture = ready.data.pictures[sample.image_id]
-                image = open_picture(picture.path, picture.width, picture.height)
-                lines.append((sample.text, np.asarray(image), {}))
+            images = [np.asarray(open_picture(p.path, p.width, p.height)) for p in pictures]
+            lines = [(s.text, image, {}) for s, image in zip(samples, images, strict=True)]
         logits = logits_of(model, ready.features, collate([dataset.inputs(int(i)) for i in picks]))
-        for k, (i, line) in enumerate(zip(picks, lines, strict=True)):
-            picture = ready.data.pictures[dataset.samples[i].image_id]
+        for k, picture in enumerate(pictures):
             place = placement(picture.height, picture.width, logits.shape[-1])
-            line[2][row] = clean(logits[k : k + 1], place)
-    for i, line in zip(picks, lines, strict=True):
-        line[2]["truth"] = ready.masks.mask(dataset.samples[i].ann_id)
+            lines[k][2][row] = clean(logits[k : k + 1], place)
+    for sample, line in zip(samples, lines, strict=True):
+        line[2]["truth"] = ready.masks.mask(sample.ann_id)
     return lines

@@ -21,16 +21,16 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from tqdm import trange
 
+from tvnet.devices import one_thread
 from tvnet.files import sha256_of, write_json
 from tvnet.model.backbone import DeepLab
 from tvnet.model.blocks import conv, interpolation, upsample
 from tvnet.model.pretrained import PRETRAINED, SHIPPED_WEIGHTS
+from tvnet.provenance import provenance
 from tvnet.release import minivoc
 from tvnet.release.minivoc import STUFF, MiniVOC
-from tvnet.results import provenance
 from tvnet.settings import BackboneSettings, as_dict, settings
-from tvnet.training.processes import one_thread
-from tvnet.training.progress import Progress
+from tvnet.training.checkpoint import Checkpoints
 
 STRIDES = {"V2": 4, "V3": 8, "V4": 8, "V5": 8}
 EDGES = ("V2", "V3")  # the maps that must know where objects end
@@ -151,8 +151,8 @@ def pretrain(
     trained = len(data.squares) - HELD_OUT
     about = {"backbone": as_dict(chosen), "size": size, "pictures": len(data.squares)}
     about |= {"steps": steps, "batch": batch, "seed": seed, "precision": precision}
-    with Progress(out, about, every=250).writing() as progress:
-        first = progress.restore(learning, optimiser) or 0
+    with Checkpoints(out, about, every=250).writing() as checkpoints:
+        first = checkpoints.restore(learning, optimiser) or 0
         bar = trange(first, steps, desc="pretrain", unit="step", initial=first, total=steps)
         for step in bar:
             generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
@@ -167,10 +167,10 @@ def pretrain(
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
-            progress.log(step, loss.item())
-            progress.after(step + 1, learning, optimiser)
+            checkpoints.log(step, loss.item())
+            checkpoints.after(step + 1, steps, learning, optimiser)
             bar.set_postfix_str(f"loss {loss.item():.3f}")
-        minutes = round(progress.seconds() / 60, 1)
+        minutes = round(checkpoints.seconds / 60, 1)
     backbone.freeze()
     which = torch.arange(trained, len(data.squares))
     miou = category_iou(backbone, heads.eval(), data, which)

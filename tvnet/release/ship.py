@@ -20,17 +20,17 @@ import numpy as np
 
 from tvnet.data import refer
 from tvnet.data.dataset import ReferDataset
+from tvnet.devices import one_thread
 from tvnet.evaluation.ablation import read_result, run
 from tvnet.evaluation.evaluate import evaluate
 from tvnet.evaluation.metrics import PerSentence, counters
 from tvnet.evaluation.trained import load_run
 from tvnet.files import sha256_of, write_json
-from tvnet.results import provenance
+from tvnet.provenance import provenance
 from tvnet.retrieval.build import build
 from tvnet.rows import BEST, ROWS, row_settings
-from tvnet.saved_model import MODELS
+from tvnet.saved_model import FILES, MODELS
 from tvnet.settings import Settings, as_dict, settings
-from tvnet.training.processes import one_thread
 
 SEED = 0
 EXAMPLES = 6  # of each kind
@@ -55,15 +55,13 @@ def examples(found: PerSentence, dataset: ReferDataset, count: int = EXAMPLES) -
     taken, chosen = set(), []
     for kind, first in starts.items():
         for start in first.astype(int):
-            images = (image_of[int(found.sent_id[i])] for i in order[start:])
-            at = next((k for k, i in enumerate(images) if i not in taken), None)
-            if at is None:
-                continue
-            row = order[start + at]
-            sent_id = int(found.sent_id[row])
-            taken.add(image_of[sent_id])
-            chosen.append({"sent_id": sent_id, "image_id": image_of[sent_id], "kind": kind,
-                           "iou": round(float(iou[row]), 4)})  # fmt: skip
+            for k in order[start:]:
+                sent_id, image_id = int(found.sent_id[k]), image_of[int(found.sent_id[k])]
+                if image_id not in taken:
+                    taken.add(image_id)
+                    about = {"sent_id": sent_id, "image_id": image_id, "kind": kind}
+                    chosen.append(about | {"iou": round(float(iou[k]), 4)})
+                    break
     return chosen
 
 
@@ -88,18 +86,12 @@ def ship(chosen: Settings, data_dir: Path, out_dir: Path, target: Path) -> dict:
                 about = {"rule": RULE, "model": row, "dataset": ready.data.name, "split": split}
                 about["sentences"] = examples(found, dataset)
                 write_json(target / "examples.json", about)
-        digests = {}
-        for name in ("model.safetensors", "settings.json", "vocabulary.json"):
-            (target / row.lower()).mkdir(parents=True, exist_ok=True)
+        (target / row.lower()).mkdir(parents=True, exist_ok=True)
+        for name in FILES:
             shutil.copyfile(folder / name, target / row.lower() / name)
-            digests[name] = sha256_of(folder / name)
-        report["rows"][row] = {
-            "sha256": digests,
-            "parameters": result["parameters"],
-            "seconds": result["seconds"],
-            "metrics": metrics,
-            "provenance": result["provenance"],
-        }
+        about = {"sha256": {name: sha256_of(folder / name) for name in sorted(FILES)}}
+        about |= {name: result[name] for name in ("parameters", "seconds", "provenance")}
+        report["rows"][row] = about | {"metrics": metrics}
     report |= {"data": ready.data.fingerprint, "seed": SEED, "training": as_dict(chosen.training)}
     report["provenance"] = source
     write_json(target / "shipped.json", report)

@@ -4,7 +4,7 @@
     torchrun --nproc-per-node 2 -m tvnet.training --data data/miniref
     python -m tvnet.training --set training.steps=6000 training.batch=4
 
-The same command again goes on where the run stopped; a finished run is shown. --set changes any
+The same command again resumes the run where it stopped; a finished run is shown. --set changes any
 number of tvnet/settings.py; such a run has its own folder. Several machines share one --out folder.
 """
 
@@ -18,7 +18,7 @@ from safetensors import SafetensorError
 
 from tvnet import process_group
 from tvnet.data import refer
-from tvnet.devices import device_of, own_device
+from tvnet.devices import device_of, one_thread, own_device
 from tvnet.evaluation.ablation import read_result, run
 from tvnet.evaluation.metrics import figures
 from tvnet.retrieval.build import build
@@ -26,7 +26,6 @@ from tvnet.rows import EVERY, row_settings
 from tvnet.settings import settings
 from tvnet.settings_checks import changed
 from tvnet.training.order import share_equally
-from tvnet.training.processes import one_thread
 from tvnet.training.setup import prepare
 
 

@@ -14,9 +14,9 @@ from tvnet.data.dataset import Batch, ReferDataset
 from tvnet.data.words import UNK
 from tvnet.model.method import Method, build
 from tvnet.settings import Settings, TrainingSettings
+from tvnet.training.checkpoint import Checkpoints
 from tvnet.training.features import CachedFeatures, LiveFeatures, Maps
 from tvnet.training.order import batches
-from tvnet.training.progress import Progress
 
 
 def learning_rate(step: int, settings: TrainingSettings) -> float:
@@ -68,8 +68,6 @@ def ablate_input(batch: Batch, V_in: Maps, control: str) -> tuple[Maps, Tensor, 
         words, lengths = torch.full_like(words, UNK), torch.ones_like(lengths)
     elif control == "image":
         V_in = {name: torch.zeros_like(V) for name, V in V_in.items()}
-    elif control != "none":
-        raise ValueError(f"ablate_input is '{control}': use 'none', 'language' or 'image'.")
     return V_in, words, lengths
 
 
@@ -91,54 +89,49 @@ def train(
     start: dict[str, Tensor] | None = None,
     last: int | None = None,
     device: str = "cpu",
-    progress: Progress | None = None,
+    checkpoints: Checkpoints | None = None,
     validate: Callable[[Method], float] | None = None,
     report: Callable[[int, float], None] = lambda step, loss: None,
 ) -> Method:
-    """One run, whole; the model to report (D30), in eval mode.
+    """One training run; the model to report (D30), in eval mode.
 
-    `start` holds weights to begin with, such as GloVe's rows; parts it lacks start
-    fresh. With `last`, it ends after so many of the steps. With `progress`, the run goes on
-    from its newest snapshot and saves new ones; with `validate`, the IoU of the held-out split, it
-    also keeps the best state, every `eval_every` steps (D30). `report(step, loss)` is called after
-    each step. Several processes (process_group.py) share each batch and average their gradients.
-    Raises FloatingPointError when the loss or its gradient is not finite and MemoryError when a
-    step does not fit; both name the step.
+    start: weights to begin with, such as GloVe's rows; parts that it lacks start fresh. last: the
+    step at which to end, by default the settings'. checkpoints: the run is resumed from the newest
+    and saves new ones. validate: the IoU of the held-out split, computed every `eval_every` steps
+    (D30). report: called with step and loss after each step. Several processes (process_group.py)
+    share each batch and average their gradients. Raises FloatingPointError when the loss or its
+    gradient is not finite, and MemoryError when a step does not fit; both name the step.
     """
     torch.manual_seed(seed)
-    budget = settings.training
+    budget, checkpoints = settings.training, checkpoints or Checkpoints()
     model, learning, optimiser = learner(settings, dataset, features, start, device)
-    last = last or budget.steps
-    first = (progress.restore(learning, optimiser) if progress else None) or 0
+    first, last = checkpoints.restore(learning, optimiser) or 0, last or budget.steps
     process_group.same_step(first)
-    share = process_group.rank_and_size()
-    stream = batches(dataset, budget.batch, seed, first, share)
+    stream = batches(dataset, budget.batch, seed, first, process_group.rank_and_size())
     for step in range(first, last):
         for group in optimiser.param_groups:
             group["lr"] = group["rate"] * learning_rate(step, budget)
         batch = next(stream).to(device)
-        with said_in_words(step, batch):
+        with explain_oom(step, batch):
             loss = loss_of(logits_of(model, features, batch), batch.mask)
             optimiser.zero_grad()
             loss.backward()
             gradients = [p.grad for p in learning.parameters() if p.grad is not None]
             loss = loss.detach()
             process_group.mean([loss, *gradients])
-            refuse_what_is_not_finite(step, loss, gradients, batch, learning, optimiser, progress)
+            length = torch.nn.utils.get_total_norm(gradients)
+            if not (loss + length).isfinite():  # the same command makes this very step again
+                checkpoints.save(step, learning, optimiser)
+                raise FloatingPointError(not_finite(step, loss, length, batch))
             optimiser.step()
+        checkpoints.log(step, loss.item())
         report(step, loss.item())
-        if progress:
-            progress.log(step, loss.item())
         if validate and budget.is_validation(step + 1, last):
-            score = validate(model)
+            checkpoints.validated(step + 1, validate(model), learning)
             model.train()
-            if progress:
-                progress.validation(step + 1, score, learning, optimiser)
-        if progress:
-            progress.after(step + 1, learning, optimiser)
-    if progress and validate and budget.reported == "best":
-        process_group.barrier()
-        progress.restore_best(learning)
+        checkpoints.after(step + 1, last, learning, optimiser)
+    if validate and budget.reported == "best":
+        learning.load_state_dict(checkpoints.best)
     return model.eval()
 
 
@@ -175,30 +168,16 @@ def begin_from(model: Method, start: dict[str, Tensor]) -> None:
     model.load_state_dict(start, strict=False)
 
 
-def refuse_what_is_not_finite(
-    step: int,
-    loss: Tensor,
-    gradients: list[Tensor],
-    batch: Batch,
-    learning: nn.Module,
-    optimiser: torch.optim.Optimizer,
-    progress: Progress | None,
-) -> None:
-    """Stops before a bad step is taken; the last good state and the step's ids stay on disk."""
-    length = torch.nn.utils.get_total_norm(gradients)
-    if (loss + length).isfinite():
-        return
-    sentences = batch.sent_id.tolist()
-    if progress:  # the same command makes this very step again
-        progress.save(step, learning, optimiser)
-    raise FloatingPointError(
+def not_finite(step: int, loss: Tensor, length: Tensor, batch: Batch) -> str:
+    """The sentence for a loss or a gradient that is not finite."""
+    return (
         f"The loss is {loss.item()}, the length of its gradient {length.item()} at step {step} "
-        f"(sentences {sentences}): lower the learning rate."
+        f"(sentences {batch.sent_id.tolist()}): lower the learning rate."
     )
 
 
 @contextmanager
-def said_in_words(step: int, batch: Batch) -> Iterator[None]:
+def explain_oom(step: int, batch: Batch) -> Iterator[None]:
     """A step that does not fit into memory ends with the settings that help."""
     try:
         yield

@@ -1,6 +1,5 @@
-"""A run that is stopped, killed or damaged goes on to the very result it would have had."""
+"""A run that is stopped, killed or damaged is resumed and ends in the same bits."""
 
-import json
 import os
 import signal
 import subprocess
@@ -15,17 +14,25 @@ import torch
 from tvnet.data.dataset import collate
 from tvnet.model.backbone import DeepLab
 from tvnet.settings import as_dict, settings
+from tvnet.training.checkpoint import Checkpoints
 from tvnet.training.features import LiveFeatures
 from tvnet.training.loop import train
 from tvnet.training.order import batches
-from tvnet.training.progress import Progress
 
 SMOKE = settings("smoke")
 SHORT = replace(SMOKE, training=replace(SMOKE.training, steps=6, batch=2, snapshot_every=2))
 
 
+MODULE = torch.nn.Linear(2, 1)
+OPTIMISER = torch.optim.Adam(MODULE.parameters())
+
+
 def record(folder, chosen=SHORT, every=2):
-    return Progress(folder, {"settings": as_dict(chosen), "seed": 0, "data": "tiny"}, every)
+    return Checkpoints(folder, {"settings": as_dict(chosen), "seed": 0, "data": "tiny"}, every)
+
+
+def steps_kept(folder):
+    return [int(path.name[:8]) for path in sorted(folder.glob("*.pt"))]
 
 
 def weights(model):
@@ -61,15 +68,15 @@ def cut_at(step):
 def test_a_run_cut_anywhere_ends_bit_for_bit_the_same(ready, whole, tmp_path, steps):
     dataset = ready.dataset(SHORT, "train")
     for step in steps:
-        with record(tmp_path).writing() as progress, pytest.raises(Cut):
-            train(SHORT, dataset, ready.features, 0, report=cut_at(step), progress=progress)
-    with record(tmp_path).writing() as progress:
-        model = train(SHORT, dataset, ready.features, 0, progress=progress)
-        assert progress.losses() == whole[1]
+        with record(tmp_path).writing() as checkpoints, pytest.raises(Cut):
+            train(SHORT, dataset, ready.features, 0, report=cut_at(step), checkpoints=checkpoints)
+    with record(tmp_path).writing() as checkpoints:
+        model = train(SHORT, dataset, ready.features, 0, checkpoints=checkpoints)
+        assert checkpoints.losses == whole[1]
     assert same(weights(model), whole[0])
-    assert sorted(p.name for p in progress.snapshots.folder.iterdir()) == ["00000004", "00000006"]
-    progress.clear()
-    assert not progress.snapshots.folder.exists()
+    assert steps_kept(tmp_path) == [4, 6]
+    checkpoints.clear()
+    assert steps_kept(tmp_path) == []
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -82,11 +89,11 @@ def test_a_signal_saves_and_ends(ready, whole, tmp_path, number):
             os.kill(os.getpid(), number)
 
     with pytest.raises(SystemExit, match="Stopped after step 3; run the same again to go on"):
-        with record(tmp_path).writing() as progress:
-            train(SHORT, dataset, ready.features, 0, report=ask, progress=progress)
-    assert (progress.snapshots.folder / "00000003").is_dir()
-    with record(tmp_path).writing() as progress:
-        model = train(SHORT, dataset, ready.features, 0, progress=progress)
+        with record(tmp_path).writing() as checkpoints:
+            train(SHORT, dataset, ready.features, 0, report=ask, checkpoints=checkpoints)
+    assert steps_kept(tmp_path)[-1] == 3
+    with record(tmp_path).writing() as checkpoints:
+        model = train(SHORT, dataset, ready.features, 0, checkpoints=checkpoints)
     assert same(weights(model), whole[0])
     assert signal.getsignal(number) == before
 
@@ -95,57 +102,33 @@ def test_a_signal_after_the_last_step_ends_what_comes_next(tmp_path):
     with pytest.raises(SystemExit, match="Stopped at the end of .*; run the same to go on"):
         with record(tmp_path).writing():
             os.kill(os.getpid(), signal.SIGTERM)
-    assert json.loads((tmp_path / "run.json").read_text())["status"] == "finished"
-
-
-def test_the_manifest_says_how_a_run_stands(tmp_path):
-    def status():
-        about = json.loads((tmp_path / "run.json").read_text())
-        assert about["seed"] == 0 and about["settings"] == as_dict(SHORT)
-        assert "torch" in about["provenance"]["versions"]
-        return about["status"]
-
-    with record(tmp_path).writing():
-        assert status() == "running"
-    assert status() == "finished"
-    for error, said in ((SystemExit, "stopped"), (FloatingPointError, "failed")):
-        with pytest.raises(error), record(tmp_path).writing():
-            raise error
-        assert status() == said
-
-
-def test_the_manifest_names_the_gpu_that_computes(tmp_path, monkeypatch):
-    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "A GPU")
-    with Progress(tmp_path, {}, device="cuda:0").writing():
-        about = json.loads((tmp_path / "run.json").read_text())
-    assert about["provenance"]["device"] == "A GPU"
 
 
 def test_every_step_leaves_a_sign_of_life(ready, tmp_path):
-    """Who waits for a run can see it go on: a line a step, long before there is a snapshot."""
+    """Who waits for a run can see it go on: a line a step, long before there is a checkpoint."""
     seen = []
 
     def lines(_, __):
         path = tmp_path / "log.jsonl"
         seen.append(len(path.read_text().splitlines()))
 
-    with record(tmp_path, every=0).writing() as progress:
+    with record(tmp_path, every=0).writing() as checkpoints:
         train(SHORT, ready.dataset(SHORT, "train"), ready.features, 0, report=lines,
-              progress=progress)  # fmt: skip
-    assert seen == [0, 1, 2, 3, 4, 5]
+              checkpoints=checkpoints)  # fmt: skip
+    assert seen == [1, 2, 3, 4, 5, 6]
 
 
-def test_a_damaged_snapshot_is_passed_over_and_said(ready, whole, tmp_path):
+def test_a_damaged_checkpoint_is_skipped_with_a_warning(ready, whole, tmp_path):
     dataset = ready.dataset(SHORT, "train")
-    with record(tmp_path).writing() as progress, pytest.raises(Cut):
-        train(SHORT, dataset, ready.features, 0, report=cut_at(4), progress=progress)
-    path = progress.snapshots.folder / "00000004" / "optimiser.safetensors"
+    with record(tmp_path).writing() as checkpoints, pytest.raises(Cut):
+        train(SHORT, dataset, ready.features, 0, report=cut_at(4), checkpoints=checkpoints)
+    (path,) = tmp_path.glob("00000004-*")
     data = bytearray(path.read_bytes())
     data[-1] ^= 4
     path.write_bytes(data)
-    with record(tmp_path).writing() as progress:
-        with pytest.warns(UserWarning, match="00000004 is damaged: an older one is used"):
-            model = train(SHORT, dataset, ready.features, 0, progress=progress)
+    with record(tmp_path).writing() as checkpoints:
+        with pytest.warns(UserWarning, match="00000004-.* is damaged: an older checkpoint is used"):
+            model = train(SHORT, dataset, ready.features, 0, checkpoints=checkpoints)
     assert same(weights(model), whole[0])
 
 
@@ -166,42 +149,28 @@ def scoring(scores, seen):
 def test_the_best_validation_or_the_last_step_is_reported(ready, tmp_path, reported, best):
     chosen = replace(VALIDATED, training=replace(VALIDATED.training, reported=reported))
     dataset, seen = ready.dataset(chosen, "train"), []
-    with record(tmp_path, chosen).writing() as progress:
-        model = train(chosen, dataset, ready.features, 0, progress=progress,
+    with record(tmp_path, chosen).writing() as checkpoints:
+        model = train(chosen, dataset, ready.features, 0, checkpoints=checkpoints,
                       validate=scoring([30.0, 50.0, 50.0], seen))  # fmt: skip
-    assert progress.validations() == {2: 30.0, 4: 50.0, 6: 50.0}
+    assert checkpoints.scores == {2: 30.0, 4: 50.0, 6: 50.0}
     assert same(weights(model), seen[best])
-    names = sorted(path.name for path in progress.snapshots.folder.iterdir())
-    assert names == ["00000004", "00000006", "best-00000004"]
+    assert steps_kept(tmp_path) == [4, 6]
 
 
 def test_a_cut_between_validations_changes_neither_them_nor_the_best(ready, tmp_path):
     dataset, seen, again = ready.dataset(VALIDATED, "train"), [], []
-    with record(tmp_path / "whole", VALIDATED).writing() as progress:
-        whole = train(VALIDATED, dataset, ready.features, 0, progress=progress,
+    with record(tmp_path / "whole", VALIDATED).writing() as checkpoints:
+        whole = train(VALIDATED, dataset, ready.features, 0, checkpoints=checkpoints,
                       validate=scoring([9.0, 8.0, 7.0], seen))  # fmt: skip
     assert same(weights(whole), seen[0]) and len(seen) == 3
-    with record(tmp_path / "cut", VALIDATED).writing() as progress, pytest.raises(Cut):
-        train(VALIDATED, dataset, ready.features, 0, progress=progress, report=cut_at(3),
+    with record(tmp_path / "cut", VALIDATED).writing() as checkpoints, pytest.raises(Cut):
+        train(VALIDATED, dataset, ready.features, 0, checkpoints=checkpoints, report=cut_at(3),
               validate=scoring([9.0], again))  # fmt: skip
-    with record(tmp_path / "cut", VALIDATED).writing() as progress:
-        model = train(VALIDATED, dataset, ready.features, 0, progress=progress,
+    with record(tmp_path / "cut", VALIDATED).writing() as checkpoints:
+        model = train(VALIDATED, dataset, ready.features, 0, checkpoints=checkpoints,
                       validate=scoring([9.0, 8.0, 7.0], again))  # fmt: skip
-        assert progress.validations() == {2: 9.0, 4: 8.0, 6: 7.0}
+        assert checkpoints.scores == {2: 9.0, 4: 8.0, 6: 7.0}
     assert same(weights(model), weights(whole))
-
-
-def test_a_best_state_that_is_damaged_is_not_reported(tmp_path):
-    module = torch.nn.Linear(3, 2)
-    optimiser = torch.optim.Adam(module.parameters())
-    progress = record(tmp_path)
-    progress.validation(2, 50.0, module, optimiser)
-    progress.validation(4, 40.0, module, optimiser)
-    progress.restore_best(module)
-    (path,) = progress.snapshots.folder.glob("best-00000002/model.safetensors")
-    path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(ValueError, match="The best state in .* is gone or damaged: delete"):
-        progress.restore_best(module)
 
 
 def test_what_is_reported_is_one_of_two():
@@ -212,29 +181,25 @@ def test_what_is_reported_is_one_of_two():
 
 
 def test_other_settings_or_data_are_refused_with_their_keys(ready, tmp_path):
-    with record(tmp_path).writing() as progress:
-        train(SHORT, ready.dataset(SHORT, "train"), ready.features, 0, progress=progress)
+    with record(tmp_path).writing() as checkpoints:
+        train(SHORT, ready.dataset(SHORT, "train"), ready.features, 0, checkpoints=checkpoints)
     other = replace(SHORT, training=replace(SHORT.training, batch=1))
     said = "settings.training.batch is 2 there, 1 here"
-    with pytest.raises(ValueError, match=f"holds another run: {said}"):
-        with record(tmp_path, other).writing():
-            pass
-    about = json.loads((tmp_path / "run.json").read_text())
-    assert about["status"] == "finished" and about["settings"] == as_dict(SHORT)
-    with pytest.raises(ValueError, match=f"are another run's: {said}"):
+    with pytest.raises(ValueError, match=f"{tmp_path} holds another run: {said}"):
         train(
             other,
             ready.dataset(other, "train"),
             ready.features,
             0,
-            progress=record(tmp_path, other),
+            checkpoints=record(tmp_path, other),
         )
+    assert steps_kept(tmp_path) == [4, 6]
 
 
 def test_one_writer_at_a_time(tmp_path):
     script = (
-        "from tvnet.training.progress import Progress; import sys, time\n"
-        "with Progress(sys.argv[1], {}).writing(): print('in', flush=True); time.sleep(60)"
+        "from tvnet.training.checkpoint import Checkpoints; import sys, time\n"
+        "with Checkpoints(sys.argv[1]).writing(): print('in', flush=True); time.sleep(60)"
     )
     other = subprocess.Popen(
         [sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE,
@@ -243,12 +208,12 @@ def test_one_writer_at_a_time(tmp_path):
     try:
         assert other.stdout.readline() == b"in\n"
         with pytest.raises(ValueError, match="Another process is writing .*: wait for it"):
-            with Progress(tmp_path, {}).writing():
+            with Checkpoints(tmp_path).writing():
                 pass
     finally:
         other.kill()
         other.wait()
-    with Progress(tmp_path, {}).writing():  # a dead writer leaves the folder free
+    with Checkpoints(tmp_path).writing():  # a dead writer leaves the folder free
         pass
 
 
@@ -256,7 +221,7 @@ def test_one_writer_at_a_time(tmp_path):
     "error",
     [torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("[..] can't allocate memory")],
 )
-def test_memory_that_runs_out_is_said_with_what_helps(ready, monkeypatch, error):
+def test_memory_that_runs_out_is_explained(ready, monkeypatch, error):
     def full(*_):
         raise error
 
@@ -265,23 +230,42 @@ def test_memory_that_runs_out_is_said_with_what_helps(ready, monkeypatch, error)
         train(SHORT, ready.dataset(SHORT, "train"), ready.features, 0)
 
 
-def test_a_kill_while_the_log_is_cut_loses_no_line(tmp_path, monkeypatch):
-    module = torch.nn.Linear(2, 1)
-    optimiser = torch.optim.Adam(module.parameters())
-    progress = record(tmp_path)
-    for step in range(3):
-        progress.log(step, 1.0 * step)
-    progress.save(2, module, optimiser)
+def test_what_else_lies_in_the_folder_is_left_alone(tmp_path):
+    """Also what a killed writer left half-written goes only when the next one begins."""
+    for name in ("00000009", "12 notes", "README", "00000003-0.pt.part7"):
+        (tmp_path / name).write_text("mine")
+    checkpoints = Checkpoints(tmp_path)
+    assert checkpoints.restore(MODULE, OPTIMISER) is None
+    for step in (7, 8, 9):
+        checkpoints.save(step, MODULE, OPTIMISER)
+    assert checkpoints.restore(MODULE, OPTIMISER) == 9 and steps_kept(tmp_path) == [8, 9]
+    with checkpoints.writing():
+        left = sorted(path.name for path in tmp_path.iterdir() if path.suffix != ".pt")
+    assert left == ["00000009", "12 notes", "README", "lock"]
 
-    def killed(path, text):
-        path.write_bytes(b"")
-        raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(Path, "write_text", killed)
-        progress.restore(module, optimiser)
-    assert progress.losses() == [0.0, 1.0, 2.0]
-    assert progress.restore(module, optimiser) == 2 and progress.losses() == [0.0, 1.0]
+def test_a_damaged_checkpoint_goes_when_the_step_is_made_again(tmp_path):
+    checkpoints = Checkpoints(tmp_path)
+    for step in (1, 2):
+        checkpoints.save(step, MODULE, OPTIMISER)
+    (bad,) = tmp_path.glob("00000002-*")
+    bad.write_bytes(bad.read_bytes()[:-1])
+    with pytest.warns(UserWarning, match="is damaged"):
+        assert checkpoints.restore(MODULE, OPTIMISER) == 1
+    checkpoints.log(1, 1.0)
+    checkpoints.save(2, MODULE, OPTIMISER)
+    assert steps_kept(tmp_path) == [1, 2] and checkpoints.restore(MODULE, OPTIMISER) == 2
+
+
+def test_all_but_the_main_process_write_nothing(tmp_path, monkeypatch):
+    monkeypatch.setenv("RANK", "1")
+    checkpoints = Checkpoints(tmp_path / "run", every=1)
+    with checkpoints.writing():
+        checkpoints.log(0, 1.0)
+        checkpoints.after(1, 9, MODULE, OPTIMISER)
+        assert checkpoints.restore(MODULE, OPTIMISER) is None
+        checkpoints.clear()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_processes_share_a_batch_without_changing_it(ready):

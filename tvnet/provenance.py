@@ -1,4 +1,4 @@
-"""Results on disk: plain JSON with provenance."""
+"""Where a result comes from: commit, versions, device."""
 
 from __future__ import annotations
 
