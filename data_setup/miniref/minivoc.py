@@ -13,8 +13,9 @@ import numpy as np
 from PIL import Image
 
 from data_setup.miniref.draw import render
+from data_setup.miniref.formats import write_json
 from data_setup.miniref.scenes import compose, scene_seed
-from data_setup.miniref.write import drawn_aside, run_jobs, write_json
+from data_setup.miniref.write import drawn_aside, run_jobs
 
 VERSION = 1
 SEED = 1  # MiniRef has seed 0, and no two pictures of different seeds are drawn from one scene

@@ -10,6 +10,8 @@ from data_setup.miniref.catalogue import CATEGORIES, COLOURS_OF, HANDY, SIZES, T
 from data_setup.miniref.kinds import KINDS, Kind
 
 PICTURE_SIZES = ((320, 240), (320, 213), (300, 225), (288, 216), (240, 320), (213, 320), (320, 180))
+SUPPORTS = ("table", "shelf", "sofa", "bench")
+FLIES = {"kite": 1.0, "bird": 0.4}  # how often, where there is sky
 HELD = {"umbrella": 0.22, "ball": 0.2, "bag": 0.3, "cup": 0.1, "book": 0.1, "kite": 0.08}
 
 
@@ -75,6 +77,9 @@ class _Stage:
     def _seed(self) -> int:
         return int(self.rng.integers(2**31))
 
+    def _thing(self, category: str, *looks) -> Thing:
+        return Thing(category, CATEGORIES[category], *looks, seed=self._seed())
+
     def _add(self, thing: Thing, layer: float) -> int:
         self.things.append(thing)
         self.layers.append(layer)
@@ -113,10 +118,7 @@ class _Stage:
             cx = self.width * (x + self.rng.uniform(-0.06, 0.06))
             foot = self.horizon + (self.height - self.horizon) * base
             box = (cx - w / 2, foot - h, w, h)
-            depth = min(1.0, base)
-            thing = Thing(
-                category, CATEGORIES[category], box, depth, colour, traits, seed=self._seed()
-            )
+            thing = self._thing(category, box, min(1.0, base), colour, traits)
             self._add(thing, foot - 0.5 if category not in ("table", "shelf") else self.horizon)
 
     def populate(self) -> None:
@@ -138,9 +140,7 @@ class _Stage:
             box, depth, on, layer = self._spot(category, traits)
             if box is None or self._crowded(box, layer):
                 continue
-            thing = Thing(
-                category, CATEGORIES[category], box, depth, colour, traits, on, None, self._seed()
-            )
+            thing = self._thing(category, box, depth, colour, traits, on)
             index = self._add(thing, layer)
             if category == "person":
                 self._give(index)
@@ -149,11 +149,8 @@ class _Stage:
     def _spot(self, category: str, traits: tuple):
         """A free place for a thing: box, depth, what it stands on, painting order."""
         rng = self.rng
-        if (
-            category in ("kite", "bird")
-            and self.kind.sky
-            and rng.random() < (1.0 if category == "kite" else 0.4)
-        ):
+        flies = FLIES.get(category)
+        if flies and self.kind.sky and rng.random() < flies:
             scale = rng.uniform(0.5, 1.0)
             w, h = self._size(category, scale, traits)
             x = rng.uniform(0, self.width - w)
@@ -163,9 +160,8 @@ class _Stage:
             w, h = self._size(category, rng.uniform(0.6, 1.0), traits)
             y = rng.uniform(0.03 * self.height, max(0.05 * self.height, self.horizon * 0.8 - h))
             return (rng.uniform(0, self.width - w), y, w, h), 0.1, None, -1.0
-        tops = [
-            k for k, t in enumerate(self.things) if t.category in self.kind.tops.get(category, ())
-        ]
+        allowed = self.kind.tops.get(category, ())
+        tops = [k for k, t in enumerate(self.things) if t.category in allowed]
         if tops and rng.random() < 0.85:
             return self._on_top(category, traits, int(tops[rng.integers(len(tops))]))
         if category in self.kind.only_on_tops:
@@ -211,12 +207,7 @@ class _Stage:
             return True
         allowed = 0.18 if self.rng.random() < 0.6 else 0.5
         for other in self.things:
-            if other.supercategory == "stuff" or other.category in (
-                "table",
-                "shelf",
-                "sofa",
-                "bench",
-            ):
+            if other.supercategory == "stuff" or other.category in SUPPORTS:
                 continue
             ox, oy, ow, oh = other.box
             overlap_w = min(x + w, ox + ow) - max(x, ox)
@@ -238,38 +229,22 @@ class _Stage:
             colour, traits = self._looks(category, set())
             share, aspect = SIZES[category]
             size = h * {"umbrella": 0.5, "kite": 0.3, "bag": 0.27, "ball": 0.2}.get(category, 0.14)
-            right = self.rng.random() < 0.5
-            hand = x + w * (0.93 if right else 0.07)
+            hand = x + w * (0.93 if self.rng.random() < 0.5 else 0.07)
             width = size * aspect
-            top = {"umbrella": y - 0.22 * h, "kite": y - 0.3 * h}.get(
-                category, y + 0.5 * h - size * 0.2
-            )
+            top = y + 0.5 * h - size * 0.2
             if category == "umbrella":
                 hand, top = x + w / 2, y - 0.28 * h
-            if category == "book" or category == "cup":
+            elif category == "kite":
+                top = y - 0.3 * h
+            elif category in ("book", "cup"):
                 top = y + 0.38 * h
             box = (hand - width / 2, top, width, size)
-            held = Thing(
-                category,
-                CATEGORIES[category],
-                box,
-                person.depth,
-                colour,
-                traits,
-                None,
-                index,
-                self._seed(),
-            )
+            held = self._thing(category, box, person.depth, colour, traits, None, index)
             self._add(held, self.layers[index] + (0.01 if category != "umbrella" else -0.01))
             return
 
     def in_painting_order(self) -> tuple[Thing, ...]:
         order = sorted(range(len(self.things)), key=lambda k: (self.layers[k], k))
         place = {old: new for new, old in enumerate(order)}
-        moved = []
-        for old in order:
-            thing = self.things[old]
-            on = None if thing.on is None else place[thing.on]
-            held = None if thing.held_by is None else place[thing.held_by]
-            moved.append(replace(thing, on=on, held_by=held))
-        return tuple(moved)
+        moved = (self.things[old] for old in order)
+        return tuple(replace(t, on=place.get(t.on), held_by=place.get(t.held_by)) for t in moved)

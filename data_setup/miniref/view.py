@@ -124,3 +124,18 @@ def nouns(thing: Thing) -> list[str]:
         return [*named, "person"]
     families = [noun for noun, members in FAMILIES.items() if thing.category in members]
     return [*SYNONYMS.get(thing.category, (thing.category,)), *families]
+
+
+def across(a: Sight, b: Sight) -> float:
+    """Share of the narrower box's width that both boxes have in common."""
+    return _overlap(a.box[0], a.box[2], b.box[0], b.box[2])
+
+
+def down(a: Sight, b: Sight) -> float:
+    """Share of the lower box's height that both boxes have in common."""
+    return _overlap(a.box[1], a.box[3], b.box[1], b.box[3])
+
+
+def _overlap(start: float, size: float, other: float, other_size: float) -> float:
+    common = min(start + size, other + other_size) - max(start, other)
+    return max(0.0, common / min(size, other_size))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
-import pickle
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -13,11 +12,10 @@ from random import Random
 
 from data_setup.convert.folders import SETS, index_folders
 from data_setup.index import index_path
+from data_setup.miniref.formats import VERSION, write_json, write_refer, write_referit
 from data_setup.miniref.picture import IMAGES, Job, coco_picture, referit_picture
-from data_setup.miniref.scenes import CATEGORIES
-from data_setup.miniref.splits import gref_splits, is_referit, kept_in, referit_split, unc_split
+from data_setup.miniref.splits import gref_splits, is_referit, kept_in, unc_split
 
-VERSION = 2  # of the drawn world; raise it when the same seed gives other files
 MARKER = "miniref.json"
 MIN_PICTURES = 30  # fewer cannot fill every split of ReferIt
 GREF_REFERENTS = ((1, 2, 3), (0.3, 0.5, 0.2))  # a picture's number of G-Ref referents, its shares
@@ -111,10 +109,10 @@ def _write_world(folder: Path, pictures: int, seed: int, processes: int | None) 
             "empty: ask for more pictures or another seed."
         )
     for dialect, name in (("unc", "refcoco"), ("unc+", "refcoco+")):
-        _write_refer(folder / name, "unc", dialect, drawn, unc)
+        write_refer(folder / name, "unc", dialect, drawn, unc)
     gref = [chosen for picture in drawn for chosen in _gref_chosen(picture, seed)]
-    _write_refer(folder / "refcocog", "google", "gref", drawn, gref)
-    _write_referit(folder / "referit", regions)
+    write_refer(folder / "refcocog", "google", "gref", drawn, gref)
+    write_referit(folder / "referit", regions)
 
 
 def run_jobs(work: Callable, jobs: list, processes: int | None) -> list:
@@ -142,127 +140,3 @@ def _gref_chosen(picture: dict, seed: int) -> list[tuple[dict, dict, str]]:
     referents = [r for r in picture["referents"] if "gref" in r["sentences"]][:count]
     splits = gref_splits(picture["id"], referents)
     return [(picture, *chosen) for chosen in zip(referents, splits, strict=True)]
-
-
-# ---- RefCOCO, RefCOCO+, RefCOCOg ----
-
-
-def _write_refer(
-    folder: Path,
-    split_by: str,
-    dialect: str,
-    drawn: list[dict],
-    chosen: list[tuple[dict, dict, str]],
-) -> None:
-    """instances.json and refs(<split_by>).p of one data set, in the original's fields."""
-    refs, sent_id = [], 0
-    ids = _category_ids()
-    for picture, referent, split in chosen:
-        found = referent["sentences"].get(dialect)
-        if not found:
-            continue
-        thing = picture["things"][referent["thing"]]
-        sentences = [
-            {
-                "sent_id": sent_id + n,
-                "tokens": s["sent"].split(),
-                "raw": s["raw"],
-                "sent": s["sent"],
-            }
-            for n, s in enumerate(found)
-        ]
-        sent_id += len(found)
-        stem = picture["file_name"].removesuffix(".jpg")
-        refs.append(
-            {
-                "ref_id": len(refs),
-                "ann_id": thing["id"],
-                "category_id": ids[thing["category"]],
-                "image_id": picture["id"],
-                "file_name": f"{stem}_{thing['id']}.jpg",
-                "split": split,
-                "sent_ids": [s["sent_id"] for s in sentences],
-                "sentences": sentences,
-            }
-        )
-    with_refs = {ref["image_id"] for ref in refs}
-    write_json(folder / "instances.json", _instances([p for p in drawn if p["id"] in with_refs]))
-    (folder / f"refs({split_by}).p").write_bytes(_pickled(refs))
-
-
-def _pickled(refs: list[dict]) -> bytes:
-    """A pickle that Python 2 reads too. It would note which equal strings are one object, and that
-    depends on the processes that made them: through JSON and back, equal refs are equal bytes."""
-    return pickle.dumps(json.loads(json.dumps(refs)), protocol=2)
-
-
-def _category_ids() -> dict[str, int]:
-    return {name: number for number, name in enumerate(CATEGORIES, start=1)}
-
-
-def _instances(drawn: list[dict]) -> dict:
-    ids = _category_ids()
-    images = [
-        {
-            "license": 1,
-            "file_name": picture["file_name"],
-            "coco_url": "",
-            "height": picture["height"],
-            "width": picture["width"],
-            "date_captured": "2021-10-20 00:00:00",
-            "flickr_url": "",
-            "id": picture["id"],
-        }
-        for picture in drawn
-    ]
-    annotations = [
-        {
-            "segmentation": thing["segmentation"],
-            "area": thing["area"],
-            "iscrowd": 0,
-            "image_id": picture["id"],
-            "bbox": thing["bbox"],
-            "category_id": ids[thing["category"]],
-            "id": thing["id"],
-        }
-        for picture in drawn
-        for thing in picture["things"]
-    ]
-    categories = [
-        {"supercategory": CATEGORIES[name], "id": number, "name": name}
-        for name, number in ids.items()
-    ]
-    return {
-        "info": {"description": "MiniRef, a drawn world", "version": str(VERSION), "year": 2021},
-        "images": images,
-        "licenses": [{"id": 1, "name": "Apache-2.0", "url": ""}],
-        "annotations": annotations,
-        "categories": categories,
-    }
-
-
-# ---- ReferIt ----
-
-
-def _write_referit(folder: Path, drawn: list[dict]) -> None:
-    """The lists of ReferIt: queries, image lists, boxes, regions of an image, sizes."""
-    drawn = [picture for picture in drawn if picture["regions"]]
-    split = {picture["id"]: referit_split(picture["id"]) for picture in drawn}
-    members = {name: {name} for name in ("train", "val", "test")}
-    members |= {"trainval": {"train", "val"}, "all": {"train", "val", "test"}}
-    for name, splits in members.items():
-        inside = [picture for picture in drawn if split[picture["id"]] in splits]
-        queries = {r["key"]: r["sentences"] for p in inside for r in p["regions"]}
-        write_json(folder / f"referit_query_{name}.json", queries)
-        lines = "".join(f"{picture['id']}\n" for picture in inside)
-        (folder / f"referit_{name}_imlist.txt").write_text(lines, "utf-8", newline="\n")
-    boxes = {r["key"]: r["box"] for p in drawn for r in p["regions"]}
-    keys = {f"{p['id']}.jpg": [r["key"] for r in p["regions"]] for p in drawn}
-    sizes = {f"{p['id']}.jpg": [p["width"], p["height"]] for p in drawn}
-    for name, table in (("bbox", boxes), ("imcrop", keys), ("imsize", sizes)):
-        write_json(folder / f"referit_{name}.json", table)
-
-
-def write_json(path: Path, value: object) -> None:
-    """Compact JSON, the same bytes on every system."""
-    path.write_text(json.dumps(value, separators=(",", ":")), "utf-8", newline="\n")

@@ -12,6 +12,7 @@ from pycocotools import mask as coco
 from scipy.io import loadmat
 
 from data_setup.__main__ import main
+from data_setup.miniref import formats
 from data_setup.miniref import write as writer
 from data_setup.miniref.draw import render
 from data_setup.miniref.picture import Job, _eligible, mat_file
@@ -187,7 +188,7 @@ def test_equal_refs_are_equal_bytes_whoever_made_the_strings():
     word = "".join(["wo", "man"])
     shared, apart = [{"raw": word, "sent": word}], [{"raw": word, "sent": "".join(["wo", "man"])}]
     assert pickle.dumps(shared, 2) != pickle.dumps(apart, 2)  # what there is to guard against
-    assert writer._pickled(shared) == writer._pickled(apart)
+    assert formats._pickled(shared) == formats._pickled(apart)
 
 
 def test_a_mask_file_does_not_tell_the_hour():
