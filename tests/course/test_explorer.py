@@ -18,7 +18,9 @@ import tvnet
 from tests.tiny_rows import tiny_rows
 from tvnet.course.explorer import view
 from tvnet.course.explorer import widget as module
+from tvnet.course.explorer.canvas import Panel
 from tvnet.course.explorer.layers import LAYERS
+from tvnet.course.explorer.preview import static_preview
 from tvnet.course.explorer.upload import uploaded
 from tvnet.prediction import NEIGHBOURS
 
@@ -131,7 +133,7 @@ def test_failures_are_opened_with_one_press(explorer, monkeypatch):
     assert "tv-fine" in said(explorer)
 
 
-def test_without_a_kernel_a_still_picture_stands(explorer):
+def test_without_a_kernel_a_static_preview_is_shown(explorer):
     bundle = explorer._repr_mimebundle_(include=None, exclude=None)
     preview = Image.open(io.BytesIO(base64.b64decode(bundle["image/png"])))
     assert preview.width > 800 and explorer.view.expression in bundle["text/plain"]
@@ -291,6 +293,13 @@ def test_every_control_has_a_name(explorer):
     assert len(controls) > 10 and all(w.description for w in controls)
     silent = ipywidgets.FloatSlider, ipywidgets.IntSlider  # their handles have no name
     assert not any(isinstance(w, silent) for w in controls)
+
+
+def test_the_preview_has_a_title_above_and_a_caption_below_each_panel():
+    panel = Panel("caption", np.full((40, 120, 3), 255, np.uint8))
+    ink = (static_preview("title", [panel, panel]) < 128).all(axis=2)
+    assert ink.shape == (112, 276) and ink[:30].any() and not ink[30:70].any()
+    assert ink[70:, :132].any() and ink[70:, 132:].any()
 
 
 # Names of ipywidgets 7.7.5 that the explorer uses, looked up there.

@@ -97,7 +97,6 @@ def data_folder(settings: Settings, given: str) -> Path:
         pictures = settings.miniref_pictures
         print(f"Draws MiniRef with {pictures} pictures into {root}, once; a minute or two.")
         write(root, pictures)
-    require_world(root, settings.miniref_pictures)
     return root
 
 

@@ -70,11 +70,10 @@ class View:
         return self.query.truths.get(normalise_text(self.expression))
 
     def iou(self, mask: np.ndarray) -> float | None:
-        """Against the truth; 1 where both are empty, None where it is not known."""
+        """Against the truth, which is never empty; None where it is not known."""
         if self.truth is None:
             return None
-        union = np.count_nonzero(mask | self.truth)
-        return np.count_nonzero(mask & self.truth) / union if union else 1.0
+        return np.count_nonzero(mask & self.truth) / np.count_nonzero(mask | self.truth)
 
 
 def look(
