@@ -132,5 +132,5 @@ def ready(tiny_root, tmp_path_factory):
         store(data, cache / "masks.npz"),
         CachedFeatures(backbone, data, chosen.data.size, cache / "maps.bf16"),
         neighbours,
-        start={},
+        word_rows=None,
     )

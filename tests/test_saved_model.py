@@ -237,7 +237,7 @@ def test_training_starts_from_gloves_rows(tiny_root, tmp_path, one_step):
     still = replace(one_step.training, learning_rate=0.0, end_learning_rate=0.0)
     chosen = replace(one_step, model=model, training=still)
     ready = prepare(chosen, root, tmp_path)
-    trained = train(chosen, ready.dataset(chosen, "train"), ready.features, 0, ready.start)
+    trained = train(chosen, ready.dataset(chosen, "train"), ready.features, 0, ready.word_rows)
     rows = trained.expression.embedding.weight
     expected = torch.arange(len(words)).float()
     expected[UNK] = expected[UNK + 1 :].mean()  # D47

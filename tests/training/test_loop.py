@@ -92,16 +92,6 @@ def test_same_seed_same_weights(ready):
     assert not torch.equal(first.head.score.weight, other.head.score.weight)
 
 
-@pytest.mark.parametrize("shape", [None, (3, 3)])
-def test_weights_to_start_from_that_have_no_place_are_named(ready, shape):
-    """A warm start of another network would else be dropped, part by part, without a word."""
-    own = TVNet(SMOKE, len(ready.vocabulary)).state_dict()
-    name = "head.score.weight"
-    start = {"another.weight": own[name]} if shape is None else {name: torch.zeros(shape)}
-    with pytest.raises(ValueError, match=f"start from hold {next(iter(start))}, for which"):
-        train(SMOKE, ready.dataset(SMOKE, "train"), ready.features, 0, start)
-
-
 def test_a_word_that_training_never_saw_adds_nothing(ready):
     """Next to nothing: what was drawn for it would be noise that no step removes (D47)."""
     dataset = ready.dataset(SMOKE, "train")

@@ -76,7 +76,7 @@ def run(
     with checkpoints.writing():
         dataset = ready.dataset(chosen, chosen.data.train_split)
         model = train(
-            chosen, dataset, ready.features, seed, ready.start, device=device,
+            chosen, dataset, ready.features, seed, ready.word_rows, device=device,
             checkpoints=checkpoints, validate=overall_iou,
         )  # fmt: skip
         began = time.perf_counter()

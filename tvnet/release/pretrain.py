@@ -141,7 +141,7 @@ def pretrain(
     batch: int = 16,
     seed: int = 0,
 ) -> tuple[DeepLab, dict]:
-    """Train, or go on; the frozen backbone and what it reached on the pictures held out."""
+    """Train, or resume; the frozen backbone and what it reached on the pictures held out."""
     torch.manual_seed(seed)
     backbone = DeepLab(chosen).to(memory_format=torch.channels_last)
     heads = Heads(chosen.channels, data.classes)

@@ -3,7 +3,7 @@
     python -m tvnet.release.ship --data data/miniref-evening
 
 writes tvnet/shipped/models/<row>/ and, last, shipped.json beside them: sha256 of every file, this
-command, the counters of val, testA and testB. The same command again goes on where it stopped.
+command, the counters of val, testA and testB. The same command again resumes where it stopped.
 Nothing is chosen by these counters: one seed, one budget.
 """
 

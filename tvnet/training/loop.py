@@ -86,7 +86,7 @@ def train(
     dataset: ReferDataset,
     features: CachedFeatures | LiveFeatures,
     seed: int,
-    start: dict[str, Tensor] | None = None,
+    word_rows: Tensor | None = None,
     last: int | None = None,
     device: str = "cpu",
     checkpoints: Checkpoints | None = None,
@@ -95,16 +95,16 @@ def train(
 ) -> Method:
     """One training run; the model to report (D30), in eval mode.
 
-    start: weights to begin with, such as GloVe's rows; parts that it lacks start fresh. last: the
-    step at which to end, by default the settings'. checkpoints: the run is resumed from the newest
-    and saves new ones. validate: the IoU of the held-out split, computed every `eval_every` steps
-    (D30). report: called with step and loss after each step. Several processes (process_group.py)
-    share each batch and average their gradients. Raises FloatingPointError when the loss or its
-    gradient is not finite, and MemoryError when a step does not fit; both name the step.
+    word_rows: GloVe's (words, d_words), to begin with. last: the step at which to end, by default
+    the settings'. checkpoints: the run is resumed from the newest and saves new ones. validate: the
+    IoU of the held-out split, computed every `eval_every` steps (D30). report: called with step and
+    loss after each step. Several processes (process_group.py) share each batch and average their
+    gradients. Raises FloatingPointError when the loss or its gradient is not finite, and
+    MemoryError when a step does not fit; both name the step.
     """
     torch.manual_seed(seed)
     budget, checkpoints = settings.training, checkpoints or Checkpoints()
-    model, learning, optimiser = learner(settings, dataset, features, start, device)
+    model, learning, optimiser = learner(settings, dataset, features, word_rows, device)
     first, last = checkpoints.restore(learning, optimiser) or 0, last or budget.steps
     process_group.same_step(first)
     stream = batches(dataset, budget.batch, seed, first, process_group.rank_and_size())
@@ -139,33 +139,23 @@ def learner(
     settings: Settings,
     dataset: ReferDataset,
     features: CachedFeatures | LiveFeatures,
-    start: dict[str, Tensor] | None,
+    word_rows: Tensor | None,
     device: str,
 ) -> tuple[Method, nn.ModuleList, torch.optim.Optimizer]:
-    """A fresh model in train mode, all that a snapshot of it holds, and its optimiser (D36)."""
+    """A fresh model in train mode, all that a checkpoint of it holds, and its optimiser (D36)."""
     model = build(settings, len(dataset.vocabulary))
     rows = model.expression.embedding.weight
-    with torch.no_grad():  # no text of the training split has it: it would stay what is drawn
+    with torch.no_grad():
+        if word_rows is not None:
+            rows.copy_(word_rows)
+        # No text of the training split has it: it would stay what is drawn.
         rows[UNK] = rows[UNK + 1 :].mean(0)  # D47
-    begin_from(model, start or {})
     model.to(device, memory_format=torch.channels_last).train()
     backbone = features.backbone.to(device)
     groups = parameter_groups(model, backbone, settings.training)
-    # A frozen backbone stays as it is and needs no place in a snapshot.
+    # A frozen backbone stays as it is and needs no place in a checkpoint.
     learning = nn.ModuleList([model] if backbone.is_frozen else [model, backbone])
     return model, learning, torch.optim.Adam(groups, fused=True)
-
-
-def begin_from(model: Method, start: dict[str, Tensor]) -> None:
-    """Fill what `start` holds. Raises ValueError naming what has no place in the model."""
-    own = model.state_dict()
-    strange = [name for name, t in start.items() if name not in own or own[name].shape != t.shape]
-    if strange:
-        raise ValueError(
-            f"The weights to start from hold {', '.join(strange)}, for which this model has no "
-            "place of that shape: start from a model of the same settings."
-        )
-    model.load_state_dict(start, strict=False)
 
 
 def not_finite(step: int, loss: Tensor, length: Tensor, batch: Batch) -> str:

@@ -15,7 +15,7 @@ from tvnet.data.glove import glove_rows
 from tvnet.data.mask_store import MaskStore, store
 from tvnet.data.neighbours import Neighbours
 from tvnet.data.records import ReferData
-from tvnet.data.words import UNK, Vocabulary, tokenise
+from tvnet.data.words import Vocabulary, tokenise
 from tvnet.data.world import require_world
 from tvnet.model.pretrained import load_backbone
 from tvnet.retrieval.build import identity, neighbours_path
@@ -32,7 +32,7 @@ class Prepared:
     masks: MaskStore
     features: CachedFeatures | LiveFeatures
     neighbours: Neighbours | None  # None without enrichment
-    start: dict[str, Tensor]  # weights that training begins with: GloVe's rows, if asked for
+    word_rows: Tensor | None  # GloVe's, if asked for: the embedding before the first step
     cache: TrainingCache | None = None  # pixels and targets, where the backbone sees pixels
 
     def dataset(self, settings: Settings, split: str) -> ReferDataset:
@@ -90,15 +90,14 @@ def prepare(settings: Settings, data_dir: Path, out_dir: Path) -> Prepared:
             f"{settings.backbone.train_from}: kept maps would grow stale, turn one of them off."
         )
     vocabulary = Vocabulary.build(texts)
-    start = {}
+    word_rows = None
     if settings.model.words == "glove":
         rows, _ = glove_rows(weights, vocabulary.words, settings.model.d_words)
-        rows[UNK] = rows[UNK + 1 :].mean(0)  # D47
-        start["expression.embedding.weight"] = torch.from_numpy(rows)
+        word_rows = torch.from_numpy(rows)
     if settings.training.cache_features:
         features = CachedFeatures(backbone, data, settings.data.size, cache)
     else:
         features = LiveFeatures(backbone, data, settings.data.size)
     masks = store(data, cache / f"masks-{data.name}-{data.fingerprint}.npz")
     pixels = TrainingCache(data, settings.data.size, masks, cache) if features.pixels else None
-    return Prepared(data, vocabulary, masks, features, neighbours, start, pixels)
+    return Prepared(data, vocabulary, masks, features, neighbours, word_rows, pixels)

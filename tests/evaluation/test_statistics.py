@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tvnet.evaluation.bootstrap import METRICS, Difference, Row, difference, holm, verdict
+from tvnet.evaluation.statistics import METRICS, Difference, Row, difference, holm, verdict
 
 
 def rows(dice, effect=0.0, seeds=3, pictures=60, each=4, spread=0.0):
