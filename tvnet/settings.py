@@ -160,7 +160,7 @@ class TrainingSettings(Part):
     ablate_input: str = "none"  # controls that lack one: "none" | "language" | "image"
     backbone_rate: float = 1.0  # D26: the trained backbone's learning rate over the others'
     precision: str = "float32"  # D37: "float32" | "bfloat16" autocast
-    snapshot_every: int = 2000  # steps between two states from which a stopped run goes on
+    snapshot_every: int = 2000  # steps between two checkpoints, from which a run is resumed
     cache_features: bool = False  # keep the frozen backbone's maps on disk, or recompute them
     eval_every: int = 0  # D30: steps between two evaluations while it trains; 0: none
     reported: str = "last"  # D30: "last" | "best": the last step's, or the best validation's

@@ -17,9 +17,9 @@ def test_a_hundred_runs_killed_several_times_each(ready, tmp_path, capsys):
     assert right == RUNS and kills >= 2 * RUNS
 
 
-def test_three_thousand_wrong_bits_in_the_snapshot_of_a_model(ready, tmp_path, capsys):
+def test_three_thousand_wrong_bits_in_the_checkpoint_of_a_model(ready, tmp_path, capsys):
     model = TVNet(SHORT, len(ready.vocabulary))
     found = flips(tmp_path, model, random.Random(1), FLIPS)
     with capsys.disabled():
-        print(f"\n{found}/{FLIPS} snapshots with one wrong bit are refused")
+        print(f"\n{found}/{FLIPS} checkpoints with one wrong bit are refused")
     assert found == FLIPS
