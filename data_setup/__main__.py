@@ -35,8 +35,8 @@ class _Parser(argparse.ArgumentParser):
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="python -m data_setup", description=__doc__)
     subparsers = parser.add_subparsers(dest="command", required=True)
-    for name, told in HELP.items():
-        command = subparsers.add_parser(name, help=told)
+    for name, about in HELP.items():
+        command = subparsers.add_parser(name, help=about)
         command.add_argument("--root", type=Path, default=Path("data"))
         if name != "clean":
             command.add_argument("sets", nargs="+" if name == "fetch" else "*", metavar="SET")
@@ -84,7 +84,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("Stopped: run the same again to go on from here.", file=sys.stderr)
+        print("Stopped: run the same again to continue from here.", file=sys.stderr)
         return 130
     return 0
 
@@ -102,12 +102,12 @@ def _run(options: argparse.Namespace) -> None:
 
         also = images_of(options.also) if options.also else []
         counts = write_excerpt(options.source, options.root, options.pictures, also)
-        told = ", ".join(f"{name} {count}" for name, count in counts.items())
-        print(f"{options.root} is ready; pictures: {told}.")
+        listed = ", ".join(f"{name} {count}" for name, count in counts.items())
+        print(f"{options.root} is ready; pictures: {listed}.")
     elif options.command == "own":
-        from data_setup.custom.write import write_own
+        from data_setup.custom.write import write_custom
 
-        print(write_own(options.folder, options.root, options.name, options.turn))
+        print(write_custom(options.folder, options.root, options.name, options.turn))
     elif options.command == "clean":
         commands.clean(options.root)
     else:
@@ -125,7 +125,7 @@ def _chosen(options: argparse.Namespace) -> tuple[list[DataSet], list[str]]:
     be verified, or all."""
     registry = read_registry(options.sources)
     looks = options.command in ("verify", "status")
-    own = commands.own_sets(options.root, {*registry, *read_registry()}) if looks else []
+    own = commands.custom_sets(options.root, {*registry, *read_registry()}) if looks else []
     for name in options.sets:
         if name not in [*registry, *own]:
             raise SetupError(

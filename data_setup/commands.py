@@ -67,7 +67,7 @@ def plan(sets: list[DataSet], root: Path) -> None:
     print(f"Disk needed: {megabytes(load * (1 + RESERVE))}; free: {megabytes(_free(root))}.")
 
 
-def own_sets(root: Path, registered: Iterable[str]) -> list[str]:
+def custom_sets(root: Path, registered: Iterable[str]) -> list[str]:
     """The data sets of a root that no registry names: those that `own` has made."""
     return sorted({path.stem for path in (root / "index").glob("*.json")} - set(registered))
 
@@ -118,20 +118,20 @@ def _make_rows(chosen: DataSet, root: Path) -> None:
 def verify(sets: list[DataSet], own: list[str], root: Path) -> None:
     """Hash every file again, count every split again, open the header of every picture.
 
-    `own` names data sets of the user's own; their pictures are hashed one by one. Goes on after a
+    `own` names custom data sets; their pictures are hashed one by one. Continues after a
     failure; at the end raises the first one with the sentences of all.
     """
     failures: list[SetupError] = []
     for source in sources_of(sets, root):
         try:
             with Progress(source.name, source.size) as progress:
-                if not is_there(source, root, deep=True, tell=progress):
+                if not is_there(source, root, deep=True, report=progress):
                     raise ContentError(f"{source.path(root)} is missing: fetch it.")
             print(f"{source.folder}/{source.name}: its hash is right.", flush=True)
         except SetupError as error:
             failures.append(error)
     checks = [(_verify_index, chosen) for chosen in sets if chosen.kind in ("refer", "lists")]
-    for check, chosen in [*checks, *((_verify_own, name) for name in own)]:
+    for check, chosen in [*checks, *((_verify_custom, name) for name in own)]:
         try:
             check(chosen, root)
         except SetupError as error:
@@ -155,26 +155,26 @@ def _verify_index(chosen: DataSet, root: Path) -> None:
 
 def _tell_counts(index: Index) -> None:
     found = validate.counts(index.referents)
-    told = "; ".join(f"{split} {n[0]}/{n[1]}/{n[2]}" for split, n in found.items())
-    print(f"{index.name}: referents/images/expressions {told}; {len(index.pictures)} pictures.")
+    listed = "; ".join(f"{split} {n[0]}/{n[1]}/{n[2]}" for split, n in found.items())
+    print(f"{index.name}: referents/images/expressions {listed}; {len(index.pictures)} pictures.")
 
 
-def _own_index(name: str, root: Path) -> Index:
+def _custom_index(name: str, root: Path) -> Index:
     index = read_index(root, name)
     if index is None:
         raise ContentError(f"The index of {name} in {root} has another format: run `own` again.")
     return index
 
 
-def _verify_own(name: str, root: Path) -> None:
-    index = _own_index(name, root)
+def _verify_custom(name: str, root: Path) -> None:
+    index = _custom_index(name, root)
     findings = Findings()
     audit_pictures(root, index, findings)
-    told_already = {problem["record"] for problem in findings.problems}
+    found_already = {problem["record"] for problem in findings.problems}
     for image_id, file, _, _ in index.pictures:
         record = f"image {image_id} ('{file}')"
         path = f"{index.pictures_in[0]}/{file}"
-        if record not in told_already and sha256_of(root / path) != index.made_from.get(path):
+        if record not in found_already and sha256_of(root / path) != index.made_from.get(path):
             findings.problem(name, record, "is not the file that `own` has copied: run it again")
     annotations.refuse(name, findings)
     _tell_counts(index)
@@ -183,23 +183,23 @@ def _verify_own(name: str, root: Path) -> None:
 def status(sets: list[DataSet], own: list[str], root: Path) -> None:
     """Print what is there of each set, without hashing anything again."""
     for name in own:
-        index = _own_index(name, root)
+        index = _custom_index(name, root)
         place = root / index.pictures_in[0]
         there = sum((place / picture[1]).is_file() for picture in index.pictures)
         print(f"{name}: your own, {there} of {len(index.pictures)} pictures there, index made")
     for chosen in sets:
-        told = []
+        listed = []
         for source in sources_of([chosen], root):
             target = source.path(root)
             begun = parts.waiting(target)
             state = "there" if target.is_file() else "missing"
             if state == "missing" and begun:
                 state = f"begun, {megabytes(begun)}"
-            told.append(f"{source.name} {state}")
+            listed.append(f"{source.name} {state}")
         if chosen.kind in ("refer", "lists"):
             made = read_index(root, chosen.name) is not None
-            told.append("index made" if made else "index missing")
-        print(f"{chosen.name}: {', '.join(told)}")
+            listed.append("index made" if made else "index missing")
+        print(f"{chosen.name}: {', '.join(listed)}")
 
 
 def clean(root: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from data_setup.files import write_aside
+from data_setup.files import write_whole
 
 ROWS, COLUMNS = 6, 4
 CELL = (264, 206)  # pixels of a picture's place
@@ -43,7 +43,7 @@ def write_contact_sheet(
     small = sheet.quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
     content = io.BytesIO()
     small.save(content, "PNG", optimize=True)
-    write_aside(out, content.getvalue())
+    write_whole(out, content.getvalue())
 
 
 def _paste(

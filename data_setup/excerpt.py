@@ -11,7 +11,7 @@ from pathlib import Path
 from data_setup.convert.folders import FOLDERS
 from data_setup.fetch import parts
 from data_setup.fetch.sources import ContentError
-from data_setup.files import write_aside
+from data_setup.files import write_whole
 from data_setup.index import Index, read_index
 
 TRAIN = "train"
@@ -23,8 +23,8 @@ def write_excerpt(source: Path, root: Path, pictures: int, also: list[int]) -> d
 
     Taken are the pictures `also` and, evenly over the ids, `pictures` that are train in every set
     that has them, so that no picture of the pool is one that some set evaluates on. The folder is
-    written aside and renamed. Raises ContentError where the source has no index or too few, or
-    where `root` holds anything but an excerpt.
+    whole or not there. Raises ContentError where the source has no index or too few, or where
+    `root` holds anything but an excerpt.
     """
     if root.exists() and not (root / MARKER).is_file():
         raise ContentError(f"{root} holds something that is no excerpt: choose another --root.")
@@ -45,7 +45,7 @@ def write_excerpt(source: Path, root: Path, pictures: int, also: list[int]) -> d
         )
     folders = {index.name: _folder(source, index) for index in indexes}
     chosen = {train[k * len(train) // pictures] for k in range(pictures)} | set(also)
-    part = parts.aside(root)
+    part = parts.temporary(root)
     shutil.rmtree(part, ignore_errors=True)
     counts = {}
     for index in indexes:
@@ -58,7 +58,7 @@ def write_excerpt(source: Path, root: Path, pictures: int, also: list[int]) -> d
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source / folder / name, target)
     marker = {"command": command(source, root, pictures), "also": sorted(also), "pictures": counts}
-    write_aside(part / MARKER, json.dumps(marker, indent=1).encode() + b"\n")
+    write_whole(part / MARKER, json.dumps(marker, indent=1).encode() + b"\n")
     if root.exists():
         shutil.rmtree(root)
     os.replace(part, root)

@@ -14,28 +14,28 @@ from data_setup.fetch.sources import IntegrityError, Source
 BLOCK = 1 << 20
 
 
-def sha256_of(path: Path, tell: Callable[[int], object] = lambda done: None) -> str:
-    """Hash of a file in hex digits; `tell` hears how many bytes are done."""
+def sha256_of(path: Path, report: Callable[[int], object] = lambda done: None) -> str:
+    """Hash of a file in hex digits; `report` hears how many bytes are done."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(BLOCK):
             digest.update(block)
-            tell(file.tell())
+            report(file.tell())
     return digest.hexdigest()
 
 
-def write_aside(path: Path, content: bytes) -> None:
+def write_whole(path: Path, content: bytes) -> None:
     """Write beside, flush to disk, rename: the name never holds half a file."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = parts.aside(path)
+    part = parts.temporary(path)
     try:
-        with aside.open("wb") as file:
+        with part.open("wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(aside, path)
+        os.replace(part, path)
     finally:
-        aside.unlink(missing_ok=True)
+        part.unlink(missing_ok=True)
 
 
 def _sidecar(path: Path) -> Path:
@@ -53,7 +53,7 @@ def recorded(path: Path) -> str | None:
 
 def record(path: Path, digest: str) -> None:
     """Put the hash beside a file."""
-    write_aside(_sidecar(path), f"{digest}  {path.name}\n".encode())
+    write_whole(_sidecar(path), f"{digest}  {path.name}\n".encode())
 
 
 def accept(source: Source, path: Path, digest: str) -> None:
@@ -76,7 +76,7 @@ def is_there(
     source: Source,
     root: Path,
     deep: bool = False,
-    tell: Callable[[int], object] = lambda done: None,
+    report: Callable[[int], object] = lambda done: None,
 ) -> bool:
     """Whether a file is in its place with the right content; IntegrityError when it is not right.
 
@@ -95,5 +95,5 @@ def is_there(
     if not deep and known is not None and known == (source.sha256 or known):
         if _sidecar(path).stat().st_mtime_ns >= path.stat().st_mtime_ns:
             return True
-    accept(source, path, sha256_of(path, tell))
+    accept(source, path, sha256_of(path, report))
     return True

@@ -21,7 +21,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from data_setup.fetch.sources import IntegrityError
-from data_setup.files import write_aside
+from data_setup.files import write_whole
 
 FORMAT = "tvnet index 1"
 
@@ -37,11 +37,11 @@ class Index:
     segmentations: list[list]
 
     def write(self, root: Path) -> Path:
-        """index/NAME.json of a data root, written aside and renamed."""
+        """index/NAME.json of a data root, written under another name and renamed."""
         body = json.dumps(asdict(self), separators=(",", ":")).encode()
         head = {"format": FORMAT, "sha256": hashlib.sha256(body).hexdigest()}
         path = index_path(root, self.name)
-        write_aside(path, json.dumps(head).encode() + b"\n" + body + b"\n")
+        write_whole(path, json.dumps(head).encode() + b"\n" + body + b"\n")
         return path
 
 

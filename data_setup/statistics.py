@@ -7,7 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 from data_setup.convert.segmentations import area
-from data_setup.files import write_aside
+from data_setup.files import write_whole
 from data_setup.index import Index
 
 SMALL, MEDIUM = 0.05, 0.10  # of the whole image: small below the first, big from the second on
@@ -81,5 +81,5 @@ def _shared(splits: dict[str, list[list]]) -> dict[str, int]:
 def write_statistics(root: Path, index: Index) -> Path:
     """statistics/NAME.json of a data root."""
     path = root / "statistics" / f"{index.name}.json"
-    write_aside(path, (json.dumps(statistics(index), indent=1) + "\n").encode())
+    write_whole(path, (json.dumps(statistics(index), indent=1) + "\n").encode())
     return path

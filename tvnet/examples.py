@@ -1,6 +1,6 @@
 """Sentences of MiniRef's val with their truth: the worst failures, and a spread (Fig. 8).
 
-`tvnet.release.ship` chose them by a rule; examples.json tells it.
+`tvnet.release.ship` chose them by a rule; examples.json states it.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from data_setup.convert.members import read_member, table
 from data_setup.convert.unpickle import referents as unpickled
 from data_setup.convert.validate import Findings
 from data_setup.fetch.sources import ContentError, DataSet
-from data_setup.files import recorded, sha256_of, write_aside
+from data_setup.files import recorded, sha256_of, write_whole
 from data_setup.index import Index
 
 VERSION = 2  # raise it when the same archives give another index
@@ -121,9 +121,9 @@ def located(index: Index, chosen: DataSet, root: Path, findings: Findings) -> In
         if len(there) == 1:
             found.append([image_id, there[0], width, height])
         else:
-            tell = findings.problem if image_id in wanted else findings.remark
+            note = findings.problem if image_id in wanted else findings.remark
             why = "is there more than once" if there else "is missing"
-            tell(archive.name, f"image {image_id} ('{name}')", why)
+            note(archive.name, f"image {image_id} ('{name}')", why)
     return replace(index, pictures_in=places, pictures=found)
 
 
@@ -131,15 +131,16 @@ def report(root: Path, name: str, findings: Findings) -> None:
     """Write every finding to reports/NAME.json, then refuse when one is a problem."""
     path = root / "reports" / f"{name}.json"
     content = {"problems": findings.problems, "remarks": findings.remarks}
-    write_aside(path, json.dumps(content, indent=1).encode())
+    write_whole(path, json.dumps(content, indent=1).encode())
     refuse(name, findings, f" {path} lists all of them.")
 
 
 def refuse(name: str, findings: Findings, more: str = "") -> None:
     """ContentError with the first problems; where there is none, the remarks are printed."""
-    if findings.problems:
+    problems, remarks = len(findings.problems), len(findings.remarks)
+    if problems:
         raise ContentError(
-            f"{name} has {len(findings.problems)} records that are wrong.{more}\n{findings.told()}"
+            f"{name} has {problems} records that are wrong.{more}\n{findings.summary()}"
         )
-    if findings.remarks:
-        print(f"{name} is taken with {len(findings.remarks)} remarks.{more}\n{findings.remarked()}")
+    if remarks:
+        print(f"{name} is taken with {remarks} remarks.{more}\n{findings.remark_summary()}")

@@ -14,7 +14,7 @@ from data_setup.pictures import opened
 
 
 def audit_pictures(root: Path, index: Index, findings: Findings) -> None:
-    """Open the header of every picture; each that is missing, damaged or of another size is told.
+    """Open the header of every picture: what is missing, damaged or of another size is a problem.
 
     Sizes are those of the stored pixels: an EXIF turn is not applied, as masks are not turned.
     """

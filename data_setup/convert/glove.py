@@ -13,7 +13,7 @@ import numpy as np
 
 from data_setup.convert.members import table
 from data_setup.fetch.sources import ContentError
-from data_setup.files import write_aside
+from data_setup.files import write_whole
 from data_setup.index import Index
 from data_setup.words import pieces
 
@@ -32,7 +32,7 @@ def words_of(indexes: Iterable[Index]) -> list[str]:
 def write_rows(root: Path, archive: Path, words: list[str]) -> Path:
     """weights/glove-rows.safetensors: "rows" (N, 300) float32 and, as metadata, "words".
 
-    Of two hashes, "asked", of what was asked for, tells whether a file can be left as it is, and
+    Of two hashes, "asked", of what was asked for, says whether a file can be left as it is, and
     "sha256", of rows and words, whether it holds what was written. Raises ContentError when the
     archive holds no vectors of 300 numbers.
     """
@@ -61,7 +61,7 @@ def write_rows(root: Path, archive: Path, words: list[str]) -> Path:
     # tensors, as several entries of metadata would be written in no fixed order
     hashes = {"asked": digest, "sha256": _hash(rows, text)}
     tensors = {name: np.frombuffer(value, dtype=np.uint8) for name, value in hashes.items()}
-    write_aside(path, save({"rows": rows, **tensors}, {"words": text}))
+    write_whole(path, save({"rows": rows, **tensors}, {"words": text}))
     return path
 
 

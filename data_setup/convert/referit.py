@@ -42,7 +42,7 @@ def from_tar(chosen: DataSet, root: Path) -> Index:
 
 @contextmanager
 def apart() -> Iterator[Callable[[bytes], dict | str]]:
-    """A reader of masks in a process of its own: scipy trusts its input, and one wrong byte may
+    """A reader of masks in a separate process: scipy trusts its input, and one wrong byte may
     crash it or take any memory.
 
     After a crash it reads on with a new process.

@@ -1,6 +1,6 @@
 """Referents out of a pickle that nobody trusts: the only place in the project that reads pickles.
 
-`referents` starts this file as a process of its own: isolated, without an environment, with limits
+`referents` starts this file as a separate process: isolated, without an environment, with limits
 on memory and time. There, an unpickler that knows no global builds lists, dicts, texts and numbers,
 a schema of fixed depth is checked, and plain JSON comes back.
 """
@@ -38,9 +38,9 @@ def referents(content: bytes, memory: int = MEMORY, seconds: int = SECONDS) -> d
         raise ValueError(f"it took more than {3 * seconds} seconds") from None
     if done.returncode == 0:
         return json.loads(done.stdout)
-    told = done.stderr.decode("utf-8", "replace").strip().splitlines()
-    if done.returncode == 3 and told:
-        raise ValueError(told[-1])
+    listed = done.stderr.decode("utf-8", "replace").strip().splitlines()
+    if done.returncode == 3 and listed:
+        raise ValueError(listed[-1])
     raise ValueError(f"it went beyond {memory >> 20} MiB of memory or {seconds} seconds")
 
 

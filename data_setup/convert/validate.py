@@ -13,7 +13,7 @@ from data_setup.convert.segmentations import area, fault
 MAX_SIDE = 20_000  # pixels
 CONTROL = ("Cc", "Cs", "Zl", "Zp")  # of Unicode: no text, and half pairs that no file can hold
 MAX_ID = 1 << 62  # what later lies in arrays of 64 bits
-MOST_TOLD = 20  # problems in a message; the report holds all
+MOST_SHOWN = 20  # problems in a message; the report holds all
 
 
 @dataclass
@@ -29,13 +29,13 @@ class Findings:
     def remark(self, file: str, record: Any, reason: str) -> None:
         self.remarks.append({"file": file, "record": record, "reason": reason})
 
-    def told(self) -> str:
+    def summary(self) -> str:
         """The first problems in one line each."""
-        lines = [f"  {p['file']}: {p['record']} {p['reason']}" for p in self.problems[:MOST_TOLD]]
+        lines = [f"  {p['file']}: {p['record']} {p['reason']}" for p in self.problems[:MOST_SHOWN]]
         more = len(self.problems) - len(lines)
         return "\n".join(lines + [f"  and {more} more"] * (more > 0))
 
-    def remarked(self) -> str:
+    def remark_summary(self) -> str:
         """The first remark of each kind in one line, and how many there are like it."""
         kinds: dict[str, list[dict]] = {}
         for remark in self.remarks:
@@ -90,17 +90,17 @@ def annotations(
     """
     found = {}
     for key, entry in _by_id(entries, "annotation", file, findings).items():
-        tell = findings.problem if key in wanted else findings.remark
+        note = findings.problem if key in wanted else findings.remark
         picture = sizes.get(entry.get("image_id")) if type(entry.get("image_id")) is int else None
         if picture is None:
-            tell(file, f"annotation {key}", f"lies in no known image ({entry.get('image_id')!r})")
+            note(file, f"annotation {key}", f"lies in no known image ({entry.get('image_id')!r})")
             continue
         height, width = picture[3], picture[2]
         reason = fault(entry.get("segmentation"), height, width)
         if not reason and key in wanted and not area(entry["segmentation"], height, width):
             reason = "has an empty mask: its segmentation covers no pixel"
         if reason:
-            tell(file, f"annotation {key}", reason)
+            note(file, f"annotation {key}", reason)
         elif key in wanted:
             found[key] = entry
             if entry.get("iscrowd") == 1:

@@ -1,4 +1,4 @@
-"""The files of an own data set: opened, checked, turned."""
+"""The files of a custom data set: opened, checked, turned."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ import numpy as np
 if TYPE_CHECKING:
     from PIL import Image
 
-MOST_TOLD = 6  # values of a mask
+MOST_SHOWN = 6  # values of a mask
 LARGE = 0.9  # of its picture: a mask above that is remarked on
 REMEDY = "name the referent's value in a column 'id', or save two values with hard edges as PNG"
 
@@ -29,7 +29,7 @@ class _Held:
     values: np.ndarray  # (N,) that occur
     names: list[str]  # of the values
     background: list[bool]  # for each value, where there are at most two
-    told: str  # mode, values and their shares of the picture
+    description: str  # mode, values and their shares of the picture
 
 
 def referent(mask: Image.Image, value: str = "") -> np.ndarray:
@@ -40,15 +40,15 @@ def referent(mask: Image.Image, value: str = "") -> np.ndarray:
     held = _held(mask)
     if value:
         if value.casefold() not in held.names:
-            raise ValueError(f"has no value {value:.20}: {held.told}")
+            raise ValueError(f"has no value {value:.20}: {held.description}")
         return held.pixels == held.values[held.names.index(value.casefold())]
     if len(held.values) > 2:
-        raise ValueError(f"has more than two values: {held.told}; {REMEDY}")
+        raise ValueError(f"has more than two values: {held.description}; {REMEDY}")
     if len(held.values) == 1:
         why = "is empty" if held.background[0] else "is the same everywhere"
-        raise ValueError(f"{why}: {held.told}; {REMEDY}")
+        raise ValueError(f"{why}: {held.description}; {REMEDY}")
     if sum(held.background) != 1:
-        raise ValueError(f"has two values, but which is the referent? {held.told}; {REMEDY}")
+        raise ValueError(f"has two values, but which is the referent? {held.description}; {REMEDY}")
     return held.pixels == held.values[held.background.index(False)]
 
 
@@ -75,13 +75,13 @@ def _held(mask: Image.Image) -> _Held:
         pixels = np.asarray(mask) if mask.mode == "P" else _packed(rgba)
     values, counts = np.unique(pixels, return_counts=True)
     names = _colours(values) if values.dtype == np.uint32 else [f"{v:.10g}" for v in values]
-    order = np.argsort(-counts, kind="stable")[:MOST_TOLD]
-    told = ", ".join(f"{names[k]} on {counts[k] / pixels.size:.1%}" for k in order)
-    more = f" and {len(values) - MOST_TOLD} more" if len(values) > MOST_TOLD else ""
+    order = np.argsort(-counts, kind="stable")[:MOST_SHOWN]
+    description = ", ".join(f"{names[k]} on {counts[k] / pixels.size:.1%}" for k in order)
+    more = f" and {len(values) - MOST_SHOWN} more" if len(values) > MOST_SHOWN else ""
     background = [value == 0 for value in values]
     if rgba is not None and len(values) <= 2:
         background = _background([rgba[pixels == value][0] for value in values], background)
-    return _Held(pixels, values, names, background, f"mode {mask.mode}, {told}{more}")
+    return _Held(pixels, values, names, background, f"mode {mask.mode}, {description}{more}")
 
 
 def _background(seen: list[np.ndarray], zero: list[bool]) -> list[bool]:

@@ -50,12 +50,12 @@ class _NoDowngrade(urllib.request.HTTPRedirectHandler):
 def download(
     source: Source,
     target: Path,
-    tell: Callable[[int], object] = lambda count: None,
+    report: Callable[[int], object] = lambda count: None,
     sleep: Callable[[float], object] = time.sleep,
 ) -> None:
     """Fetch a file of the registry from the first mirror that serves it right.
 
-    `tell` hears how many bytes are there at each step. Raises NetworkError or IntegrityError with
+    `report` hears how many bytes are there at each step. Raises NetworkError or IntegrityError with
     the reason of every mirror, DiskError when the disk is full.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -64,7 +64,7 @@ def download(
     try:
         for url in source.urls:
             try:
-                _from_mirror(source, url, target, part, tell, sleep)
+                _from_mirror(source, url, target, part, report, sleep)
                 os.replace(part / "data", target)
                 shutil.rmtree(part)
                 return
@@ -75,20 +75,20 @@ def download(
             raise
         raise DiskError(f"The disk is full at {part}: make room and run the same again.") from error
     finally:
-        if part.exists():  # anyone may go on from here
+        if part.exists():  # anyone may continue from here
             parts.release(part, target)
-    told = "; ".join(f"{url}: {error}" for url, error in refused) or "it has no public address"
+    listed = "; ".join(f"{url}: {error}" for url, error in refused) or "it has no public address"
     kind = IntegrityError if any(error.wrong for _, error in refused) else NetworkError
-    raise kind(f"{source.name} cannot be fetched ({told}): try again later, or place it by hand.")
+    raise kind(f"{source.name} cannot be fetched ({listed}): try again later, or place it by hand.")
 
 
-def _from_mirror(source, url, target, part, tell, sleep) -> None:
+def _from_mirror(source, url, target, part, report, sleep) -> None:
     """Fill part/data from one address and check it; _RefusedError when that cannot be."""
     left = TRIES
     while True:
         before = parts.size(part)
         try:
-            resumed = _receive(source, url, target, part, tell)
+            resumed = _receive(source, url, target, part, report)
             digest = sha256_of(part / "data")
             try:
                 accept(source, target, digest)
@@ -111,7 +111,7 @@ def _from_mirror(source, url, target, part, tell, sleep) -> None:
             raise _RefusedError(f"its answer makes no sense ({error!s:.80})") from error
 
 
-def _receive(source: Source, url: str, target: Path, part: Path, tell) -> bool:
+def _receive(source: Source, url: str, target: Path, part: Path, report) -> bool:
     """One request: the rest of part/data, or all of it. Whether it went on from earlier bytes."""
     data, have, validator = part / "data", parts.size(part), _validator(part, url)
     if have and have == source.size:  # killed after the last byte
@@ -142,18 +142,18 @@ def _receive(source: Source, url: str, target: Path, part: Path, tell) -> bool:
         if total is not None and total != due:
             raise _RefusedError(f"it has {total} bytes, but {due} are due", wrong=True)
         if due is None and source.sha256 is None and recorded(target) is None:
-            raise _RefusedError("it gives no length, so that a cut could not be told")
+            raise _RefusedError("it gives no length, so that a cut could not be noticed")
         with data.open("ab" if have else "wb") as file:
             if not have:
                 _remember(part, url, answer.headers)
             resumed = have > 0
-            tell(have)
+            report(have)
             while block := answer.read(BLOCK):
                 have += len(block)
                 if due is not None and have > due:
                     raise _RefusedError(f"it sends more than the {due} bytes due", wrong=True)
                 file.write(block)
-                tell(have)
+                report(have)
             file.flush()
             os.fsync(file.fileno())
     if due is not None and have < due:

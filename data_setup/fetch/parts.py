@@ -32,7 +32,7 @@ def clean(folder: Path) -> int:
 
 
 def waiting(target: Path) -> int:
-    """Bytes of a file that an earlier download has left to go on from."""
+    """Bytes of a file that an earlier download has left to continue."""
     return max((size(part) for part in _all(target)), default=0)
 
 
@@ -40,8 +40,8 @@ def _part(target: Path, owner: str) -> Path:
     return target.with_name(f".{target.name}.part~{owner}~{uuid.uuid4().hex[:8]}")
 
 
-def aside(target: Path) -> Path:
-    """A name of our own beside a file, to write under before the rename."""
+def temporary(target: Path) -> Path:
+    """A name beside a file, to write under before it is renamed."""
     return target.with_name(f".{target.name}.aside~{_us()}~{uuid.uuid4().hex[:8]}")
 
 
@@ -92,7 +92,7 @@ def _abandoned(part: Path) -> bool:
 
 
 def claim(target: Path) -> Path:
-    """A part of our own: the largest that a dead process left, or a new one."""
+    """A part for this process: the largest that a dead process left, or a new one."""
     mine = _part(target, _us())
     for part in sorted(_all(target), key=size, reverse=True):
         if _abandoned(part):
@@ -106,5 +106,5 @@ def claim(target: Path) -> Path:
 
 
 def release(part: Path, target: Path) -> None:
-    """Leave a part to whoever goes on from it."""
+    """Leave a part to the next download."""
     os.rename(part, _part(target, "free~0~0"))

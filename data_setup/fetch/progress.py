@@ -40,13 +40,13 @@ class Progress:
     def line(self, have: int, seconds: float) -> str:
         """One plain line: bytes, rate, and the time left where the size is known."""
         rate = (have - (self.first or 0)) / max(seconds, 1e-9)
-        told = f"{self.name}: {megabytes(have)}"
+        text = f"{self.name}: {megabytes(have)}"
         if self.total:
-            told += f" of {megabytes(self.total)}"
-        told += f", {megabytes(rate)}/s"
+            text += f" of {megabytes(self.total)}"
+        text += f", {megabytes(rate)}/s"
         if self.total and rate > 0:
-            told += f", {(self.total - have) / rate:.0f} s left"
-        return told
+            text += f", {(self.total - have) / rate:.0f} s left"
+        return text
 
 
 def megabytes(count: float) -> str:

@@ -15,7 +15,7 @@ from PIL import Image
 from data_setup.miniref.draw import render
 from data_setup.miniref.formats import write_json
 from data_setup.miniref.scenes import compose, scene_seed
-from data_setup.miniref.write import drawn_aside, run_jobs
+from data_setup.miniref.write import draw_once, run_jobs
 
 VERSION = 1
 SEED = 1  # MiniRef has seed 0, and no two pictures of different seeds are drawn from one scene
@@ -61,4 +61,4 @@ def write_minivoc(root: Path, pictures: int = 10_000, processes: int | None = No
         jobs = [Picture(folder, SEED, number) for number in range(1, pictures + 1)]
         write_json(folder / THINGS, run_jobs(draw_one, jobs, processes))
 
-    return drawn_aside(root, marker, draw)
+    return draw_once(root, marker, draw)

@@ -46,13 +46,13 @@ def write(root: Path, pictures: int = 2000, seed: int = 0, processes: int | None
         _write_world(folder, pictures, seed, processes)
         index_folders(folder)
 
-    drawn = drawn_aside(root, marker, draw)
+    drawn = draw_once(root, marker, draw)
     if not all(index_path(root, name).is_file() for name in SETS):  # an older one
         index_folders(root)
     return drawn
 
 
-def drawn_aside(root: Path, marker: dict, draw: Callable[[Path], None]) -> bool:
+def draw_once(root: Path, marker: dict, draw: Callable[[Path], None]) -> bool:
     """Draw into a folder beside `root` that takes its name when it is complete.
 
     False where `root` holds the world of this marker already; RootTakenError where it holds
@@ -85,9 +85,9 @@ def _holds(root: Path, marker: dict) -> bool:
             f"{root} already holds something that is not {world}: {advice}"
         ) from None
     if found != marker:
-        told = ", ".join(f"{key} {found.get(key)}" for key in ("pictures", "seed", "version"))
+        listed = ", ".join(f"{key} {found.get(key)}" for key in ("pictures", "seed", "version"))
         kind = found.get("world")
-        raise RootTakenError(f"{root} already holds another {kind} ({told}): {advice}")
+        raise RootTakenError(f"{root} already holds another {kind} ({listed}): {advice}")
     return True
 
 

@@ -14,7 +14,7 @@ from tvnet.files import replacing
 
 
 def save_arrays(path: Path, arrays: dict[str, np.ndarray], settings: dict) -> None:
-    """Write aside, then rename; equal arrays and settings are equal bytes."""
+    """Written whole; equal arrays and settings are equal bytes."""
     arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     text = json.dumps(settings, sort_keys=True)
     content = _in_order(save(arrays, {"settings": text, "sha256": _hash(arrays, text)}))

@@ -1,9 +1,9 @@
 """Padded pictures and training targets on disk, computed once: reading one is a copy of its bytes.
 
 Rows lie in blocks, one file each, which ends in the hash of its rows. A block is written whole or
-not at all, so an interrupted run goes on with the next one, and processes that share a folder share
-what is there. The folder's name is a hash of everything that the bytes depend on: for other inputs
-there is simply no cache yet.
+not at all, so an interrupted run continues with the next one, and processes that share a folder
+share what is there. The folder's name is a hash of everything that the bytes depend on: for other
+inputs there is simply no cache yet.
 """
 
 from __future__ import annotations

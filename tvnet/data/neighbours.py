@@ -36,7 +36,7 @@ class Neighbours:
         return self.similar_id[np.searchsorted(self.sent_id, sent_ids)]
 
     def save(self, path: Path) -> None:
-        """Write aside, then rename. Raises ValueError when the arrays do not fit together."""
+        """Written whole. Raises ValueError when the arrays do not fit together."""
         self._check()
         save_arrays(path, self._arrays(), self.settings)
 

@@ -44,7 +44,7 @@ def members(mask=None, texts=("left",), more=()):
 def told(*arguments, read=None, **keywords):
     findings = Findings()
     lists_index("referit", members(*arguments, **keywords), "a.tar", findings, read)
-    return findings.told()
+    return findings.summary()
 
 
 def test_good_masks_of_every_kind_are_read():

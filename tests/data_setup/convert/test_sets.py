@@ -98,7 +98,7 @@ def test_odd_lists_and_masks_are_told(world, member, change, words):
     findings = Findings()
     with pytest.raises(ContentError) as error:
         referit.lists_index("referit", members, "referitdata.tar.gz", findings)
-        raise ContentError(findings.told())
+        raise ContentError(findings.summary())
     assert words in str(error.value)
 
 

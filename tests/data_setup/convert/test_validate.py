@@ -69,7 +69,7 @@ def test_no_index_crashes_the_checks(images, things, kinds):
     content = json.dumps({"images": images, "annotations": things, "categories": kinds}).encode()
     refs = pickle.dumps([])
     index = refer_index("any", content, refs, ("instances.json", "refs.p"), findings)
-    assert index.referents == [] and isinstance(findings.told(), str)
+    assert index.referents == [] and isinstance(findings.summary(), str)
 
 
 SENTENCE = st.fixed_dictionaries({"sent_id": st.integers(0, 99), "sent": st.text(max_size=9)})
@@ -185,7 +185,7 @@ def test_no_number_is_too_large_to_be_told():
         {"id": huge, "image_id": 1, "segmentation": [[1, 1, 9, 1, 9, 9]]},
     ]
     assert annotations(entries, {1, 2, 3, huge}, sizes, "f", findings) == {}
-    assert len(findings.problems) == 4 and len(findings.told()) < 1000
+    assert len(findings.problems) == 4 and len(findings.summary()) < 1000
 
 
 def test_control_characters_of_sentences_become_blanks_and_are_told():
