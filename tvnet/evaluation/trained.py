@@ -60,7 +60,8 @@ def measure_again(
     splits: by default the evaluated one. controls: what replaces the retrieved images. crf:
     refined by DenseCRF; such a run is named "row+DCRF", so that the two are never mixed.
     """
-    device, splits = str(device_of(device)), list(splits) or [settings.data.eval_split]
+    device, runs = str(device_of(device)), list(runs)
+    splits = list(splits) or [settings.data.eval_split]
     with workers(None if device == "cpu" else 1) as pool:
         waiting = [
             pool.submit(_measured, settings, *run, data_dir, out_dir, device, split, control, crf)
@@ -90,14 +91,16 @@ def _measured(
     control: str,
     crf: bool,
 ) -> dict:
-    from tvnet.evaluation.crf import DenseCRF  # needs scipy, which training does not
-
     model, ready = load_run(settings, row, seed, data_dir, out_dir)
     chosen = model.settings
     if control != "none":
         chosen = replace(chosen, retrieval=replace(chosen.retrieval, control=control))
         ready.neighbours = prepare(chosen, data_dir, out_dir).neighbours
-    refine = DenseCRF(ready.data) if crf else None
+    refine = None
+    if crf:
+        from tvnet.evaluation.crf import DenseCRF  # needs scipy, which training does not
+
+        refine = DenseCRF(ready.data)
     dataset = ready.dataset(chosen, split)
     found = evaluate(model, dataset, ready.features, device=device, refine=refine)
     about = {"row": f"{row}+DCRF" if crf else row, "seed": seed, "split": split}
