@@ -159,21 +159,6 @@ def directions(
     return [d for d in found if d.column in columns]
 
 
-def directions_markdown(found: list[Direction]) -> str:
-    """The directions as a Markdown table, ours as mean +- sd of the differences, paired by seed."""
-    head = "| size | step | column | paper | ours | p alone | p corrected | verdict |"
-    lines = [head, "|" + " --- |" * 8]
-    for d in found:
-        m, sd = spread(list(d.ours))
-        step = f"{d.step[0]} → {d.step[1]}"
-        ours = f"{m:+.1f} ± {sd:.1f}"
-        lines.append(
-            f"| {d.size} | {step} | {HEADINGS[d.column]} | {d.paper:+.2f} | {ours} | {d.p:.3f} | "
-            f"{d.corrected:.3f} | {d.verdict} |"
-        )
-    return "\n".join(lines)
-
-
 def claim_verdict(claim: dict, results: list[dict]) -> str:
     """A claim's written verdict, or the one counted from the part of Table 1 that it names."""
     if "verdict" in claim:
@@ -192,27 +177,6 @@ def claim_verdict(claim: dict, results: list[dict]) -> str:
         return "not measured yet"
     verdicts = [f"{HEADINGS[d.column]} of {d.size}: {d.verdict}" for d in found]
     return f"on MiniRef, {len(found[0].ours)} seeds: " + ", ".join(verdicts)
-
-
-def in_words(found: list[Direction]) -> str:
-    """Which directions of the paper hold here, as sentences, and how many would by chance."""
-    sentences, n = [], len(found)
-    for verdict, text in (
-        ("holds", "The paper's direction holds for"),
-        ("opposite", "We measure the opposite for"),
-    ):
-        chosen = [d for d in found if d.verdict == verdict]
-        named = "; ".join(
-            f"{d.step[0]} → {d.step[1]} in {HEADINGS[d.column]} ({d.size})" for d in chosen
-        )
-        sentences.append(f"{text} {len(chosen)} of {n}" + (f": {named}." if named else "."))
-    undecided = sum(d.verdict == "undecided" for d in found)
-    alone = sum(d.p < LEVEL for d in found)
-    sentences.append(
-        f"Our seeds do not decide {undecided} of {n}. Taken alone, {alone} of these tests fall "
-        f"below {LEVEL:.0%}; where nothing differs, {LEVEL * n:.1f} would."
-    )
-    return "\n\n".join(sentences)
 
 
 def summary(results: list[dict], **more: object) -> dict:

@@ -98,17 +98,19 @@ def difference(
     return Difference(value, value - half, value + half, p, seen, seeds)
 
 
-def verdict(found: Difference, paper: float, p: float | None = None) -> str:
+def verdict(found: Difference, paper: float | None, p: float | None = None) -> str:
     """What a difference says of the paper's own, whose sign is its direction.
 
     "holds" or "opposite" where p (corrected for the number of tests, or its own) is below LEVEL;
-    else "smaller than X", where the interval excludes the paper's difference in either direction,
-    or "undecided".
+    "smaller than X" where the interval ends below the paper's difference in both directions;
+    else "undecided". Where the paper prints none (None), any gain is its direction, and the
+    interval's end is always said.
     """
     if (found.p if p is None else p) < LEVEL:
-        return "holds" if found.value * paper > 0 else "opposite"
+        return "holds" if found.value * (1 if paper is None else paper) > 0 else "opposite"
     bound = max(abs(found.low), abs(found.high))
-    return f"smaller than {bound:.1f}" if bound < abs(paper) else "undecided"
+    bounded = paper is None or bound < abs(paper)
+    return f"smaller than {bound:.1f}" if bounded else "undecided"
 
 
 def p_value(differences: list[float]) -> float:

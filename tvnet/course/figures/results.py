@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tvnet.course.contrasts import NAMES, Contrast
 from tvnet.course.tables import HEADINGS, SIZES, by_seed, paper_table
 
 if TYPE_CHECKING:
@@ -40,6 +41,29 @@ def plot_table1(results: list[dict], columns: tuple[str, ...], evaluator: str = 
             ax.set(title=f"{HEADINGS[column]}, {size}", xlabel="per cent", ylabel="")
             ax.legend().set_visible(False)
     axes[0, 0].legend(loc="best", fontsize=8)
+    figure.tight_layout()
+    return figure
+
+
+def plot_contrasts(found: list[Contrast]) -> Figure:
+    """A forest plot: one line a contrast, ours with its 95 % interval, the paper's as a mark."""
+    import matplotlib.pyplot as plt
+    import seaborn as sns
+
+    sns.set_theme(style="whitegrid", palette="colorblind")
+    figure, ax = plt.subplots(figsize=(8.5, 1.2 + 0.27 * len(found)))
+    for y, c in enumerate(found):
+        ax.plot([c.ours.low, c.ours.high], [y, y], color="C0", lw=2)
+        ax.plot(c.ours.value, y, "o", color="C0", label="ours, 95 % interval" if not y else None)
+        if c.paper is not None:
+            ax.plot(c.paper, y, "D", mfc="none", color="C3")
+    ax.plot([], [], "D", mfc="none", color="C3", label="paper")
+    ax.axvline(0, color="black", lw=0.8)
+    names = [f"{' → '.join(c.step)}, {NAMES[c.measure]}, {c.size}" for c in found]
+    ax.set_yticks(range(len(found)), names, fontsize=8, parse_math=False)
+    ax.invert_yaxis()
+    ax.set_xlabel("difference in points")
+    ax.legend(fontsize=8, loc="best")
     figure.tight_layout()
     return figure
 

@@ -1,0 +1,117 @@
+"""Which of the paper's steps hold here: differences between rows, sentence by sentence.
+
+CONTRASTS and MEASURES were fixed before the first run; their verdicts are corrected for how many
+they are. Every other step of Table 1 is shown beside them with its interval.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tvnet.course.tables import HEADINGS, STEPS, paper_table
+from tvnet.evaluation.sentences import Sentences
+from tvnet.evaluation.statistics import Difference, difference, holm, verdict
+
+CONTRASTS = (
+    ("Baseline", "Baseline+RES"),  # the retrieved image helps
+    ("Baseline+RES", "Baseline+RES+AMF"),  # high-resolution detail helps
+    ("Baseline+RES+Cct", "Baseline+RES+AMF"),  # taken adaptively, more than by concatenation
+    ("CMPC", "Baseline+RES+AMF"),  # the whole is better than the system before it
+)
+MEASURES = ("prec_0.5", "prec_0.8", "mean_iou")
+SHOWN = ("prec_0.5", "prec_0.9", "overall_iou")
+NAMES = HEADINGS | {"mean_iou": "mean IoU"}
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """One step of Table 1 in one measure: what the paper prints, and what was measured.
+
+    paper: its difference in points, None where it prints none; then any gain is its direction.
+    p: corrected for the contrasts that it stands among.
+    """
+
+    step: tuple[str, str]
+    size: str
+    measure: str
+    paper: float | None
+    ours: Difference
+    p: float
+
+    @property
+    def verdict(self) -> str:
+        """ "holds", "opposite", "smaller than X" or "undecided"."""
+        return verdict(self.ours, self.paper, self.p)
+
+
+def fixed(sentences: Sentences) -> list[Contrast]:
+    """The contrasts that decide."""
+    return _contrasts(sentences, CONTRASTS, ("all",), MEASURES)
+
+
+def shown(sentences: Sentences) -> list[Contrast]:
+    """Every step of the paper's Table 1 in three columns, of all and of small referents."""
+    return _contrasts(sentences, STEPS, ("all", "small"), SHOWN)
+
+
+def _contrasts(
+    sentences: Sentences,
+    steps: tuple[tuple[str, str], ...],
+    sizes: tuple[str, ...],
+    measures: tuple[str, ...],
+) -> list[Contrast]:
+    keys = [
+        (step, size, measure)
+        for size in sizes
+        for step in steps
+        if sentences.has(*step)
+        for measure in measures
+    ]
+    ours = []
+    for step, size, measure in keys:
+        first, second, image_id = sentences.pair(*step, size)
+        ours.append(difference(first, second, image_id, measure))
+    corrected = holm([found.p for found in ours])
+    return [
+        Contrast(*key, _printed(*key), found, p)
+        for key, found, p in zip(keys, ours, corrected, strict=True)
+    ]
+
+
+def _printed(step: tuple[str, str], size: str, measure: str) -> float | None:
+    """The paper's difference between two rows of its Table 1."""
+    table = paper_table()
+    if measure not in HEADINGS or not set(step) <= table[size].keys():
+        return None
+    column = list(HEADINGS).index(measure)
+    return round(table[size][step[1]][column] - table[size][step[0]][column], 2)
+
+
+def markdown(found: list[Contrast]) -> str:
+    """One line a contrast: the paper's difference, ours with its 95 % interval, the smallest that
+    would have been seen, and the verdict."""
+    lines = ["| size | step | measure | paper | ours | could be seen from | p | verdict |"]
+    lines.append("|" + " --- |" * 8)
+    for c in found:
+        paper = "" if c.paper is None else f"{c.paper:+.2f}"
+        ours = f"{c.ours.value:+.1f} [{c.ours.low:+.1f}, {c.ours.high:+.1f}]"
+        lines.append(
+            f"| {c.size} | {' → '.join(c.step)} | {NAMES[c.measure]} | {paper} | {ours} | "
+            f"{c.ours.detectable:.1f} | {c.p:.3f} | {c.verdict} |"
+        )
+    return "\n".join(lines)
+
+
+def in_words(found: list[Contrast]) -> str:
+    """How many of the contrasts hold, are opposite, bounded or undecided, and which."""
+    told = []
+    for name, start in (
+        ("holds", "The paper's direction holds for"),
+        ("opposite", "We measure the opposite for"),
+        ("smaller", "The difference is smaller than the paper's for"),
+        ("undecided", "The interval holds both zero and the paper's difference for"),
+    ):
+        chosen = [c for c in found if c.verdict.startswith(name)]
+        named = "; ".join(f"{' → '.join(c.step)} in {NAMES[c.measure]} ({c.size})" for c in chosen)
+        told.append(f"- {start} {len(chosen)} of {len(found)}" + (f": {named}." if named else "."))
+    return "\n".join(told)

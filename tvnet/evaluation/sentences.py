@@ -1,0 +1,86 @@
+"""What every run of an ablation found for every sentence, kept so that rows can be compared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tvnet.data.records import ReferData
+from tvnet.evaluation.ablation import read_sentences, run_folder
+from tvnet.evaluation.metrics import BINS
+from tvnet.evaluation.statistics import Row
+from tvnet.files import replacing
+from tvnet.settings import Settings
+
+
+@dataclass(frozen=True)
+class Sentences:
+    """N sentences of one split, in one order, evaluator clean.
+
+    `share` (N,) is the part of its image that a referent fills. `runs` holds intersections and
+    unions in pixels, (2, N), by row and seed.
+    """
+
+    image_id: np.ndarray
+    share: np.ndarray
+    runs: dict[tuple[str, int], np.ndarray]
+
+    def pair(self, first: str, second: str, size: str = "all") -> tuple[Row, Row, np.ndarray]:
+        """Two rows on the seeds that both have, and the sentences' images, of one size bin.
+
+        Raises ValueError where they have no seed in common.
+        """
+        seeds = sorted(
+            {seed for row, seed in self.runs if row == first}
+            & {seed for row, seed in self.runs if row == second}
+        )
+        if not seeds:
+            raise ValueError(f"{first} and {second} have no seed in common: run both with one.")
+        low, high = BINS[size]
+        keep = (self.share >= low) & (self.share < high)
+        rows = []
+        for row in (first, second):
+            counts = np.stack([self.runs[row, seed][:, keep] for seed in seeds], axis=1)
+            rows.append(Row(*counts))
+        return *rows, self.image_id[keep]
+
+    def has(self, *rows: str) -> bool:
+        """Whether all of these rows were run."""
+        return set(rows) <= {row for row, _ in self.runs}
+
+    def save(self, path: Path) -> None:
+        """Write one compressed file, whole or not at all."""
+        names = np.array([f"{row} {seed}" for row, seed in self.runs])
+        with replacing(path) as part, open(part, "wb") as file:
+            np.savez_compressed(
+                file, image_id=self.image_id.astype(np.int32), share=self.share, names=names,
+                runs=np.stack(list(self.runs.values())).astype(np.int32),
+            )  # fmt: skip
+
+    @classmethod
+    def load(cls, path: Path) -> Sentences:
+        """What `save` wrote."""
+        with np.load(path) as found:
+            names = (name.rsplit(" ", 1) for name in found["names"].tolist())
+            keys = [(row, int(seed)) for row, seed in names]
+            runs = dict(zip(keys, found["runs"].astype(np.int64), strict=True))
+            return cls(found["image_id"], found["share"], runs)
+
+
+def gather(
+    settings: Settings, runs: Iterable[tuple[str, int]], data: ReferData, out_dir: Path
+) -> Sentences:
+    """The sentences of finished runs (row, seed) of one ablation."""
+    found = {
+        key: read_sentences(run_folder(settings, *key, out_dir, data.fingerprint)) for key in runs
+    }
+    one = next(iter(found.values()))
+    image_of = {s.sent_id: s.image_id for s in data.samples(settings.data.eval_split)}
+    return Sentences(
+        np.array([image_of[i] for i in one.sent_id.tolist()]),
+        one.area / one.pixels,
+        {key: np.stack([run.intersection, run.union]) for key, run in found.items()},
+    )
