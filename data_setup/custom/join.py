@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from data_setup.convert.validate import Findings
-from data_setup.custom import files as own_files
-from data_setup.custom import masks as own_masks
+from data_setup.custom.files import File, load, refuse_unlike
+from data_setup.custom.masks import referent as referent_of
+from data_setup.custom.masks import remark as remark_on
 from data_setup.custom.table import Row
 from data_setup.files import sha256_of
 
@@ -44,8 +45,8 @@ class Joined:
         self.sentences += 1
 
     def _add_picture(self, row: Row) -> None:
-        file = own_files.load(self.folder, row.image, self.turn)
-        own_files.refuse_unlike(file)
+        file = load(self.folder, row.image, self.turn)
+        refuse_unlike(file)
         name = f"{row.image}.png" if file.turned else row.image
         if name in self.kept:
             raise ValueError(f"'{row.image}' would be kept as '{name}', as another picture is")
@@ -56,25 +57,25 @@ class Joined:
         self._remark_on_frames(row, file)
 
     def _add_mask(self, row: Row, width: int, height: int) -> None:
-        file = own_files.load(self.folder, row.mask, self.turn)
+        file = load(self.folder, row.mask, self.turn)
         if file.picture.size != (width, height):
             raise ValueError(f"the mask '{row.mask}' is not {width}x{height} like its image")
         try:
-            inside = own_masks.referent(file.picture, row.id)
+            inside = referent_of(file.picture, row.id)
         except ValueError as error:
             raise ValueError(f"the mask '{row.mask}' {error}") from error
         ann_id = len(self.masks) + 1
         self.masks[row.mask, row.id] = [ann_id, 0, _runs(inside)]
         self._remark_on_frames(row, file)
-        if odd := own_masks.remark(inside):
+        if odd := remark_on(inside):
             self.remarked[ann_id] = odd
             self._remark(row, file, odd)
 
-    def _remark_on_frames(self, row: Row, file: own_files.File) -> None:
+    def _remark_on_frames(self, row: Row, file: File) -> None:
         if file.frames > 1:
             self._remark(row, file, f"holds {file.frames} pictures, of which the first is taken")
 
-    def _remark(self, row: Row, file: own_files.File, reason: str) -> None:
+    def _remark(self, row: Row, file: File, reason: str) -> None:
         self.findings.remark(self.table, f"{row.place} ('{file.name}')", reason)
 
     def remark_on_shared_pictures(self) -> None:

@@ -23,7 +23,7 @@ def write_custom(folder: Path, root: Path, name: str, turn: bool = False) -> str
     """Make the set `name` of a root from `folder`, which holds sentences.csv or sentences.json.
 
     Each row has image, mask and sentence, and may have split ("train" where no row has one) and id,
-    the referent's value in its mask (`own_masks` has the rule). Rows with the same mask and id are
+    the referent's value in its mask (masks.py has the rule). Rows with the same mask and id are
     sentences of one referent. With `turn`, pictures that an EXIF flag turns are kept as turned
     copies, and masks are taken as drawn on those. Returns the data sheet. Raises SetupError, or
     ContentError that lists every bad row.

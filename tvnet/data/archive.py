@@ -17,14 +17,8 @@ NOTHING = -1, 0  # bytes and CRC-32 where there is no file
 
 def is_there(path: Path) -> bool:
     """Whether the file, or the member of the zip, exists."""
-    return size_of(path) >= 0
-
-
-def size_of(path: Path) -> int:
-    """Bytes of the file or member; -1 where there is none."""
-    if found := listed(path):
-        return found[0]
-    return path.stat().st_size if path.is_file() else -1
+    found = listed(path)
+    return found != NOTHING if found else path.is_file()
 
 
 def listed(path: Path) -> tuple[int, int] | None:
@@ -48,7 +42,7 @@ def file_of(path: Path) -> Path | io.BytesIO:
     archive, member = _split(path)
     if archive is None:
         return path
-    if size_of(path) < 0:
+    if listed(path) == NOTHING:
         raise FileNotFoundError(path)
     return io.BytesIO(_opened(archive, os.getpid()).read(member))
 
