@@ -1,6 +1,7 @@
 # Each target works as the first command after `git clone`: what it needs, it makes.
 PYTHON ?= python3
 BIN := .venv/bin
+OUT ?= out
 
 .PHONY: help setup world small-world evening-world table1 evening test test-faults lint bench bench-gpu notebooks rendered html \
   slides student architecture normalise miniref-sheet publish backbone shipped app
@@ -32,7 +33,8 @@ table1: world  ## Table 1, measured: about 20 minutes on two cores
 
 evening: evening-world  ## the published Table 1 again, stopped and resumed as you like: an evening
 	$(BIN)/python notebooks/run.py -p PROFILE evening -p DATA_DIR ../data/miniref-evening \
-	  -p OUT_DIR ../out/evening 09_ablations
+	  -p OUT_DIR ../out/evening -p SEEDS 3 09_ablations
+	@echo "The result is in out/evening. To show it in README.md: make publish OUT=out/evening"
 
 test: lint small-world  ## lint, tests, and every notebook in the smoke profile
 	$(BIN)/python -m pytest
@@ -98,7 +100,7 @@ miniref-sheet: world  ## the README's picture of MiniRef
 	$(BIN)/python -m data_setup miniref-sheet --root data/miniref --out notebooks/figures/miniref.png
 
 publish: setup  ## put the figures of the last `make table1` into the README
-	$(BIN)/python notebooks/publish.py --out out
+	$(BIN)/python notebooks/publish.py --out $(OUT)
 
 shipped: world evening-world  ## train the shipped models again and cut the shipped pool: two hours
 	$(BIN)/python -m tvnet.release.ship --data data/miniref-evening

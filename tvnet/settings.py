@@ -213,7 +213,7 @@ PROFILES = {
         profile="laptop",
         data=DataSettings(size=160),
         training=TrainingSettings(
-            steps=3000,
+            steps=2000,
             batch=8,
             learning_rate=6e-3,
             snapshot_every=200,
