@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from data_setup.files import write_whole
+from data_setup.index import Index
+from data_setup.pictures import opened
 
 ROWS, COLUMNS = 6, 4
 CELL = (264, 206)  # pixels of a picture's place
@@ -44,6 +46,27 @@ def write_contact_sheet(
     content = io.BytesIO()
     small.save(content, "PNG", optimize=True)
     write_whole(out, content.getvalue())
+
+
+def samples(
+    root: Path, index: Index, rows: list[list], remarked: dict[int, str] | None = None
+) -> Iterator[Sample]:
+    """Referents of an index in an open folder, with a sentence or what is `remarked` on a mask."""
+    from pycocotools import mask as coco
+
+    pictures = {image_id: about for image_id, *about in index.pictures}
+    segmentations = {ann_id: segmentation for ann_id, _, segmentation in index.segmentations}
+    for _, ann_id, image_id, _, _, sentences in rows:
+        name, width, height = pictures[image_id]
+        runs = segmentations[ann_id]
+        if isinstance(runs, list):
+            runs = coco.merge(coco.frPyObjects(runs, height, width))
+        text = f"({remarked[ann_id]})" if ann_id in (remarked or {}) else sentences[0][1]
+        with opened(root / index.pictures_in[0] / name) as file:
+            picture = file.convert("RGBA") if file.has_transparency_data else file.convert("RGB")
+        if picture.mode == "RGBA":
+            picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
+        yield picture, coco.decode(runs).astype(bool), text
 
 
 def _paste(

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 
-from PIL import Image
-
-from data_setup.contact import COLUMNS, ROWS, Sample, write_contact_sheet
+from data_setup.contact import COLUMNS, ROWS, samples, write_contact_sheet
 from data_setup.convert.validate import counts
 from data_setup.custom.table import TRAIN
 from data_setup.index import Index
-from data_setup.pictures import opened
 from data_setup.words import pieces
 
 
@@ -30,25 +26,9 @@ def write_sheet(root: Path, index: Index, remarked: dict[int, str]) -> None:
     columns = (rows[k : k + ROWS] for k in range(0, len(rows), ROWS))
     write_contact_sheet(
         sheet_path(root, index.name),
-        ((title * (k == 0), _samples(root, index, c, remarked)) for k, c in enumerate(columns)),
+        ((title * (k == 0), samples(root, index, c, remarked)) for k, c in enumerate(columns)),
         tint=0.5,  # so that swapped masks are seen
     )
-
-
-def _samples(
-    root: Path, index: Index, rows: list[list], remarked: dict[int, str]
-) -> Iterator[Sample]:
-    from pycocotools import mask as coco
-
-    names = {picture[0]: picture[1] for picture in index.pictures}
-    runs = {ann_id: runs for ann_id, _, runs in index.segmentations}
-    for _, ann_id, image_id, _, _, sentences in rows:
-        text = f"({remarked[ann_id]})" if ann_id in remarked else sentences[0][1]
-        with opened(root / index.pictures_in[0] / names[image_id]) as file:
-            picture = file.convert("RGBA") if file.has_transparency_data else file.convert("RGB")
-        if picture.mode == "RGBA":
-            picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
-        yield picture, coco.decode(runs[ann_id]).astype(bool), text
 
 
 def data_sheet(root: Path, index: Index) -> str:
