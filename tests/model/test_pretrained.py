@@ -305,7 +305,7 @@ def test_a_recorded_hash_that_is_none_is_reported(tmp_path, sidecar):
 
 
 def test_weights_of_another_network_are_named():
-    with pytest.raises(ValueError, match="There are no weights 'vgg': choose one of minivoc, miniref"):
+    with pytest.raises(ValueError, match="no weights 'vgg': choose one of minivoc, miniref"):
         load_backbone(replace(SLIM, weights="vgg"))
     with pytest.raises(ValueError, match="'imagenet' are those of a ResNet-101, but the settings"):
         pretrained._resnet101(replace(SLIM, weights="imagenet"))
