@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from tqdm import trange
 
 from tvnet.devices import one_thread
-from tvnet.files import sha256_of, write_json
+from tvnet.files import replacing, sha256_of, write_json
 from tvnet.model.backbone import DeepLab
 from tvnet.model.blocks import conv, interpolation, upsample
 from tvnet.model.pretrained import PRETRAINED, SHIPPED_WEIGHTS
@@ -202,7 +202,8 @@ def main(arguments: list[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 2
     path = SHIPPED_WEIGHTS / PRETRAINED["minivoc"].file
-    save_file(halved(backbone), path)
+    with replacing(path) as part:
+        save_file(halved(backbone), part)
     given = f"--data {options.data} --steps {options.steps} --precision {options.precision}"
     report = {"command": f"python -m tvnet.release.pretrain {given}"}
     report |= {"sha256": sha256_of(path), **reached, "provenance": source}
