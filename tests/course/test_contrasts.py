@@ -21,7 +21,8 @@ def sentences():
         for seed in range(3):
             iou = (base + gain + dice.normal(0, 0.01, N)).clip(0, 1)
             runs[row, seed] = np.stack([(1000 * iou).astype(np.int64), np.full(N, 1000)])
-    return Sentences(np.repeat(np.arange(N // 4), 4), dice.uniform(0, 0.2, N), runs)
+    images = np.repeat(np.arange(N // 4), 4)
+    return Sentences(np.arange(N), images, dice.uniform(0, 0.2, N), runs)
 
 
 def test_the_fixed_contrasts_are_decided_or_bounded(sentences):
@@ -65,6 +66,7 @@ def test_what_is_published_comes_back(sentences, tmp_path):
     again = Sentences.load(tmp_path / "s.npz")
     assert list(again.runs) == list(sentences.runs)
     assert all(np.array_equal(again.runs[k], v) for k, v in sentences.runs.items())
+    assert np.array_equal(again.sent_id, sentences.sent_id)
     assert contrasts.fixed(again) == contrasts.fixed(sentences)
 
 

@@ -9,12 +9,15 @@ import torch
 from scipy import stats
 
 from tests.conftest import write_root
-from tvnet.course import tables
+from tvnet.course import enrichment_report, tables
 from tvnet.data import refer
 from tvnet.evaluation import ablation as grid
 from tvnet.evaluation import statistics
 from tvnet.evaluation.ablation import ablation, read_sentences, run, run_folder
+from tvnet.evaluation.inside_res import inside
 from tvnet.evaluation.metrics import counters
+from tvnet.evaluation.sentences import gather
+from tvnet.evaluation.slices import slices
 from tvnet.evaluation.trained import load_run, masks_of, measure_again, swap_neighbours
 from tvnet.files import write_json
 from tvnet.retrieval.build import build
@@ -72,11 +75,6 @@ def test_a_finished_run_is_read_and_an_unfinished_one_made_again(made, tiny_root
 @pytest.mark.slow
 def test_trained_models_can_be_looked_at_again(made, tiny_root):
     _, out = made
-    for control in RETRIEVED:
-        retrieve(tiny_root, out, control)
-    swaps = swap_neighbours(TINY, "Baseline+RES", 1, tiny_root, out)
-    assert list(swaps) == ["none", "random", "self", "black", "oracle"]
-    assert "| as retrieved |" in tables.swaps_markdown(swaps)
     lines = masks_of(TINY, ("Baseline", "Baseline+RES"), 0, tiny_root, out, count=3)
     expression, image, masks = lines[0]
     assert image.shape == (48, 64, 3) and list(masks) == ["Baseline", "Baseline+RES", "truth"]
@@ -89,6 +87,31 @@ def test_trained_models_can_be_looked_at_again(made, tiny_root):
     assert refined["row"] == "CMPC+DCRF" and refined["metrics"]["clean"]["all"]["n"] == 8
     with pytest.raises(FileNotFoundError, match="run the ablation with row 'Baseline' and seed 7"):
         load_run(TINY, "Baseline", 7, tiny_root, out)
+
+
+@pytest.mark.slow
+def test_what_the_retrieved_image_does_is_measured(made, tiny_root):
+    results, out = made
+    for control in RETRIEVED:
+        retrieve(tiny_root, out, control)
+    data, row = refer.read(tiny_root, "unc+"), "Baseline+RES"
+    sentences = gather(TINY, [(r["row"], r["seed"]) for r in results], data, out)
+    swapped = sentences.joined(swap_neighbours(TINY, row, (0, 1), tiny_root, out))
+    assert [name for name, seed in swapped.runs if seed == 1 and name.startswith(f"{row},")] == [
+        f"{row}, {control}" for control in ("random", "self", "black", "oracle")
+    ]
+    assert enrichment_report.swaps_markdown(swapped, row).count("\n") == 6
+    parts = slices(sentences.sent_id, data, build(TINY, data, out))
+    assert all(mask.shape == (8,) for mask in parts.values())
+    steps = {"+RES": ("Baseline", row), "retrieved": (f"{row}, random", row)}
+    assert "| all | 8 | " in enrichment_report.slices_markdown(swapped, parts, steps)
+    found = inside(TINY, row, 0, tiny_root, out)
+    for level in found.levels.values():
+        assert 0 < level.entropy <= 1 and 0 < level.gate < 1 and 0 < level.constant <= 1
+        assert level.added > 0
+    assert 0 <= found.changed <= found.of_masks <= 1
+    with pytest.raises(ValueError, match="Row 'Baseline' has no enrichment to look into: choose"):
+        inside(TINY, "Baseline", 0, tiny_root, out)
 
 
 def test_the_folder_changes_with_every_setting_and_with_the_data(tmp_path):

@@ -7,6 +7,7 @@ import numpy as np
 from tvnet.data.images import BLANK
 from tvnet.data.neighbours import Neighbours
 from tvnet.data.records import ReferData, Sample
+from tvnet.evaluation.slices import same_category
 from tvnet.retrieval.ranking import controlled, pool_of
 from tvnet.settings import CONTROLS
 
@@ -95,9 +96,7 @@ def _queries(neighbours: Neighbours, data: ReferData) -> list[Sample]:
 
 def _same_category(queries: list[Sample], images: np.ndarray, data: ReferData) -> float | None:
     """Share of queries whose image holds a referent of the query's category."""
-    held = {(referent.image_id, referent.category_id) for referent in data.referents}
-    pairs = zip(images.tolist(), queries, strict=True)
-    return _per_cent([(image, query.category_id) in held for image, query in pairs])
+    return _per_cent(same_category(queries, images, data))
 
 
 def _per_cent(values: np.ndarray | list) -> float | None:

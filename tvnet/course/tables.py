@@ -198,14 +198,3 @@ def summary(results: list[dict], **more: object) -> dict:
         **more,
         "provenance": first["provenance"],
     }
-
-
-def swaps_markdown(swaps: dict[str, dict]) -> str:
-    """One trained model under each retrieval control, as a Markdown table."""
-    lines = ["| retrieved image | Prec@0.5 | Prec@0.9 | overall IoU |", "|" + " --- |" * 4]
-    for control, count in swaps.items():
-        table = figures(count)
-        name = "as retrieved" if control == "none" else control
-        cells = (table["prec_0.5"], table["prec_0.9"], table["overall_iou"])
-        lines.append(f"| {name} | " + " | ".join(f"{value:.1f}" for value in cells) + " |")
-    return "\n".join(lines)

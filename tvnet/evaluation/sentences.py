@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from tvnet.data.records import ReferData
 from tvnet.evaluation.ablation import read_sentences, run_folder
-from tvnet.evaluation.metrics import BINS
+from tvnet.evaluation.metrics import BINS, PerSentence
 from tvnet.evaluation.statistics import Row
 from tvnet.files import replacing
 from tvnet.settings import Settings
@@ -24,6 +24,7 @@ class Sentences:
     unions in pixels, (2, N), by row and seed.
     """
 
+    sent_id: np.ndarray
     image_id: np.ndarray
     share: np.ndarray
     runs: dict[tuple[str, int], np.ndarray]
@@ -40,12 +41,28 @@ class Sentences:
         if not seeds:
             raise ValueError(f"{first} and {second} have no seed in common: run both with one.")
         low, high = BINS[size]
-        keep = (self.share >= low) & (self.share < high)
+        part = self.only((self.share >= low) & (self.share < high))
         rows = []
         for row in (first, second):
-            counts = np.stack([self.runs[row, seed][:, keep] for seed in seeds], axis=1)
+            counts = np.stack([part.runs[row, seed] for seed in seeds], axis=1)
             rows.append(Row(*counts))
-        return *rows, self.image_id[keep]
+        return *rows, part.image_id
+
+    def only(self, keep: np.ndarray) -> Sentences:
+        """The sentences where keep (N,) bool is True."""
+        runs = {key: counts[:, keep] for key, counts in self.runs.items()}
+        return Sentences(self.sent_id[keep], self.image_id[keep], self.share[keep], runs)
+
+    def joined(self, found: dict[tuple[str, int], PerSentence]) -> Sentences:
+        """With further runs beside these; ValueError where one has other sentences."""
+        for (row, seed), run in found.items():
+            if not np.array_equal(run.sent_id, self.sent_id):
+                raise ValueError(
+                    f"{row} with seed {seed} was measured on other sentences: measure all runs on "
+                    "one split."
+                )
+        counts = {key: np.stack([run.intersection, run.union]) for key, run in found.items()}
+        return replace(self, runs=self.runs | counts)
 
     def has(self, *rows: str) -> bool:
         """Whether all of these rows were run."""
@@ -56,7 +73,8 @@ class Sentences:
         names = np.array([f"{row} {seed}" for row, seed in self.runs])
         with replacing(path) as part, open(part, "wb") as file:
             np.savez_compressed(
-                file, image_id=self.image_id.astype(np.int32), share=self.share, names=names,
+                file, sent_id=self.sent_id, image_id=self.image_id.astype(np.int32),
+                share=self.share, names=names,
                 runs=np.stack(list(self.runs.values())).astype(np.int32),
             )  # fmt: skip
 
@@ -67,7 +85,7 @@ class Sentences:
             names = (name.rsplit(" ", 1) for name in found["names"].tolist())
             keys = [(row, int(seed)) for row, seed in names]
             runs = dict(zip(keys, found["runs"].astype(np.int64), strict=True))
-            return cls(found["image_id"], found["share"], runs)
+            return cls(found["sent_id"], found["image_id"], found["share"], runs)
 
 
 def gather(
@@ -79,8 +97,5 @@ def gather(
     }
     one = next(iter(found.values()))
     image_of = {s.sent_id: s.image_id for s in data.samples(settings.data.eval_split)}
-    return Sentences(
-        np.array([image_of[i] for i in one.sent_id.tolist()]),
-        one.area / one.pixels,
-        {key: np.stack([run.intersection, run.union]) for key, run in found.items()},
-    )
+    image_id = np.array([image_of[i] for i in one.sent_id.tolist()])
+    return Sentences(one.sent_id, image_id, one.area / one.pixels, {}).joined(found)

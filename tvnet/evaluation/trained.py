@@ -14,7 +14,7 @@ from tvnet.data.images import open_picture, placement
 from tvnet.devices import device_of
 from tvnet.evaluation.ablation import RESULT, checkpoints_of, run_folder
 from tvnet.evaluation.evaluate import clean, evaluate
-from tvnet.evaluation.metrics import by_size
+from tvnet.evaluation.metrics import PerSentence, by_size
 from tvnet.evaluation.workers import workers
 from tvnet.model.method import Method
 from tvnet.rows import row_settings
@@ -52,35 +52,65 @@ def measure_again(
     out_dir: Path,
     device: str = "cpu",
     splits: Iterable[str] = (),
-    controls: Iterable[str] = ("none",),
     crf: bool = False,
 ) -> list[dict]:
-    """Trained runs (row, seed) again: row, seed, split, control, metrics.
+    """Trained runs (row, seed) again: row, seed, split, metrics.
 
-    splits: by default the evaluated one. controls: what replaces the retrieved images. crf:
-    refined by DenseCRF; such a run is named "row+DCRF", so that the two are never mixed.
+    splits: by default the evaluated one. crf: refined by DenseCRF; such a run is named "row+DCRF",
+    so that the two are never mixed.
     """
     device, runs = str(device_of(device)), list(runs)
     splits = list(splits) or [settings.data.eval_split]
     with workers(None if device == "cpu" else 1) as pool:
-        waiting = [
-            pool.submit(_measured, settings, *run, data_dir, out_dir, device, split, control, crf)
+        waiting = {
+            (row, seed, split): pool.submit(
+                _found, settings, row, seed, data_dir, out_dir, device, split, "none", crf
+            )
             for split in splits
-            for control in controls
-            for run in runs
+            for row, seed in runs
+        }
+        return [
+            {
+                "row": f"{row}+DCRF" if crf else row,
+                "seed": seed,
+                "split": split,
+                "metrics": by_size(done.result()),
+            }
+            for (row, seed, split), done in waiting.items()
         ]
-        return [done.result() for done in waiting]
 
 
 def swap_neighbours(
-    settings: Settings, row: str, seed: int, data_dir: Path, out_dir: Path, device: str = "cpu"
-) -> dict[str, dict]:
-    """{control: counters} of one trained row, its retrieved images replaced at test time."""
-    found = measure_again(settings, [(row, seed)], data_dir, out_dir, device, controls=CONTROLS)
-    return {line["control"]: line["metrics"]["clean"]["all"] for line in found}
+    settings: Settings,
+    row: str,
+    seeds: Iterable[int],
+    data_dir: Path,
+    out_dir: Path,
+    device: str = "cpu",
+    controls: Iterable[str] = CONTROLS[1:],
+) -> dict[tuple[str, int], PerSentence]:
+    """A trained row with its retrieved images replaced at test time, evaluator clean, by the name
+    "row, control" and the seed."""
+    device = str(device_of(device))
+    split = settings.data.eval_split
+    with workers(None if device == "cpu" else 1) as pool:
+        waiting = {
+            (f"{row}, {control}", seed): pool.submit(
+                _found, settings, row, seed, data_dir, out_dir, device, split, control, False
+            )
+            for control in controls
+            for seed in seeds
+        }
+        return {key: done.result()["clean"] for key, done in waiting.items()}
 
 
-def _measured(
+def show(ready: Prepared, control: str, settings: Settings, data_dir: Path, out_dir: Path) -> None:
+    """Let data sets made from now on show a control's images instead of those retrieved."""
+    chosen = replace(settings, retrieval=replace(settings.retrieval, control=control))
+    ready.neighbours = prepare(chosen, data_dir, out_dir).neighbours
+
+
+def _found(
     settings: Settings,
     row: str,
     seed: int,
@@ -90,21 +120,17 @@ def _measured(
     split: str,
     control: str,
     crf: bool,
-) -> dict:
+) -> dict[str, PerSentence]:
     model, ready = load_run(settings, row, seed, data_dir, out_dir)
-    chosen = model.settings
     if control != "none":
-        chosen = replace(chosen, retrieval=replace(chosen.retrieval, control=control))
-        ready.neighbours = prepare(chosen, data_dir, out_dir).neighbours
+        show(ready, control, model.settings, data_dir, out_dir)
     refine = None
     if crf:
         from tvnet.evaluation.crf import DenseCRF  # needs scipy, which training does not
 
         refine = DenseCRF(ready.data)
-    dataset = ready.dataset(chosen, split)
-    found = evaluate(model, dataset, ready.features, device=device, refine=refine)
-    about = {"row": f"{row}+DCRF" if crf else row, "seed": seed, "split": split}
-    return about | {"control": control, "metrics": by_size(found)}
+    dataset = ready.dataset(model.settings, split)
+    return evaluate(model, dataset, ready.features, device=device, refine=refine)
 
 
 @torch.no_grad()

@@ -6,9 +6,8 @@ It is no part of TV-Net. If enrichment does not help with it, the retrieval is n
 from __future__ import annotations
 
 import numpy as np
-from tqdm import tqdm
 
-from tvnet.data.images import open_image
+from tvnet.data.looks import looks
 from tvnet.data.records import ReferData, Sample
 
 ALIKE = 10  # referents of the nearest colours, of which the largest is taken
@@ -22,12 +21,12 @@ def oracle(queries: list[Sample], pool: list[Sample], data: ReferData) -> np.nda
     that fills the largest share of its image. Where the pool has none of the category, all
     categories count.
     """
-    looks = _looks([*queries, *pool], data)
+    look = looks([*queries, *pool], data)
     held = list({s.ann_id: s for s in pool}.values())
     category = np.array([s.category_id for s in held])
     image = np.array([s.image_id for s in held])
-    colour = np.array([looks[s.ann_id][:3] for s in held])
-    share = np.array([looks[s.ann_id][3] for s in held])
+    colour = np.array([look[s.ann_id].colour for s in held])
+    share = np.array([look[s.ann_id].share for s in held])
     found: dict[int, int] = {}
     for query in queries:
         if query.ann_id in found:
@@ -35,21 +34,7 @@ def oracle(queries: list[Sample], pool: list[Sample], data: ReferData) -> np.nda
         other = image != query.image_id
         of_kind = other & (category == query.category_id)
         allowed = np.flatnonzero(of_kind if of_kind.any() else other)
-        far = np.square(colour[allowed] - looks[query.ann_id][:3]).sum(1)
+        far = np.square(colour[allowed] - look[query.ann_id].colour).sum(1)
         alike = allowed[np.argsort(far, kind="stable")[:ALIKE]]
         found[query.ann_id] = image[alike[share[alike].argmax()]]
     return np.array([found[query.ann_id] for query in queries])
-
-
-def _looks(samples: list[Sample], data: ReferData) -> dict[int, np.ndarray]:
-    """{ann_id: mean R, G, B of its pixels, and its share of the image}."""
-    of_image: dict[int, set[int]] = {}
-    for sample in samples:
-        of_image.setdefault(sample.image_id, set()).add(sample.ann_id)
-    looks = {}
-    for image_id, ann_ids in tqdm(of_image.items(), desc="oracle", unit="image"):
-        pixels = np.asarray(open_image(data, image_id))
-        for ann_id in ann_ids:
-            mask = data.mask(ann_id)
-            looks[ann_id] = np.append(pixels[mask].mean(0), mask.mean())
-    return looks

@@ -1,0 +1,89 @@
+"""Whether RES makes use of the image that was retrieved: three tables for notebook 09."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tvnet.course.contrasts import NAMES
+from tvnet.evaluation.inside_res import Inside
+from tvnet.evaluation.sentences import Sentences
+from tvnet.evaluation.statistics import LEVEL, Difference, Row, difference, holm
+from tvnet.settings import CONTROLS
+
+SHOWN = ("prec_0.5", "prec_0.8", "mean_iou", "overall_iou")
+
+
+def swaps_markdown(sentences: Sentences, row: str) -> str:
+    """A trained row under each retrieval control that was measured, and what it gains or loses in
+    mean IoU against the retrieved images, on the same seeds."""
+    lines = _head(["image", *(NAMES[m] for m in SHOWN), "mean IoU against retrieved", "seen from"])
+    for control in CONTROLS:
+        if not sentences.has(f"{row}, {control}"):
+            continue
+        kept, swapped, images = sentences.pair(row, f"{row}, {control}")
+        if len(lines) == 2:
+            lines.append(_line("retrieved", *_values(kept), "", ""))
+        found = difference(kept, swapped, images, "mean_iou")
+        lines.append(_line(control, *_values(swapped), _interval(found), f"{found.detectable:.2f}"))
+    return "\n".join(lines)
+
+
+def slices_markdown(
+    sentences: Sentences, slices: dict[str, np.ndarray], steps: dict[str, tuple[str, str]]
+) -> str:
+    """Differences of `steps`, {heading: (first, second)}, in each slice and in the rest.
+
+    Bold where p stays below 5 % after Holm's correction for all differences of the table. A part
+    with fewer than two pictures is left out.
+    """
+    parts = {"all": np.ones(len(sentences.sent_id), dtype=bool)}
+    for name, inside in slices.items():
+        parts |= {name: inside, f"not: {name}": ~inside}
+    parts = {n: k for n, k in parts.items() if len(np.unique(sentences.image_id[k])) > 1}
+    measures = ("prec_0.5", "mean_iou")
+    keys = [(n, m, h) for n in parts for m in measures for h in steps]
+    found = [
+        difference(*sentences.only(parts[name]).pair(*steps[heading]), measure)
+        for name, measure, heading in keys
+    ]
+    corrected = dict(zip(keys, holm([d.p for d in found]), strict=True))
+    found = dict(zip(keys, found, strict=True))
+    lines = _head(["part", "sentences", "measure", *(c for h in steps for c in (h, "seen from"))])
+    for name, keep in parts.items():
+        for measure in measures:
+            cells = [name, str(keep.sum()), NAMES[measure]]
+            for key in ((name, measure, heading) for heading in steps):
+                mark = "**" if corrected[key] < LEVEL else ""
+                cells += [f"{mark}{_interval(found[key])}{mark}", f"{found[key].detectable:.1f}"]
+            lines.append(_line(*cells))
+    return "\n".join(lines)
+
+
+def inside_markdown(inside: Inside) -> str:
+    """What RES does at each level, and how many pixels another image changes."""
+    head = ["level", "entropy of the attention", "gate", "added, of V", "the same at every cell"]
+    lines = _head([*head, "changes with the image"])
+    for n, level in inside.levels.items():
+        cells = [str(n), f"{level.entropy:.2f}", f"{level.gate:.2f}"]
+        cells += [f"{100 * x:.1f} %" for x in (level.added, level.constant, level.specific)]
+        lines.append(_line(*cells))
+    return "\n".join(lines) + (
+        f"\n\nBetween the retrieved and a random image, {100 * inside.changed:.2f} % of the pixels "
+        f"change sides; of those that a mask marks, {100 * inside.of_masks:.1f} %."
+    )
+
+
+def _head(names: list[str]) -> list[str]:
+    return [_line(*names), "|" + " --- |" * len(names)]
+
+
+def _line(*cells: str) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def _values(row: Row) -> list[str]:
+    return [f"{row.value(measure):.1f}" for measure in SHOWN]
+
+
+def _interval(found: Difference) -> str:
+    return f"{found.value:+.2f} [{found.low:+.2f}, {found.high:+.2f}]"

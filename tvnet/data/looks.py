@@ -1,0 +1,68 @@
+"""How referents look by the annotations alone: their colour, what surrounds them, their extent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch.nn.functional import max_pool2d
+from tqdm import tqdm
+
+from tvnet.data.images import open_image
+from tvnet.data.records import ReferData, Sample
+
+RING = 32  # the ring is as wide as the image's longer side over this
+
+
+@dataclass(frozen=True)
+class Look:
+    """One referent. Colours are means of R, G, B, 0 to 255, over pixels."""
+
+    colour: np.ndarray  # (3,)
+    around: np.ndarray  # (3,) of the ring around its mask; NaN where it fills the image
+    share: float  # of its image
+    fill: float  # of its bounding box
+
+
+def looks(samples: Iterable[Sample], data: ReferData) -> dict[int, Look]:
+    """{ann_id: Look} of what the sentences refer to; each picture is opened once."""
+    of_image: dict[int, set[int]] = {}
+    for sample in samples:
+        of_image.setdefault(sample.image_id, set()).add(sample.ann_id)
+    found = {}
+    for image_id, ann_ids in tqdm(of_image.items(), desc="looks", unit="image"):
+        pixels = np.asarray(open_image(data, image_id))
+        for ann_id in ann_ids:
+            found[ann_id] = look(pixels, data.mask(ann_id))
+    return found
+
+
+def look(pixels: np.ndarray, mask: np.ndarray) -> Look:
+    """Of an image (H, W, 3) and a mask (H, W) bool; an empty mask has no colour and no box."""
+    nowhere = np.full(3, np.nan)
+    if not mask.any():
+        return Look(nowhere, nowhere, 0.0, np.nan)
+    wide = max(1, max(mask.shape) // RING)
+    top, bottom, left, right = (
+        int(edge) for axis in (1, 0) for edge in np.flatnonzero(mask.any(axis))[[0, -1]]
+    )
+    near = np.s_[max(0, top - wide) : bottom + wide + 1, max(0, left - wide) : right + wide + 1]
+    part, around = mask[near], pixels[near]
+    ring = _grown(part, wide) & ~part
+    box = (bottom - top + 1) * (right - left + 1)
+    return Look(
+        around[part].mean(0),
+        around[ring].mean(0) if ring.any() else nowhere,
+        float(mask.mean()),
+        float(mask.sum() / box),
+    )
+
+
+def _grown(mask: np.ndarray, by: int) -> np.ndarray:
+    """All pixels at most `by` rows and columns from the mask."""
+    x = torch.from_numpy(mask)[None, None].float()
+    x = max_pool2d(x, (2 * by + 1, 1), stride=1, padding=(by, 0))
+    x = max_pool2d(x, (1, 2 * by + 1), stride=1, padding=(0, by))
+    return x[0, 0].numpy() > 0
