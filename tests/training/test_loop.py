@@ -124,7 +124,7 @@ def test_words_that_are_unknown_and_expressions_that_are_cut_are_counted(ready):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "row, steps", [("Baseline", 150), ("Baseline+RES+AMF", 150), ("CMPC", 150), ("LSTM-CNN", 900)]
+    "row, steps", [("Baseline", 150), ("Baseline+RES+AMF", 150), ("CMPC", 150), ("LSTM-CNN", 2000)]
 )
 def test_one_batch_is_learned_by_heart(ready, row, steps):
     """IoU above 0.9 on two sentences that pick two different things of one picture."""
