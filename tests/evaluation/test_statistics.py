@@ -3,7 +3,10 @@
 import numpy as np
 import pytest
 
-from tvnet.evaluation.statistics import METRICS, Difference, Row, difference, holm, verdict
+from tvnet.evaluation.metrics import THRESHOLDS
+from tvnet.evaluation.statistics import Difference, Row, difference, holm, verdict
+
+METRICS = (*(f"prec_{x}" for x in THRESHOLDS), "mean_iou", "overall_iou")
 
 
 def rows(dice, effect=0.0, seeds=3, pictures=60, each=4, spread=0.0):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tvnet.course.tables import HEADINGS, STEPS, paper_table
+from tvnet.course.tables import HEADINGS, SIZES, STEPS, paper_difference, paper_table, table
 from tvnet.evaluation.sentences import Sentences
 from tvnet.evaluation.statistics import Difference, difference, holm, verdict
 
@@ -51,7 +51,7 @@ def fixed(sentences: Sentences) -> list[Contrast]:
 
 def shown(sentences: Sentences) -> list[Contrast]:
     """Every step of the paper's Table 1 in three columns, of all and of small referents."""
-    return _contrasts(sentences, STEPS, ("all", "small"), SHOWN)
+    return _contrasts(sentences, STEPS, SIZES, SHOWN)
 
 
 def _contrasts(
@@ -60,46 +60,36 @@ def _contrasts(
     sizes: tuple[str, ...],
     measures: tuple[str, ...],
 ) -> list[Contrast]:
-    keys = [
-        (step, size, measure)
-        for size in sizes
-        for step in steps
-        if sentences.has(*step)
-        for measure in measures
-    ]
-    ours = []
-    for step, size, measure in keys:
-        first, second, image_id = sentences.pair(*step, size)
-        ours.append(difference(first, second, image_id, measure))
-    corrected = holm([found.p for found in ours])
+    ours = {}
+    for size in sizes:
+        for step in filter(lambda rows: sentences.has(*rows), steps):
+            pair = sentences.pair(*step, size)
+            ours |= {(step, size, measure): difference(*pair, measure) for measure in measures}
+    corrected = holm([found.p for found in ours.values()])
     return [
         Contrast(*key, _printed(*key), found, p)
-        for key, found, p in zip(keys, ours, corrected, strict=True)
+        for (key, found), p in zip(ours.items(), corrected, strict=True)
     ]
 
 
 def _printed(step: tuple[str, str], size: str, measure: str) -> float | None:
-    """The paper's difference between two rows of its Table 1."""
-    table = paper_table()
-    if measure not in HEADINGS or not set(step) <= table[size].keys():
+    """The paper's difference between two rows of its Table 1, where it prints both."""
+    if measure not in HEADINGS or not set(step) <= paper_table()[size].keys():
         return None
-    column = list(HEADINGS).index(measure)
-    return round(table[size][step[1]][column] - table[size][step[0]][column], 2)
+    return paper_difference(step, size, measure)
 
 
 def markdown(found: list[Contrast]) -> str:
     """One line a contrast: the paper's difference, ours with its 95 % interval, the smallest that
     would have been seen, and the verdict."""
-    lines = ["| size | step | measure | paper | ours | could be seen from | p | verdict |"]
-    lines.append("|" + " --- |" * 8)
+    rows = []
     for c in found:
         paper = "" if c.paper is None else f"{c.paper:+.2f}"
         ours = f"{c.ours.value:+.1f} [{c.ours.low:+.1f}, {c.ours.high:+.1f}]"
-        lines.append(
-            f"| {c.size} | {' → '.join(c.step)} | {NAMES[c.measure]} | {paper} | {ours} | "
-            f"{c.ours.detectable:.1f} | {c.p:.3f} | {c.verdict} |"
-        )
-    return "\n".join(lines)
+        cells = [c.size, " → ".join(c.step), NAMES[c.measure], paper, ours]
+        rows.append([*cells, f"{c.ours.detectable:.1f}", f"{c.p:.3f}", c.verdict])
+    head = ["size", "step", "measure", "paper", "ours", "could be seen from", "p", "verdict"]
+    return table(head, rows)
 
 
 def in_words(found: list[Contrast]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tvnet.course.contrasts import NAMES
+from tvnet.course.tables import table
 from tvnet.evaluation.inside_res import Inside
 from tvnet.evaluation.sentences import Sentences
 from tvnet.evaluation.statistics import LEVEL, Difference, Row, difference, holm
@@ -16,16 +17,17 @@ SHOWN = ("prec_0.5", "prec_0.8", "mean_iou", "overall_iou")
 def swaps_markdown(sentences: Sentences, row: str) -> str:
     """A trained row under each retrieval control that was measured, and what it gains or loses in
     mean IoU against the retrieved images, on the same seeds."""
-    lines = _head(["image", *(NAMES[m] for m in SHOWN), "mean IoU against retrieved", "seen from"])
+    rows = []
     for control in CONTROLS:
         if not sentences.has(f"{row}, {control}"):
             continue
         kept, swapped, images = sentences.pair(row, f"{row}, {control}")
-        if len(lines) == 2:
-            lines.append(_line("retrieved", *_values(kept), "", ""))
+        if not rows:
+            rows.append(["retrieved", *_values(kept), "", ""])
         found = difference(kept, swapped, images, "mean_iou")
-        lines.append(_line(control, *_values(swapped), _interval(found), f"{found.detectable:.2f}"))
-    return "\n".join(lines)
+        rows.append([control, *_values(swapped), _interval(found), f"{found.detectable:.2f}"])
+    names = [NAMES[measure] for measure in SHOWN]
+    return table(["image", *names, "mean IoU against retrieved", "seen from"], rows)
 
 
 def slices_markdown(
@@ -48,37 +50,30 @@ def slices_markdown(
     ]
     corrected = dict(zip(keys, holm([d.p for d in found]), strict=True))
     found = dict(zip(keys, found, strict=True))
-    lines = _head(["part", "sentences", "measure", *(c for h in steps for c in (h, "seen from"))])
+    rows = []
     for name, keep in parts.items():
         for measure in measures:
             cells = [name, str(keep.sum()), NAMES[measure]]
             for key in ((name, measure, heading) for heading in steps):
                 mark = "**" if corrected[key] < LEVEL else ""
                 cells += [f"{mark}{_interval(found[key])}{mark}", f"{found[key].detectable:.1f}"]
-            lines.append(_line(*cells))
-    return "\n".join(lines)
+            rows.append(cells)
+    columns = [column for heading in steps for column in (heading, "seen from")]
+    return table(["part", "sentences", "measure", *columns], rows)
 
 
 def inside_markdown(inside: Inside) -> str:
     """What RES does at each level, and how many pixels another image changes."""
     head = ["level", "entropy of the attention", "gate", "added, of V", "the same at every cell"]
-    lines = _head([*head, "changes with the image"])
+    rows = []
     for n, level in inside.levels.items():
         cells = [str(n), f"{level.entropy:.2f}", f"{level.gate:.2f}"]
         cells += [f"{100 * x:.1f} %" for x in (level.added, level.constant, level.specific)]
-        lines.append(_line(*cells))
-    return "\n".join(lines) + (
+        rows.append(cells)
+    return table([*head, "changes with the image"], rows) + (
         f"\n\nBetween the retrieved and a random image, {100 * inside.changed:.2f} % of the pixels "
         f"change sides; of those that a mask marks, {100 * inside.of_masks:.1f} %."
     )
-
-
-def _head(names: list[str]) -> list[str]:
-    return [_line(*names), "|" + " --- |" * len(names)]
-
-
-def _line(*cells: str) -> str:
-    return "| " + " | ".join(cells) + " |"
 
 
 def _values(row: Row) -> list[str]:

@@ -17,7 +17,7 @@ KS = (1, 2, 5, 10, 20, 50, 100)
 
 def quality(neighbours: Neighbours, data: ReferData) -> dict[str, float | None]:
     """Shares in per cent, similarities as means; None where a control chose every image."""
-    queries = _queries(neighbours, data)
+    queries = data.samples_of(neighbours.sent_id)
     shown = np.flatnonzero(neighbours.chosen >= 0)  # a control chooses outside the candidates
     at = shown, neighbours.chosen[shown]
     own = [q.image_id for q in queries]
@@ -39,7 +39,7 @@ def retrieval_report(neighbours: Neighbours, data: ReferData) -> dict:
     The neighbours must be those of no control. `effect of k` says what the two stages would have
     answered with fewer candidates; build a file with k = 100 to see all.
     """
-    queries = _queries(neighbours, data)
+    queries = data.samples_of(neighbours.sent_id)
     real = neighbours.candidates != BLANK
     text = np.where(real, neighbours.text_similarity, np.nan)
     image = np.where(real, neighbours.image_similarity, np.nan)
@@ -87,11 +87,6 @@ def _with_k(k: int, neighbours: Neighbours, queries: list[Sample], data: ReferDa
         "mean text similarity": _mean(neighbours.text_similarity[at]),
         "mean image similarity": _mean(like[at]),
     }
-
-
-def _queries(neighbours: Neighbours, data: ReferData) -> list[Sample]:
-    sample_of = {s.sent_id: s for split in data.splits for s in data.samples(split)}
-    return [sample_of[i] for i in neighbours.sent_id.tolist()]
 
 
 def _same_category(queries: list[Sample], images: np.ndarray, data: ReferData) -> float | None:

@@ -21,18 +21,29 @@ STEPS = (
 )
 
 
+def table(head: list[str], rows: list[list[str]]) -> str:
+    """Markdown of a table."""
+    return "\n".join("| " + " | ".join(r) + " |" for r in (head, ["---"] * len(head), *rows))
+
+
 def paper_table() -> dict:
     """Table 1 as printed: {"columns": [...], "all": {row: [...]}, "small": {...}}."""
     return load("paper_tables")["table1"]
 
 
+def paper_difference(step: tuple[str, str], size: str, column: str) -> float:
+    """What the second row of the paper's Table 1 has more than the first."""
+    rows, k = paper_table()[size], COLUMNS.index(column)
+    return round(rows[step[1]][k] - rows[step[0]][k], 2)
+
+
 def by_seed(results: list[dict], size: str, evaluator: str) -> dict[str, dict[int, dict]]:
     """{row: {seed: {column: per cent}}} of one size bin and evaluator."""
-    table: dict[str, dict[int, dict]] = {}
+    found: dict[str, dict[int, dict]] = {}
     for result in results:
         count = result["metrics"][evaluator][size]
-        table.setdefault(result["row"], {})[result["seed"]] = figures(count)
-    return table
+        found.setdefault(result["row"], {})[result["seed"]] = figures(count)
+    return found
 
 
 def spread(values: list[float]) -> tuple[float, float]:
@@ -58,19 +69,19 @@ def markdown(
     paper = paper_table()
     head = ["size", "row", "from", "seeds", *HEADINGS.values()]
     head += ["M parameters", "GFLOP", "step"] if costs else []
-    lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
+    rows = []
     for size in SIZES:
         ours = by_seed(results, size, evaluator)
         for row in ours:
             seeds = ours[row].values()
             cells = [cell([seed[column] for seed in seeds]) for column in COLUMNS]
             cells += cost_cells(costs, row) if costs else []
-            lines.append(f"| {size} | {row} | ours | {len(seeds)} | {' | '.join(cells)} |")
+            rows.append([size, row, "ours", str(len(seeds)), *cells])
             if with_paper and row in paper[size]:
                 cells = [f"{value:.2f}" for value in paper[size][row]]
                 cells += ["", "", ""] if costs else []
-                lines.append(f"| {size} | {row} | paper | 1 | {' | '.join(cells)} |")
-    return "\n".join(lines)
+                rows.append([size, row, "paper", "1", *cells])
+    return table(head, rows)
 
 
 def cost_cells(costs: dict[str, dict], row: str) -> list[str]:
@@ -84,30 +95,28 @@ def cost_cells(costs: dict[str, dict], row: str) -> list[str]:
 def table3_markdown(tests: list[dict], evaluator: str = "clean") -> str:
     """Overall IoU of small referents (Table 3), a row a method, a column a split."""
     splits = list(dict.fromkeys(run["split"] for run in tests))
-    lines = ["| row | " + " | ".join(splits) + " |", "|" + " --- |" * (1 + len(splits))]
+    rows = []
     found = {
         split: by_seed([run for run in tests if run["split"] == split], "small", evaluator)
         for split in splits
     }
     for row in dict.fromkeys(run["row"] for run in tests):
         columns = (found[split][row].values() for split in splits)
-        cells = [cell([seed["overall_iou"] for seed in seeds]) for seeds in columns]
-        lines.append(f"| {row} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+        rows.append([row, *(cell([seed["overall_iou"] for seed in seeds]) for seeds in columns)])
+    return table(["row", *splits], rows)
 
 
 def refined_markdown(results: list[dict], refined: list[dict], evaluator: str = "clean") -> str:
     """Each refined run with its difference to the unrefined one: the gain of DenseCRF."""
-    head = ["size", "row", "seed", *HEADINGS.values()]
-    lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
+    rows = []
     for size in SIZES:
         before, after = by_seed(results, size, evaluator), by_seed(refined, size, evaluator)
         for row, seeds in after.items():
-            for seed, table in seeds.items():
+            for seed, values in seeds.items():
                 plain = before[row.removesuffix("+DCRF")][seed]
-                cells = [f"{table[c]:.1f} ({table[c] - plain[c]:+.1f})" for c in COLUMNS]
-                lines.append(f"| {size} | {row} | {seed} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+                cells = [f"{values[c]:.1f} ({values[c] - plain[c]:+.1f})" for c in COLUMNS]
+                rows.append([size, row, str(seed), *cells])
+    return table(["size", "row", "seed", *HEADINGS.values()], rows)
 
 
 @dataclass(frozen=True)
@@ -142,19 +151,18 @@ def directions(
 
     All columns are tested and corrected for, so that a verdict does not depend on what is shown.
     """
-    paper, keys, ours = paper_table(), [], []
+    keys, ours = [], []
     for size in SIZES:
-        table = by_seed(results, size, evaluator)
+        rows = by_seed(results, size, evaluator)
         for before, after in STEPS:
-            seeds = sorted(table.get(before, {}).keys() & table.get(after, {}).keys())
+            seeds = sorted(rows.get(before, {}).keys() & rows.get(after, {}).keys())
             for column in COLUMNS if seeds else ():
                 keys.append((size, (before, after), column))
-                ours.append([table[after][s][column] - table[before][s][column] for s in seeds])
+                ours.append([rows[after][s][column] - rows[before][s][column] for s in seeds])
     p = [p_value(differences) for differences in ours]
     found = []
     for (size, step, column), mine, alone, corrected in zip(keys, ours, p, holm(p), strict=True):
-        k = COLUMNS.index(column)
-        printed = round(paper[size][step[1]][k] - paper[size][step[0]][k], 2)
+        printed = paper_difference(step, size, column)
         found.append(Direction(size, step, column, printed, tuple(mine), alone, corrected))
     return [d for d in found if d.column in columns]
 
@@ -166,9 +174,9 @@ def claim_verdict(claim: dict, results: list[dict]) -> str:
     if "small" in claim:
         every, small = (by_seed(results, size, "clean") for size in SIZES)
         lower = [
-            small[row][seed][claim["small"]] < table[claim["small"]]
+            small[row][seed][claim["small"]] < values[claim["small"]]
             for row in every.keys() & paper_table()["all"].keys()
-            for seed, table in every[row].items()
+            for seed, values in every[row].items()
         ]
         counted = f"{HEADINGS[claim['small']]} is lower in {sum(lower)} of {len(lower)} runs"
         return f"on MiniRef, small against all: {counted}"

@@ -111,6 +111,11 @@ class ReferData:
             for s in r.sentences
         ]
 
+    def samples_of(self, sent_ids: np.ndarray) -> list[Sample]:
+        """The sentences with these ids (N,), of whatever split."""
+        of_id = {s.sent_id: s for split in self.splits for s in self.samples(split)}
+        return [of_id[i] for i in sent_ids.tolist()]
+
     def mask(self, ann_id: int) -> np.ndarray:
         """The true mask (H, W) bool at the picture's size: the union of its parts.
 

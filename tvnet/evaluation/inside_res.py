@@ -98,19 +98,19 @@ def inside(
     Raises ValueError for a row without RES, FileNotFoundError without the control's neighbours.
     """
     model, ready = load_run(settings, row, seed, data_dir, out_dir)
-    chosen, split = model.settings, settings.data.eval_split
+    chosen, split, device = model.settings, settings.data.eval_split, device_of(device)
     if not chosen.model.enrichment:
         raise ValueError(f"Row '{row}' has no enrichment to look into: choose a row with RES.")
-    model.to(device_of(device))
-    ready.features.backbone.to(device_of(device))
+    model.to(device)
+    ready.features.backbone.to(device)
     true = ready.dataset(chosen, split)
     show(ready, "random", chosen, data_dir, out_dir)
     random = ready.dataset(chosen, split)
     levels, counts = [], []
     for start in range(0, len(true), BATCH):
         some = range(start, min(start + BATCH, len(true)))
-        batch = collate([true.inputs(i) for i in some]).to(device_of(device))
-        other = collate([random.inputs(i) for i in some]).to(device_of(device))
+        batch = collate([true.inputs(i) for i in some]).to(device)
+        other = collate([random.inputs(i) for i in some]).to(device)
         (first, seen), (second, _) = (_traced(model, ready, b) for b in (batch, other))
         own, picture = _picture(ready.data, batch, chosen.data.size)
         levels.append(torch.stack([level_of(first, second, n, own, seen) for n in LEVELS], 1))

@@ -29,21 +29,28 @@ class PerSentence:
 
     def within(self, size_bin: str) -> PerSentence:
         """Only the sentences whose referent's share of the image falls in the bin (P4.2, D35)."""
-        low, high = BINS[size_bin]
-        share = self.area / self.pixels
-        keep = (share >= low) & (share < high)
+        keep = in_bin(self.area / self.pixels, size_bin)
         return PerSentence(*(getattr(self, name)[keep] for name in self.__dataclass_fields__))
+
+
+def in_bin(share: np.ndarray, size_bin: str) -> np.ndarray:
+    """Whether a referent that fills this share of its image falls in the bin."""
+    low, high = BINS[size_bin]
+    return (share >= low) & (share < high)
+
+
+def hits(intersection: np.ndarray, union: np.ndarray, x: float) -> np.ndarray:
+    """Whether I / U >= X, in integers: 10 I >= 10 X U, with no rounding at the border."""
+    return 10 * intersection >= round(10 * x) * union
 
 
 def counters(found: PerSentence) -> dict:
     """The integers behind every figure, JSON-ready: n, sums of I and U, hits per threshold."""
-    # Integer arithmetic: I / U >= X exactly when 10 I >= 10 X U, with no rounding at the border.
-    hits = [int((10 * found.intersection >= round(10 * x) * found.union).sum()) for x in THRESHOLDS]
     return {
         "n": len(found.sent_id),
         "intersection": int(found.intersection.sum()),
         "union": int(found.union.sum()),
-        "hits": hits,
+        "hits": [int(hits(found.intersection, found.union, x).sum()) for x in THRESHOLDS],
         "iou_sum": float(found.iou().sum()),
     }
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from tvnet.data.records import ReferData
 from tvnet.evaluation.ablation import read_sentences, run_folder
-from tvnet.evaluation.metrics import BINS, PerSentence
+from tvnet.evaluation.metrics import PerSentence, in_bin
 from tvnet.evaluation.statistics import Row
 from tvnet.files import replacing
 from tvnet.settings import Settings
@@ -40,8 +40,7 @@ class Sentences:
         )
         if not seeds:
             raise ValueError(f"{first} and {second} have no seed in common: run both with one.")
-        low, high = BINS[size]
-        part = self.only((self.share >= low) & (self.share < high))
+        part = self.only(in_bin(self.share, size))
         rows = []
         for row in (first, second):
             counts = np.stack([part.runs[row, seed] for seed in seeds], axis=1)
@@ -96,6 +95,5 @@ def gather(
         key: read_sentences(run_folder(settings, *key, out_dir, data.fingerprint)) for key in runs
     }
     one = next(iter(found.values()))
-    image_of = {s.sent_id: s.image_id for s in data.samples(settings.data.eval_split)}
-    image_id = np.array([image_of[i] for i in one.sent_id.tolist()])
+    image_id = np.array([sample.image_id for sample in data.samples_of(one.sent_id)])
     return Sentences(one.sent_id, image_id, one.area / one.pixels, {}).joined(found)

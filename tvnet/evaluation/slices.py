@@ -9,7 +9,7 @@ import numpy as np
 from tvnet.data.looks import Look, looks
 from tvnet.data.neighbours import Neighbours
 from tvnet.data.records import ReferData, Sample
-from tvnet.evaluation.metrics import BINS
+from tvnet.evaluation.metrics import in_bin
 
 QUARTER = 0.25  # a slice without a bound of its own holds this part of the sentences
 NEAR = 40  # two mean colours that lie nearer than this, of 255, are alike
@@ -28,15 +28,14 @@ def slices(
     category and nearly their colour. good neighbour: the retrieved image holds a referent of their
     category. Where values are tied, a quarter may be larger.
     """
-    of_id = {s.sent_id: s for split in data.splits for s in data.samples(split)}
-    asked = [of_id[i] for i in sent_id.tolist()]
+    asked = data.samples_of(sent_id)
     train = list({s.ann_id: s for s in data.samples(train_split)}.values())
     look = looks([*asked, *train], data)
     mine = [look[s.ann_id] for s in asked]
     contrast = np.array([np.linalg.norm(one.colour - one.around) for one in mine])
     in_train = Counter(s.category_id for s in train)
     return {
-        "small": np.array([one.share < BINS["small"][1] for one in mine]),
+        "small": in_bin(np.array([one.share for one in mine]), "small"),
         "low contrast": _least(contrast),
         "unusual outline": _least(-_unusual(asked, train, look)),
         "rare category": _least(np.array([in_train[s.category_id] for s in asked])),

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
+from tvnet.evaluation.metrics import hits
+
 LEVEL = 0.05  # the probability of a verdict where there is no difference
 POWER = 0.8  # how often a difference of the size `detectable` is seen
 DRAWS = 2000
-METRICS = ("prec_0.5", "prec_0.6", "prec_0.7", "prec_0.8", "prec_0.9", "mean_iou", "overall_iou")
 
 
 @dataclass(frozen=True)
@@ -35,9 +36,9 @@ class Row:
         else:
             below = np.ones_like(self.union)
             above = self.intersection / self.union
-            if metric.startswith("prec_"):  # in integers: nothing is rounded at the threshold
-                tenths = round(10 * float(metric.removeprefix("prec_")))
-                above = 10 * self.intersection >= tenths * self.union
+            if metric.startswith("prec_"):
+                x = float(metric.removeprefix("prec_"))
+                above = hits(self.intersection, self.union, x)
         pictures = which.max() + 1
         return tuple(
             np.stack([np.bincount(which, seed, minlength=pictures) for seed in values])

@@ -100,7 +100,7 @@ def ship(chosen: Settings, data_dir: Path, out_dir: Path, target: Path) -> dict:
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--data", type=Path, default=Path("data/miniref"))
+    parser.add_argument("--data", type=Path, default=Path("data/miniref-evening"))
     parser.add_argument("--out", type=Path, default=Path("out"))
     options = parser.parse_args(arguments)
     try:

@@ -22,7 +22,7 @@ from tvnet.devices import device_of, one_thread, own_device
 from tvnet.evaluation.ablation import read_result, run
 from tvnet.evaluation.metrics import figures
 from tvnet.retrieval.build import build
-from tvnet.rows import EVERY, row_settings
+from tvnet.rows import BEST, EVERY, row_settings
 from tvnet.settings import settings
 from tvnet.settings_checks import changed
 from tvnet.training.order import share_equally
@@ -38,7 +38,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--set", nargs="+", default=[], metavar="part.name=value")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--row", default="Baseline+RES+AMF", help=", ".join(EVERY))
+    parser.add_argument("--row", default=BEST, help=", ".join(EVERY))
     return parser
 
 
