@@ -16,7 +16,7 @@ from data_setup.miniref.write import RootTakenError
 from tvnet.model.backbone import DeepLab
 from tvnet.model.blocks import upsample
 from tvnet.release.minivoc import NEEDED, STUFF, read
-from tvnet.release.pretrain import Heads, halved, outlines, pretrain, varied, warmth
+from tvnet.release.pretrain import Heads, augmented, half_precision, outlines, pretrain, schedule
 from tvnet.settings import settings
 
 PICTURES = 24
@@ -85,7 +85,7 @@ def test_outlines_lie_where_objects_meet():
 def test_a_picture_and_its_objects_move_together(data):
     """Painted with its own numbers, a picture stays equal to them wherever it is moved."""
     painted = data.objects[:8, None].expand(-1, 3, -1, -1)
-    seen, moved = varied(painted, data.objects[:8], torch.Generator().manual_seed(0))
+    seen, moved = augmented(painted, data.objects[:8], torch.Generator().manual_seed(0))
     inside = seen[:, 0] == seen[:, 0].round()  # no blend of two objects
     assert inside.float().mean() > 0.7
     assert (seen[:, 0] == moved)[inside].float().mean() > 0.9
@@ -111,14 +111,14 @@ def test_every_pixel_is_asked_in_four_steps(data):
 
 
 def test_the_learning_rate_rises_then_falls_to_nothing():
-    assert warmth(0) == 0 and warmth(0.1) == 1 and abs(warmth(1)) < 1e-9
-    assert warmth(0.05) == 0.5 and warmth(0.55) == pytest.approx(0.5)
+    assert schedule(0) == 0 and schedule(0.1) == 1 and abs(schedule(1)) < 1e-9
+    assert schedule(0.05) == 0.5 and schedule(0.55) == pytest.approx(0.5)
 
 
 def test_what_ships_is_finite():
     backbone = DeepLab(TINY)
     backbone.stem_norm.running_var.fill_(1e5)  # of pixels, which are not scaled to 1
-    assert all(t.isfinite().all() for t in halved(backbone).values())
+    assert all(t.isfinite().all() for t in half_precision(backbone).values())
 
 
 @pytest.mark.slow

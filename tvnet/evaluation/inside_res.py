@@ -13,7 +13,7 @@ from tvnet.data.dataset import Batch, collate
 from tvnet.data.images import placement
 from tvnet.data.records import ReferData
 from tvnet.devices import device_of
-from tvnet.evaluation.trained import load_run, show
+from tvnet.evaluation.trained import load_run, use_control
 from tvnet.model.method import Method
 from tvnet.model.trace import LEVELS, Trace
 from tvnet.settings import Settings
@@ -104,7 +104,7 @@ def inside(
     model.to(device)
     ready.features.backbone.to(device)
     true = ready.dataset(chosen, split)
-    show(ready, "random", chosen, data_dir, out_dir)
+    use_control(ready, "random", chosen, data_dir, out_dir)
     random = ready.dataset(chosen, split)
     levels, counts = [], []
     for start in range(0, len(true), BATCH):

@@ -6,7 +6,7 @@ from collections import Counter
 
 import numpy as np
 
-from tvnet.data.looks import Look, looks
+from tvnet.data.appearance import Appearance, appearances
 from tvnet.data.neighbours import Neighbours
 from tvnet.data.records import ReferData, Sample
 from tvnet.evaluation.metrics import in_bin
@@ -30,16 +30,16 @@ def slices(
     """
     asked = data.samples_of(sent_id)
     train = list({s.ann_id: s for s in data.samples(train_split)}.values())
-    look = looks([*asked, *train], data)
-    mine = [look[s.ann_id] for s in asked]
+    seen = appearances([*asked, *train], data)
+    mine = [seen[s.ann_id] for s in asked]
     contrast = np.array([np.linalg.norm(one.colour - one.around) for one in mine])
     in_train = Counter(s.category_id for s in train)
     return {
         "small": in_bin(np.array([one.share for one in mine]), "small"),
         "low contrast": _least(contrast),
-        "unusual outline": _least(-_unusual(asked, train, look)),
+        "unusual outline": _least(-_unusual(asked, train, seen)),
         "rare category": _least(np.array([in_train[s.category_id] for s in asked])),
-        "rare pair": _least(_alike(asked, train, look)),
+        "rare pair": _least(_alike(asked, train, seen)),
         "good neighbour": same_category(asked, neighbours.of(sent_id), data),
     }
 
@@ -55,24 +55,24 @@ def _least(values: np.ndarray) -> np.ndarray:
     return values <= np.nanquantile(values, QUARTER)
 
 
-def _unusual(asked: list[Sample], train: list[Sample], look: dict[int, Look]) -> np.ndarray:
+def _unusual(asked: list[Sample], train: list[Sample], seen: dict[int, Appearance]) -> np.ndarray:
     """By which factor, as |log|, a mask fills its box otherwise than its category's median."""
     fills: dict[int, list[float]] = {}
     for s in train:
-        fills.setdefault(s.category_id, []).append(look[s.ann_id].fill)
-    every = np.nanmedian([look[s.ann_id].fill for s in train])
+        fills.setdefault(s.category_id, []).append(seen[s.ann_id].fill)
+    every = np.nanmedian([seen[s.ann_id].fill for s in train])
     usual = {category: np.nanmedian(of_it) for category, of_it in fills.items()}
-    ratio = [look[s.ann_id].fill / usual.get(s.category_id, every) for s in asked]
+    ratio = [seen[s.ann_id].fill / usual.get(s.category_id, every) for s in asked]
     return np.abs(np.log(ratio))
 
 
-def _alike(asked: list[Sample], train: list[Sample], look: dict[int, Look]) -> np.ndarray:
+def _alike(asked: list[Sample], train: list[Sample], seen: dict[int, Appearance]) -> np.ndarray:
     """How many training referents have the category and nearly the colour of each sentence's."""
     category = np.array([s.category_id for s in train])
-    colour = np.stack([look[s.ann_id].colour for s in train])
+    colour = np.stack([seen[s.ann_id].colour for s in train])
 
     def count(s: Sample) -> int:
-        far = np.linalg.norm(colour - look[s.ann_id].colour, axis=1)
+        far = np.linalg.norm(colour - seen[s.ann_id].colour, axis=1)
         return int(((category == s.category_id) & (far < NEAR)).sum())
 
     return np.array([count(s) for s in asked])

@@ -104,7 +104,9 @@ def swap_neighbours(
         return {key: done.result()["clean"] for key, done in waiting.items()}
 
 
-def show(ready: Prepared, control: str, settings: Settings, data_dir: Path, out_dir: Path) -> None:
+def use_control(
+    ready: Prepared, control: str, settings: Settings, data_dir: Path, out_dir: Path
+) -> None:
     """Let data sets made from now on show a control's images instead of those retrieved."""
     chosen = replace(settings, retrieval=replace(settings.retrieval, control=control))
     ready.neighbours = prepare(chosen, data_dir, out_dir).neighbours
@@ -123,7 +125,7 @@ def _found(
 ) -> dict[str, PerSentence]:
     model, ready = load_run(settings, row, seed, data_dir, out_dir)
     if control != "none":
-        show(ready, control, model.settings, data_dir, out_dir)
+        use_control(ready, control, model.settings, data_dir, out_dir)
     refine = None
     if crf:
         from tvnet.evaluation.crf import DenseCRF  # needs scipy, which training does not

@@ -98,7 +98,9 @@ def outlines(objects: Tensor) -> Tensor:
     return edge
 
 
-def varied(squares: Tensor, objects: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def augmented(
+    squares: Tensor, objects: Tensor, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
     """Mirror and zoom a batch at random. Colours stay true: expressions will speak of them."""
     n, size = len(squares), squares.shape[-1]
     zoom = 0.6 + 0.5 * torch.rand(n, generator=generator)
@@ -112,7 +114,7 @@ def varied(squares: Tensor, objects: Tensor, generator: torch.Generator) -> tupl
     return seen, moved[:, 0].to(torch.uint8)
 
 
-def warmth(done: float) -> float:
+def schedule(done: float) -> float:
     """The learning rate's share of its highest, when this share of the steps is done."""
     return done / 0.1 if done < 0.1 else 0.5 + 0.5 * math.cos(math.pi * (done - 0.1) / 0.9)
 
@@ -157,9 +159,9 @@ def pretrain(
         for step in bar:
             generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
             for group in optimiser.param_groups:
-                group["lr"] = 3e-3 * warmth(step / steps)
+                group["lr"] = 3e-3 * schedule(step / steps)
             which = torch.randint(0, trained, (batch,), generator=generator)
-            seen, objects = varied(data.squares[which], data.objects[which], generator)
+            seen, objects = augmented(data.squares[which], data.objects[which], generator)
             with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
                 maps = backbone(seen)
             maps = {name: V.float() for name, V in maps.items()}
@@ -177,7 +179,7 @@ def pretrain(
     return backbone, about | {"category mIoU held out": round(miou, 2), "minutes": minutes}
 
 
-def halved(backbone: DeepLab) -> dict[str, Tensor]:
+def half_precision(backbone: DeepLab) -> dict[str, Tensor]:
     """Its tensors, kernels in half precision; a variance of pixels may exceed what half holds."""
     tensors = backbone.state_dict().items()
     return {name: (t.half() if t.dim() == 4 else t).contiguous() for name, t in tensors}
@@ -203,7 +205,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     path = SHIPPED_WEIGHTS / PRETRAINED["minivoc"].file
     with replacing(path) as part:
-        save_file(halved(backbone), part)
+        save_file(half_precision(backbone), part)
     given = f"--data {options.data} --steps {options.steps} --precision {options.precision}"
     report = {"command": f"python -m tvnet.release.pretrain {given}"}
     report |= {"sha256": sha256_of(path), **reached, "provenance": source}

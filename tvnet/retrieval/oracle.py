@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tvnet.data.looks import looks
+from tvnet.data.appearance import appearances
 from tvnet.data.records import ReferData, Sample
 
 ALIKE = 10  # referents of the nearest colours, of which the largest is taken
@@ -21,12 +21,12 @@ def oracle(queries: list[Sample], pool: list[Sample], data: ReferData) -> np.nda
     that fills the largest share of its image. Where the pool has none of the category, all
     categories count.
     """
-    look = looks([*queries, *pool], data)
+    seen = appearances([*queries, *pool], data)
     held = list({s.ann_id: s for s in pool}.values())
     category = np.array([s.category_id for s in held])
     image = np.array([s.image_id for s in held])
-    colour = np.array([look[s.ann_id].colour for s in held])
-    share = np.array([look[s.ann_id].share for s in held])
+    colour = np.array([seen[s.ann_id].colour for s in held])
+    share = np.array([seen[s.ann_id].share for s in held])
     found: dict[int, int] = {}
     for query in queries:
         if query.ann_id in found:
@@ -34,7 +34,7 @@ def oracle(queries: list[Sample], pool: list[Sample], data: ReferData) -> np.nda
         other = image != query.image_id
         of_kind = other & (category == query.category_id)
         allowed = np.flatnonzero(of_kind if of_kind.any() else other)
-        far = np.square(colour[allowed] - look[query.ann_id].colour).sum(1)
+        far = np.square(colour[allowed] - seen[query.ann_id].colour).sum(1)
         alike = allowed[np.argsort(far, kind="stable")[:ALIKE]]
         found[query.ann_id] = image[alike[share[alike].argmax()]]
     return np.array([found[query.ann_id] for query in queries])

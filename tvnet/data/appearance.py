@@ -17,7 +17,7 @@ RING = 32  # the ring is as wide as the image's longer side over this
 
 
 @dataclass(frozen=True)
-class Look:
+class Appearance:
     """One referent. Colours are means of R, G, B, 0 to 255, over pixels."""
 
     colour: np.ndarray  # (3,)
@@ -26,24 +26,24 @@ class Look:
     fill: float  # of its bounding box
 
 
-def looks(samples: Iterable[Sample], data: ReferData) -> dict[int, Look]:
-    """{ann_id: Look} of what the sentences refer to; each picture is opened once."""
+def appearances(samples: Iterable[Sample], data: ReferData) -> dict[int, Appearance]:
+    """{ann_id: Appearance} of what the sentences refer to; each picture is opened once."""
     of_image: dict[int, set[int]] = {}
     for sample in samples:
         of_image.setdefault(sample.image_id, set()).add(sample.ann_id)
     found = {}
-    for image_id, ann_ids in tqdm(of_image.items(), desc="looks", unit="image"):
+    for image_id, ann_ids in tqdm(of_image.items(), desc="appearance", unit="image"):
         pixels = np.asarray(open_image(data, image_id))
         for ann_id in ann_ids:
-            found[ann_id] = look(pixels, data.mask(ann_id))
+            found[ann_id] = appearance_of(pixels, data.mask(ann_id))
     return found
 
 
-def look(pixels: np.ndarray, mask: np.ndarray) -> Look:
+def appearance_of(pixels: np.ndarray, mask: np.ndarray) -> Appearance:
     """Of an image (H, W, 3) and a mask (H, W) bool; an empty mask has no colour and no box."""
     nowhere = np.full(3, np.nan)
     if not mask.any():
-        return Look(nowhere, nowhere, 0.0, np.nan)
+        return Appearance(nowhere, nowhere, 0.0, np.nan)
     wide = max(1, max(mask.shape) // RING)
     top, bottom, left, right = (
         int(edge) for axis in (1, 0) for edge in np.flatnonzero(mask.any(axis))[[0, -1]]
@@ -52,7 +52,7 @@ def look(pixels: np.ndarray, mask: np.ndarray) -> Look:
     part, around = mask[near], pixels[near]
     ring = _grown(part, wide) & ~part
     box = (bottom - top + 1) * (right - left + 1)
-    return Look(
+    return Appearance(
         around[part].mean(0),
         around[ring].mean(0) if ring.any() else nowhere,
         float(mask.mean()),
