@@ -160,6 +160,7 @@ class TrainingSettings(Part):
     ablate_input: str = "none"  # controls that lack one: "none" | "language" | "image"
     backbone_rate: float = 1.0  # D26: the trained backbone's learning rate over the others'
     precision: str = "float32"  # D37: "float32" | "bfloat16" autocast
+    compile: bool = False  # D37: torch.compile, which needs a C++ compiler
     snapshot_every: int = 2000  # steps between two checkpoints, from which a run is resumed
     cache_features: bool = False  # keep the frozen backbone's maps on disk, or recompute them
     eval_every: int = 0  # D30: steps between two evaluations while it trains; 0: none
@@ -215,7 +216,7 @@ PROFILES = {
         training=TrainingSettings(
             steps=2000,
             batch=8,
-            learning_rate=6e-3,
+            learning_rate=3e-3,
             snapshot_every=200,
             cache_features=True,
         ),
@@ -226,7 +227,13 @@ PROFILES = {
         miniref_pictures=8000,
         data=DataSettings(size=160),
         training=TrainingSettings(
-            steps=8000, batch=8, learning_rate=6e-3, snapshot_every=500, cache_features=True
+            steps=8000,
+            batch=8,
+            learning_rate=3e-3,
+            precision="bfloat16",
+            compile=True,
+            snapshot_every=500,
+            cache_features=True,
         ),
         **_SMALL,
     ),

@@ -1,6 +1,7 @@
 """The loop: schedule, decay groups, loss, order, controls, and one batch learned by heart."""
 
 import os
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -16,7 +17,7 @@ from tvnet.model.backbone import DeepLab
 from tvnet.model.pretrained import load_backbone
 from tvnet.model.tvnet import TVNet
 from tvnet.provenance import provenance
-from tvnet.rows import ROWS, row_settings
+from tvnet.rows import BEST, ROWS, row_settings
 from tvnet.settings import TrainingSettings, settings
 from tvnet.training.loop import (
     ablate_input,
@@ -192,16 +193,31 @@ def test_a_device_is_found_by_name(monkeypatch):
     assert str(device_of("mps")) == "mps" and provenance("mps")["device"] == "mps"
 
 
-def test_bfloat16_training_stays_close_to_float32(ready):
-    def losses(precision):
-        budget = replace(SMOKE.training, steps=3, batch=2, precision=precision)
-        chosen, found = replace(SMOKE, training=budget), []
-        dataset = ready.dataset(chosen, "train")
-        train(chosen, dataset, ready.features, 0, report=lambda _, loss: found.append(loss))
-        return found
+def losses(ready, row=BEST, **budget):
+    """Those of three steps."""
+    budget = replace(SMOKE.training, steps=3, batch=2, **budget)
+    chosen, found = row_settings(replace(SMOKE, training=budget), row), []
+    dataset = ready.dataset(chosen, "train")
+    train(chosen, dataset, ready.features, 0, report=lambda _, loss: found.append(loss))
+    return found
 
-    exact, low = losses("float32"), losses("bfloat16")
+
+def test_bfloat16_training_stays_close_to_float32(ready):
+    exact, low = losses(ready), losses(ready, precision="bfloat16")
     assert exact != low and low == pytest.approx(exact, rel=0.02)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not shutil.which("g++"), reason="no C++ compiler")
+def test_a_compiled_step_is_the_same_step(ready):
+    exact, compiled = losses(ready, "Baseline"), losses(ready, "Baseline", compile=True)
+    assert compiled == pytest.approx(exact, rel=1e-4)
+
+
+def test_compiling_without_a_compiler_is_refused(ready, monkeypatch):
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    with pytest.raises(ValueError, match="no C\\+\\+ compiler .* set training.compile=false"):
+        losses(ready, compile=True)
 
 
 def test_evaluation_makes_no_training_targets(ready, monkeypatch):
