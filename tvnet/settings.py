@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 
 from tvnet.settings_checks import Part, refuse_unknown
 
@@ -202,38 +202,25 @@ _SMALL = dict(
     model=ModelSettings(words="random", d_words=48, d_s=64, d_m=48, d_hr=16, norm_groups=4),
 )
 
+_LAPTOP = TrainingSettings(
+    steps=2000, batch=8, learning_rate=3e-3, snapshot_every=200, cache_features=True
+)
+
 PROFILES = {
     "smoke": Settings(
         profile="smoke",
         miniref_pictures=90,
         data=DataSettings(size=96),
-        training=TrainingSettings(steps=12, batch=8, learning_rate=6e-3, cache_features=True),
+        training=replace(_LAPTOP, steps=12, learning_rate=6e-3),
         **_SMALL,
     ),
-    "laptop": Settings(
-        profile="laptop",
-        data=DataSettings(size=160),
-        training=TrainingSettings(
-            steps=2000,
-            batch=8,
-            learning_rate=3e-3,
-            snapshot_every=200,
-            cache_features=True,
-        ),
-        **_SMALL,
-    ),
+    "laptop": Settings(profile="laptop", data=DataSettings(size=160), training=_LAPTOP, **_SMALL),
     "evening": Settings(
         profile="evening",
         miniref_pictures=8000,
         data=DataSettings(size=160),
-        training=TrainingSettings(
-            steps=8000,
-            batch=8,
-            learning_rate=3e-3,
-            precision="bfloat16",
-            compile=True,
-            snapshot_every=500,
-            cache_features=True,
+        training=replace(
+            _LAPTOP, steps=8000, snapshot_every=500, precision="bfloat16", compile=True
         ),
         **_SMALL,
     ),
