@@ -59,6 +59,16 @@ def to_float32(x: Tensor) -> Tensor:
     return x.float() if x.element_size() == 2 else x
 
 
+def masked_softmax(scores: Tensor, pad: Tensor, dim: int = -1) -> Tensor:
+    """Softmax over the words in float32; a pad, True in `pad`, gets 0."""
+    return to_float32(scores).masked_fill(pad, float("-inf")).softmax(dim)
+
+
+def unless_pad(new: Tensor, old: Tensor, pad: Tensor) -> Tensor:
+    """A recurrent state (B, d, h, w) after one word, or before it where it is a pad (B)."""
+    return torch.where(pad[:, None, None, None], old, new)
+
+
 def concat(first: Tensor, *others: Tensor) -> Tensor:
     """Concatenate over the channels; others of shape (1 or B, d, 1 or h, 1 or w) are repeated.
 

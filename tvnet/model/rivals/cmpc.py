@@ -12,7 +12,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tvnet.model.blocks import concat, conv, l2_normalize, linear, to_float32, upsample
+from tvnet.model.blocks import (
+    concat,
+    conv,
+    l2_normalize,
+    linear,
+    masked_softmax,
+    to_float32,
+    upsample,
+)
 from tvnet.model.conv_lstm import conv_lstm
 from tvnet.model.expression import WordStates
 from tvnet.model.fusion import Bilinear, GatedExchange, coordinates
@@ -118,7 +126,7 @@ class RelationGraph(nn.Module):
         keys = self.cell(M).flatten(2).transpose(1, 2)
         affinity = to_float32(keys @ self.word(h).transpose(1, 2)) / M.shape[1] ** 0.5
         affinity = affinity * R[:, None]  # (B, hw, T)
-        to_words = affinity.masked_fill(pad[:, None], float("-inf")).softmax(dim=2)
+        to_words = masked_softmax(affinity, pad[:, None])
         to_cells = affinity.softmax(dim=1).transpose(1, 2)
         along = to_words @ (to_cells @ to_float32(cells))  # the adjacency times M
         along = along.transpose(1, 2).unflatten(2, M.shape[-2:])
