@@ -6,43 +6,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from data_setup.miniref.brush import cloth
-
-# stuff -> colours it may have, far edge first, near edge second
-TONES = {
-    "sky": (
-        ((120, 176, 226), (206, 226, 240)),
-        ((236, 170, 120), (250, 216, 170)),
-        ((168, 178, 190), (212, 216, 220)),
-        ((84, 110, 170), (230, 180, 170)),
-    ),
-    "road": (((128, 128, 130), (84, 84, 90)), ((150, 142, 132), (106, 100, 94))),
-    "grass": (
-        ((146, 176, 96), (70, 128, 50)),
-        ((170, 164, 90), (116, 120, 48)),
-        ((110, 160, 100), (50, 106, 60)),
-    ),
-    "sand": (((226, 208, 164), (206, 176, 120)), ((214, 190, 150), (184, 150, 104))),
-    "water": (
-        ((150, 196, 214), (40, 104, 150)),
-        ((190, 170, 160), (70, 90, 120)),
-        ((120, 180, 170), (30, 110, 110)),
-    ),
-    "wall": (
-        ((214, 206, 190), (196, 186, 168)),
-        ((176, 200, 206), (156, 182, 190)),
-        ((222, 188, 170), (206, 168, 148)),
-        ((180, 190, 160), (160, 170, 140)),
-        ((206, 196, 214), (186, 176, 196)),
-    ),
-    "floor": (
-        ((160, 120, 84), (126, 88, 56)),
-        ((186, 178, 168), (150, 142, 132)),
-        ((140, 100, 90), (104, 70, 62)),
-    ),
-    "trees": (((120, 160, 170), (60, 106, 60)), ((180, 190, 160), (90, 120, 60))),
-}
-GRAIN = {"sky": (48, 7), "road": (3, 9), "grass": (3, 15), "sand": (4, 9), "water": (10, 12),
-         "wall": (6, 4), "floor": (8, 7), "trees": (12, 22)}  # fmt: skip
+from data_setup.miniref.catalogue import STUFF
 
 
 def paint(canvas: np.ndarray, name: str, box: tuple, rng: np.random.Generator) -> tuple[int, int]:
@@ -51,10 +15,11 @@ def paint(canvas: np.ndarray, name: str, box: tuple, rng: np.random.Generator) -
     height, width = bottom - top, canvas.shape[1]
     if height <= 0:
         return top, top
-    far, near = (np.array(c, float) for c in TONES[name][int(rng.integers(len(TONES[name])))])
+    tones = STUFF[name]["tones"]
+    far, near = (np.array(c, float) for c in tones[int(rng.integers(len(tones)))])
     t = np.linspace(0, 1, height)[:, None, None]
     area = np.broadcast_to(far * (1 - t) + near * t, (height, width, 3)).copy()
-    coarse, strength = GRAIN[name]
+    coarse, strength = STUFF[name]["grain"]
     grain = cloth(rng, height, width, coarse)
     if name == "water":  # waves lie flat and grow towards us
         grain = np.repeat(grain[:, ::6], 6, axis=1)[:, :width]

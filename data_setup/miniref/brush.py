@@ -7,22 +7,9 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image, ImageDraw
 
-SUPER = 2  # sprites are painted this much larger and scaled down, which smooths their edges
+from data_setup.miniref.catalogue import COLOURS
 
-COLOURS = {
-    "red": (200, 38, 40),
-    "orange": (236, 128, 28),
-    "yellow": (242, 208, 48),
-    "green": (52, 142, 66),
-    "blue": (44, 92, 196),
-    "purple": (128, 62, 160),
-    "pink": (238, 138, 180),
-    "brown": (122, 78, 44),
-    "black": (38, 38, 44),
-    "white": (240, 240, 236),
-    "grey": (140, 141, 146),
-    "blond": (222, 184, 98),
-}
+SUPER = 2  # sprites are painted this much larger and scaled down, which smooths their edges
 
 Colour = tuple[int, int, int]
 Point = tuple[float, float]

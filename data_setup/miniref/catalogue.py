@@ -1,181 +1,50 @@
-"""What there is in MiniRef: categories, and their sizes, colours and traits."""
+"""What there is in MiniRef (things.yaml) and the words for it (wording.yaml)."""
 
 from __future__ import annotations
 
-CATEGORIES = {
-    "person": "person",
-    "dog": "animal",
-    "cat": "animal",
-    "horse": "animal",
-    "cow": "animal",
-    "sheep": "animal",
-    "bird": "animal",
-    "car": "vehicle",
-    "bus": "vehicle",
-    "truck": "vehicle",
-    "bicycle": "vehicle",
-    "boat": "vehicle",
-    "chair": "furniture",
-    "sofa": "furniture",
-    "table": "furniture",
-    "shelf": "furniture",
-    "lamp": "furniture",
-    "bench": "furniture",
-    "cup": "kitchen",
-    "bottle": "kitchen",
-    "bowl": "kitchen",
-    "vase": "kitchen",
-    "apple": "food",
-    "banana": "food",
-    "cake": "food",
-    "melon": "food",
-    "laptop": "electronics",
-    "tv": "electronics",
-    "phone": "electronics",
-    "clock": "electronics",
-    "umbrella": "accessory",
-    "bag": "accessory",
-    "book": "accessory",
-    "ball": "sports",
-    "kite": "sports",
-    "plant": "outdoor",
-    "tree": "outdoor",
-}
+from dataclasses import dataclass, field
+from pathlib import Path
 
-# What fits in a hand
-HANDY = (
-    "cup",
-    "bottle",
-    "bowl",
-    "vase",
-    "apple",
-    "banana",
-    "cake",
-    "melon",
-    "phone",
-    "book",
-    "bag",
-)
+import yaml
 
-# category -> height as a share of the picture's when it stands near, width / height
-SIZES = {
-    "person": (0.92, 0.40),
-    "dog": (0.44, 1.30),
-    "cat": (0.38, 1.20),
-    "horse": (0.78, 1.25),
-    "cow": (0.66, 1.45),
-    "sheep": (0.50, 1.35),
-    "bird": (0.27, 1.30),
-    "car": (0.46, 2.05),
-    "bus": (0.72, 1.75),
-    "truck": (0.70, 1.65),
-    "bicycle": (0.55, 1.55),
-    "boat": (0.66, 1.30),
-    "chair": (0.62, 0.66),
-    "sofa": (0.52, 2.0),
-    "table": (0.66, 2.3),
-    "shelf": (0.92, 1.35),
-    "lamp": (0.58, 0.50),
-    "bench": (0.42, 2.1),
-    "cup": (0.33, 1.15),
-    "bottle": (0.55, 0.36),
-    "bowl": (0.26, 1.9),
-    "vase": (0.52, 0.60),
-    "apple": (0.24, 1.0),
-    "banana": (0.22, 1.75),
-    "cake": (0.35, 1.35),
-    "melon": (0.35, 1.25),
-    "laptop": (0.48, 1.40),
-    "tv": (0.50, 1.50),
-    "phone": (0.30, 0.55),
-    "clock": (0.25, 1.0),
-    "umbrella": (0.58, 1.15),
-    "bag": (0.38, 0.95),
-    "book": (0.24, 1.60),
-    "ball": (0.26, 1.0),
-    "kite": (0.36, 0.85),
-    "plant": (0.54, 0.72),
-    "tree": (0.98, 0.66),
-}
 
-_BRIGHT = ("red", "orange", "yellow", "green", "blue", "purple", "pink", "white", "black")
-_EARTH = ("brown", "black", "white", "grey")
-COLOURS_OF = {
-    "person": (
-        "red",
-        "orange",
-        "yellow",
-        "green",
-        "blue",
-        "purple",
-        "pink",
-        "white",
-        "black",
-        "grey",
-    ),
-    "dog": (*_EARTH, "orange"),
-    "cat": (*_EARTH, "orange"),
-    "horse": _EARTH,
-    "cow": ("brown", "black", "white"),
-    "sheep": ("white", "black", "grey"),
-    "bird": ("red", "blue", "yellow", "white", "black", "brown"),
-    "car": (*_BRIGHT, "grey"),
-    "bus": ("red", "yellow", "blue", "green", "white"),
-    "truck": ("red", "blue", "green", "white", "orange"),
-    "bicycle": ("red", "blue", "green", "black", "yellow"),
-    "boat": ("red", "blue", "green", "white", "yellow"),
-    "chair": ("red", "blue", "green", "brown", "white", "black", "yellow"),
-    "sofa": ("red", "blue", "green", "brown", "grey", "purple"),
-    "table": ("brown", "white", "grey"),
-    "shelf": ("brown", "white"),
-    "lamp": ("yellow", "white", "red", "green", "blue"),
-    "bench": ("brown", "green", "grey"),
-    "cup": _BRIGHT,
-    "bottle": ("green", "blue", "brown", "white", "red", "purple"),
-    "bowl": ("white", "blue", "red", "green", "yellow", "brown"),
-    "vase": ("white", "blue", "red", "green", "purple", "brown"),
-    "apple": ("red", "green", "yellow"),
-    "banana": ("yellow", "green"),
-    "cake": ("brown", "pink", "white"),
-    "melon": ("green", "orange", "yellow"),
-    "laptop": ("grey", "black", "white", "pink"),
-    "tv": None,
-    "phone": ("black", "white", "red", "blue"),
-    "clock": ("white", "red", "blue", "yellow", "black"),
-    "umbrella": _BRIGHT,
-    "bag": ("red", "blue", "green", "brown", "black", "pink", "yellow"),
-    "book": ("red", "blue", "green", "brown", "purple", "yellow"),
-    "ball": ("red", "orange", "yellow", "green", "blue", "white"),
-    "kite": ("red", "yellow", "blue", "green", "purple", "orange"),
-    "plant": None,
-    "tree": None,
-}
+@dataclass(frozen=True)
+class Category:
+    """One category of things, in the fields of things.yaml."""
 
-_PATTERN = ("pattern", ("striped", "dotted"), 0.3)
-# category -> (trait, its values, the odds that a thing has it)
-TRAITS = {
-    "person": (
-        ("looks", ("man", "woman", "man", "woman", "boy", "girl"), 1.0),
-        ("pose", ("standing", "walking", "waving", "sitting"), 1.0),
-        ("hair", ("black", "brown", "blond", "grey", "red"), 1.0),
-        ("trousers", ("blue", "black", "brown", "white", "grey", "green"), 1.0),
-        ("hat", ("red", "blue", "yellow", "green", "black", "white"), 0.35),
-        ("pattern", ("striped", "dotted"), 0.25),
-    ),
-    "dog": (("pose", ("standing", "sitting"), 1.0), ("pattern", ("spotted",), 0.25)),
-    "cat": (("pose", ("standing", "sitting", "lying"), 1.0), ("pattern", ("striped",), 0.35)),
-    "cow": (("pattern", ("spotted",), 0.4),),
-    "horse": (("pattern", ("spotted",), 0.15),),
-    "cup": (_PATTERN,),
-    "bowl": (_PATTERN,),
-    "vase": (_PATTERN,),
-    "umbrella": (_PATTERN,),
-    "bag": (_PATTERN,),
-    "ball": (_PATTERN,),
-    "sofa": (_PATTERN,),
-    "boat": (_PATTERN,),
-    "kite": (_PATTERN,),
-    "lamp": (("state", ("lit",), 0.4),),
-    "laptop": (("state", ("open", "closed"), 1.0),),
-    "book": (("state", ("open", "closed"), 1.0),),
-}
+    supercategory: str
+    height: float
+    aspect: float
+    handy: bool = False
+    nouns: list[str] = field(default_factory=list)
+    colours: list[str] = field(default_factory=list)
+    traits: list[tuple[str, list[str], float]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of scene, in the fields of things.yaml."""
+
+    far: str
+    near: str
+    horizon: tuple[float, float]
+    people: float
+    cast: list[str]
+    furniture: tuple[str, float, float, float] | None = None
+    tops: dict[str, list[str]] = field(default_factory=dict)
+    only_on_tops: list[str] = field(default_factory=list)
+    hands: tuple[str, ...] = ("bag", "umbrella", "ball", "cup", "book")
+    far_scale: float = 0.34
+
+
+def _table(name: str) -> dict:
+    return yaml.safe_load(Path(__file__).with_name(name).read_text("utf-8"))
+
+
+THINGS, WORDING = _table("things.yaml"), _table("wording.yaml")
+COLOURS, STUFF = THINGS["colours"], THINGS["stuff"]
+CATEGORIES = {name: Category(**about) for name, about in THINGS["categories"].items()}
+KINDS = {name: Kind(**about) for name, about in THINGS["kinds"].items()}
+NOUNS = {name: about.nouns for name, about in CATEGORIES.items()}
+NOUNS |= {name: about.get("nouns", []) for name, about in STUFF.items()}
+PERSON_NOUNS = WORDING["person_nouns"]

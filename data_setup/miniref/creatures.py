@@ -183,14 +183,3 @@ def bird(b: Brush, colour: str, looks: Looks) -> None:
     b.ellipse(0.18, 0.17, 0.25, 0.27, (250, 250, 250))
     b.ellipse(0.195, 0.195, 0.235, 0.255, DARK)
     b.ellipse(0.26, 0.56, 0.56, 0.80, shade(coat, 1.35))
-
-
-PAINTERS = {
-    "person": person,
-    "dog": dog,
-    "cat": cat,
-    "horse": horse,
-    "cow": cow,
-    "sheep": sheep,
-    "bird": bird,
-}

@@ -7,9 +7,15 @@ from PIL import Image
 
 from data_setup.miniref import backdrop, creatures, furniture, objects, vehicles
 from data_setup.miniref.brush import Brush, cloth
+from data_setup.miniref.catalogue import CATEGORIES
 from data_setup.miniref.scenes import Scene, Thing
 
-PAINTERS = creatures.PAINTERS | vehicles.PAINTERS | furniture.PAINTERS | objects.PAINTERS
+PAINTERS = {
+    category: getattr(module, category)
+    for module in (creatures, vehicles, furniture, objects)
+    for category in CATEGORIES
+    if hasattr(module, category)
+}
 FURRY = ("dog", "cat", "horse", "cow", "sheep", "tree", "plant")
 LIGHTS = (
     (1.0, 1.0, 1.0), (1.05, 1.0, 0.9), (0.92, 0.97, 1.06), (1.02, 0.9, 0.8), (0.84, 0.85, 0.92),

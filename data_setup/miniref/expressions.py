@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from random import Random
 
+from data_setup.miniref.catalogue import WORDING
 from data_setup.miniref.meaning import (
     RELATIONS,
     Meaning,
@@ -18,66 +19,8 @@ from data_setup.miniref.meaning import (
 from data_setup.miniref.phrases import full_phrase, short_phrase
 from data_setup.miniref.view import Sight, View, nouns
 
-DIALECTS = ("unc", "unc+", "gref", "referit")
-
-# UNC+ was collected under the rule "no words of place"; none of these may occur in it.
-PLACE_WORDS = frozenset(
-    """left right leftmost rightmost top bottom middle mid centre center central front back behind
-    rear near nearest nearer far farthest furthest close closest closer between next beside by above
-    below under underneath beneath over corner side upper lower first second third fourth last end
-    edge foreground background before ahead adjacent opposite around here there away inside outside
-    north south east west position row""".split()
-)
-
-# How each dialect builds a meaning: the share of each recipe, as
-# (traits, relations, place or size among the rest).
-RECIPES = {
-    "unc": {
-        (0, 0, "place"): 0.3,
-        (1, 0, "place"): 0.3,
-        (1, 0, None): 0.14,
-        (0, 0, None): 0.05,
-        (2, 0, None): 0.07,
-        (2, 0, "place"): 0.04,
-        (0, 0, "size"): 0.03,
-        (0, 1, None): 0.09,
-        (1, 1, None): 0.04,
-    },
-    "unc+": {
-        (1, 0, None): 0.2,
-        (2, 0, None): 0.26,
-        (3, 0, None): 0.12,
-        (0, 0, None): 0.02,
-        (0, 0, "size"): 0.05,
-        (1, 0, "size"): 0.1,
-        (0, 1, None): 0.1,
-        (1, 1, None): 0.15,
-    },
-    "gref": {
-        (1, 1, None): 0.26,
-        (2, 1, None): 0.04,
-        (0, 1, None): 0.26,
-        (2, 0, None): 0.14,
-        (3, 0, None): 0.07,
-        (1, 0, "place"): 0.19,
-        (2, 0, "place"): 0.04,
-        (0, 1, "size"): 0.04,
-    },
-    "referit": {
-        (0, 0, None): 0.16,
-        (0, 0, "place"): 0.26,
-        (1, 0, None): 0.1,
-        (1, 0, "place"): 0.2,
-        (0, 1, None): 0.2,
-        (1, 1, None): 0.16,
-    },
-}
-RELATIONS_OF = {
-    "unc": ("on", "holding", "held by", "beside", "behind", "in front of"),
-    "unc+": ("on", "holding", "held by"),
-    "gref": tuple(RELATIONS),
-    "referit": ("on", "holding", "beside", "left of", "right of", "behind", "in front of"),
-}
+DIALECTS = WORDING["dialects"]
+PLACE_WORDS = frozenset(WORDING["place_words"])
 EXTREMES = {
     "place": (
         *("left", "right") * 4,
@@ -110,8 +53,9 @@ def describe(view: View, k: int, dialect: str, count: int, rng: Random) -> list[
     found: dict[str, Expression] = {}
     traits, relations = _traits(view.sights[k]), _relations(view, k, dialect)
     used: set[Meaning] = set()
-    recipes = rng.choices(list(RECIPES[dialect]), RECIPES[dialect].values(), k=ATTEMPTS)
-    for attempt, recipe in enumerate(recipes):
+    recipes = DIALECTS[dialect]["recipes"]
+    tried = rng.choices(recipes, [share for share, *_ in recipes], k=ATTEMPTS)
+    for attempt, (_, *recipe) in enumerate(tried):
         if len(found) == count:
             break
         meaning = _propose(view.sights[k], recipe, traits, relations, rng)
@@ -155,7 +99,7 @@ def _relations(view: View, k: int, dialect: str) -> list[Relation]:
     sight, found = view.sights[k], []
     if sight.is_stuff:
         return []
-    for kind in RELATIONS_OF[dialect]:
+    for kind in DIALECTS[dialect]["relations"]:
         for j, other in enumerate(view.sights):
             if j != k and not other.is_stuff and RELATIONS[kind](view, sight, other) == 1:
                 landmark = _landmark(view, j)

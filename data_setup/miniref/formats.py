@@ -6,7 +6,7 @@ import json
 import pickle
 from pathlib import Path
 
-from data_setup.miniref.scenes import CATEGORIES
+from data_setup.miniref.catalogue import CATEGORIES
 from data_setup.miniref.splits import referit_split
 
 VERSION = 2  # of the drawn world; raise it when the same seed gives other files
@@ -94,7 +94,7 @@ def _instances(drawn: list[dict]) -> dict:
         for thing in picture["things"]
     ]
     categories = [
-        {"supercategory": CATEGORIES[name], "id": number, "name": name}
+        {"supercategory": CATEGORIES[name].supercategory, "id": number, "name": name}
         for name, number in ids.items()
     ]
     return {

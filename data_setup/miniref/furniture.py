@@ -64,6 +64,3 @@ def lamp(b: Brush, colour: str, looks: Looks) -> None:
     glow = shade(cover, 1.55) if looks.get("state") == "lit" else cover
     b.polygon([(0.28, 0.02), (0.72, 0.02), (1.0, 0.46), (0.0, 0.46)], glow)
     b.polygon([(0.03, 0.41), (0.97, 0.41), (1.0, 0.46), (0.0, 0.46)], shade(cover, 0.75))
-
-
-PAINTERS = {paint.__name__: paint for paint in (chair, sofa, bench, table, shelf, lamp)}

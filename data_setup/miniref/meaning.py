@@ -4,24 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from data_setup.miniref.catalogue import PERSON_NOUNS, WORDING
 from data_setup.miniref.places import PLACES, narrow
-from data_setup.miniref.view import PERSON_NOUNS, Sight, View, across, down, nouns
+from data_setup.miniref.view import Sight, View, across, down, nouns
 
-# A colour word may be taken for its neighbour, so "red" never has to tell red from orange; nor
-# does a still picture tell who walks from who stands.
-LOOKALIKES = (
-    {"red", "orange"},
-    {"orange", "yellow"},
-    {"orange", "brown"},
-    {"red", "pink"},
-    {"pink", "purple"},
-    {"blue", "purple"},
-    {"white", "grey"},
-    {"black", "grey"},
-    {"standing", "walking"},
-    {"standing", "waving"},
-    {"walking", "waving"},
-)
+LOOKALIKES = [set(pair) for pair in WORDING["lookalikes"]]
 
 
 @dataclass(frozen=True)
@@ -86,8 +73,7 @@ def _noun_grade(noun: str, sight: Sight) -> float:
         return 1
     if sight.is_person and noun in PERSON_NOUNS:
         return 0.5 if sight.looks.get("looks") in PERSON_NOUNS[noun][1] else 0
-    # a synonym such as "bag" may cover two categories that do not list it first
-    return 0.5 if noun in sight.thing.category.split() else 0
+    return 0
 
 
 def _grades(trait: Trait | Relation, view: View) -> list[float]:

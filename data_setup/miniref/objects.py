@@ -211,29 +211,3 @@ def tree(b: Brush, colour: str | None, looks: Looks) -> None:
         top, bottom = max(0.0, y - r * 0.7), y + r * 0.7
         if bottom > top:  # else it lies above the box
             b.ellipse(x - r, top, x + r, bottom, shade(base, min(1.4, lit)))
-
-
-PAINTERS = {
-    paint.__name__: paint
-    for paint in (
-        cup,
-        bottle,
-        bowl,
-        vase,
-        apple,
-        banana,
-        cake,
-        melon,
-        laptop,
-        tv,
-        phone,
-        clock,
-        umbrella,
-        bag,
-        book,
-        ball,
-        kite,
-        plant,
-        tree,
-    )
-}

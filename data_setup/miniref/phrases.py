@@ -4,69 +4,12 @@ from __future__ import annotations
 
 from random import Random
 
+from data_setup.miniref.catalogue import PERSON_NOUNS, WORDING
 from data_setup.miniref.meaning import Meaning, Relation
-from data_setup.miniref.view import PERSON_NOUNS, Sight
+from data_setup.miniref.view import Sight
 
-# place or size -> words that may stand before the noun, and words that may stand after it
-SHORT_PLACES = {
-    "left": (("left", "leftmost"), ("on left", "on the left", "left", "left side", "to the left")),
-    "right": (
-        ("right", "rightmost"),
-        ("on right", "on the right", "right", "right side", "to the right"),
-    ),
-    "far left": (("far left",), ("far left", "on far left", "on the far left")),
-    "far right": (("far right",), ("far right", "on far right", "on the far right")),
-    "top": (("top", "upper"), ("at top", "on top", "at the top", "top of pic")),
-    "bottom": (("bottom", "lower"), ("at bottom", "on bottom", "at the bottom", "bottom of pic")),
-    "middle": (("middle", "center"), ("in middle", "in the middle", "in center", "middle")),
-    "front": (("front", "closest", "nearest"), ("in front", "closest to us", "in foreground")),
-    "back": (("back",), ("in back", "in the back", "in background", "farthest away")),
-    "bottom left": (("bottom left", "lower left"), ("bottom left", "in bottom left corner")),
-    "bottom right": (("bottom right", "lower right"), ("bottom right", "in bottom right corner")),
-    "top left": (("top left", "upper left"), ("top left", "in top left corner")),
-    "top right": (("top right", "upper right"), ("top right", "in top right corner")),
-    "second from left": (("second",), ("second from left", "2nd from the left")),
-    "second from right": (("second",), ("second from right", "2nd from the right")),
-    "big": (("big", "biggest", "larger", "large"), ()),
-    "small": (("small", "smallest", "smaller", "little"), ()),
-}
-FULL_PLACES = {
-    "left": ("on the left", "on the left side", "on the left side of the picture"),
-    "right": ("on the right", "on the right side", "on the right side of the picture"),
-    "far left": ("on the far left", "farthest to the left"),
-    "far right": ("on the far right", "farthest to the right"),
-    "top": ("at the top of the picture", "in the upper part of the image"),
-    "bottom": ("at the bottom of the picture", "in the lower part of the image"),
-    "middle": ("in the middle", "in the center of the picture"),
-    "front": ("closest to the camera", "in the foreground", "nearest to the viewer"),
-    "back": ("in the background", "farthest from the camera", "in the back"),
-    "bottom left": ("in the bottom left corner of the picture",),
-    "bottom right": ("in the bottom right corner of the picture",),
-    "top left": ("in the top left corner of the picture",),
-    "top right": ("in the top right corner of the picture",),
-    "second from left": ("that is second from the left",),
-    "second from right": ("that is second from the right",),
-}
-SHORT_RELATIONS = {
-    "on": ("on",),
-    "holding": ("holding", "with"),
-    "held by": ("of", "belonging to"),
-    "beside": ("next to", "by", "beside"),
-    "left of": ("left of", "to left of"),
-    "right of": ("right of", "to right of"),
-    "behind": ("behind", "in back of"),
-    "in front of": ("in front of",),
-}
-FULL_RELATIONS = {
-    "on": ("on", "on top of", "that is on"),
-    "holding": ("holding", "who is holding", "carrying"),
-    "held by": ("held by", "being held by", "in the hands of"),
-    "beside": ("next to", "beside", "right next to"),
-    "left of": ("to the left of", "on the left of", "left of"),
-    "right of": ("to the right of", "on the right of", "right of"),
-    "behind": ("behind", "that is behind", "partly hidden by"),
-    "in front of": ("in front of", "that is in front of"),
-}
+PLACES, RELATIONS = WORDING["places"], WORDING["relations"]
+SIZES = ("big", "small")
 
 
 def _article(phrase: str) -> str:
@@ -81,17 +24,17 @@ def short_phrase(meaning: Meaning, sight: Sight, rng: Random, *, stuff_words: bo
     """A few words without articles, as typed against the clock in a two-player game."""
     before, noun, after = _parts(meaning, sight, rng, full=False)
     if meaning.extreme is not None:
-        front, behind = SHORT_PLACES[meaning.extreme]
+        words = PLACES[meaning.extreme]
         if meaning.extreme.startswith("second"):
             if rng.random() < 0.5:
                 side = meaning.extreme.rsplit(" ", 1)[-1]
                 before, after = ["second", *before], [*after, f"from {side}"]
             else:
-                after = [*after, rng.choice(behind)]
-        elif behind and rng.random() < 0.55:
-            after = [*after, rng.choice(behind)]
+                after = [*after, rng.choice(words["after"])]
+        elif "after" in words and rng.random() < 0.55:
+            after = [*after, rng.choice(words["after"])]
         else:
-            before = [rng.choice(front), *before]
+            before = [rng.choice(words["before"]), *before]
     text = _join(*before, noun, *after)
     if stuff_words and sight.is_stuff and not meaning.extreme and rng.random() < 0.4:
         return rng.choice(("any part of the ", "all of the ", "the ", "the entire ")) + text
@@ -101,12 +44,10 @@ def short_phrase(meaning: Meaning, sight: Sight, rng: Random, *, stuff_words: bo
 def full_phrase(meaning: Meaning, sight: Sight, rng: Random) -> str:
     """A noun phrase in full words with articles, as written without haste."""
     before, noun, after = _parts(meaning, sight, rng, full=True)
-    superlative = False
-    if meaning.extreme in ("big", "small"):
-        size = {"big": ("biggest", "largest", "larger"), "small": ("smallest", "smaller")}
-        before, superlative = [rng.choice(size[meaning.extreme]), *before], True
-    elif meaning.extreme is not None:
-        after = [*after, rng.choice(FULL_PLACES[meaning.extreme])]
+    superlative = meaning.extreme in SIZES
+    if meaning.extreme is not None:
+        words = rng.choice(PLACES[meaning.extreme]["full"])
+        before, after = ([words, *before], after) if superlative else (before, [*after, words])
     text = _join(*before, noun, *after)
     return "the " + text if superlative or rng.random() < 0.4 else _article(text)
 
@@ -171,7 +112,7 @@ def _relation_words(relation: Relation, rng: Random, full: bool) -> str:
         words = f"{mark.noun} in {colour}"
     else:
         words = _join(colour, mark.noun)
-    kind = rng.choice((FULL_RELATIONS if full else SHORT_RELATIONS)[relation.kind])
+    kind = rng.choice(RELATIONS[relation.kind]["full" if full else "short"])
     if relation.kind == "holding" and full:
         return f"{kind} {_article(words)}"
     return f"{kind} the {words}" if full or rng.random() < 0.4 else f"{kind} {words}"

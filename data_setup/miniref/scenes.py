@@ -6,8 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from data_setup.miniref.catalogue import CATEGORIES, COLOURS_OF, HANDY, SIZES, TRAITS
-from data_setup.miniref.kinds import KINDS, Kind
+from data_setup.miniref.catalogue import CATEGORIES, KINDS, Kind
 
 PICTURE_SIZES = ((320, 240), (320, 213), (300, 225), (288, 216), (240, 320), (213, 320), (320, 180))
 SUPPORTS = ("table", "shelf", "sofa", "bench")
@@ -54,7 +53,8 @@ def compose(seed: int) -> Scene:
     sizes = [s for s in PICTURE_SIZES if s[0] > s[1] or not kind.furniture]  # tables need width
     width, height = sizes[rng.integers(len(sizes))]
     stage = _Stage(kind, rng, width, height)
-    stage.furnish()
+    if kind.furniture:
+        stage.furnish()
     stage.populate()
     return Scene(name, seed, width, height, stage.in_painting_order())
 
@@ -67,40 +67,40 @@ class _Stage:
         self.horizon = height * rng.uniform(*kind.horizon)
         self.things: list[Thing] = []
         self.layers: list[float] = []  # painting order: small first
-        top = 0.0
-        for name, (low, high) in kind.stuff:
-            bottom = self.horizon if high == "horizon" else height
-            start = self.horizon if low == "horizon" else top
-            box = (0.0, start, float(width), bottom - start)
+        for name, top, bottom in (
+            (kind.far, 0.0, self.horizon),
+            (kind.near, self.horizon, height),
+        ):
+            box = (0.0, top, float(width), bottom - top)
             self._add(Thing(name, "stuff", box, 0.0, None, seed=self._seed()), -2.0)
 
     def _seed(self) -> int:
         return int(self.rng.integers(2**31))
 
     def _thing(self, category: str, *looks) -> Thing:
-        return Thing(category, CATEGORIES[category], *looks, seed=self._seed())
+        return Thing(category, CATEGORIES[category].supercategory, *looks, seed=self._seed())
 
     def _add(self, thing: Thing, layer: float) -> int:
         self.things.append(thing)
         self.layers.append(layer)
         return len(self.things) - 1
 
-    def _pick(self, options: tuple) -> object:
+    def _pick(self, options: list) -> str:
         return options[int(self.rng.integers(len(options)))]
 
     def _looks(self, category: str, avoid: set[str]) -> tuple[str | None, tuple]:
-        colours = COLOURS_OF.get(category)
-        fresh = [c for c in colours or () if c not in avoid]
-        colour = self._pick(tuple(fresh or colours)) if colours else None
+        about = CATEGORIES[category]
+        fresh = [c for c in about.colours if c not in avoid]
+        colour = self._pick(fresh or about.colours) if about.colours else None
         traits = [
             (key, self._pick(values))
-            for key, values, odds in TRAITS.get(category, ())
+            for key, values, odds in about.traits
             if self.rng.random() < odds
         ]
         return colour, tuple(traits)
 
     def _size(self, category: str, scale: float, attributes: tuple) -> tuple[float, float]:
-        share, aspect = SIZES[category]
+        share, aspect = CATEGORIES[category].height, CATEGORIES[category].aspect
         looks = dict(attributes)
         if looks.get("looks") in ("boy", "girl"):
             share *= 0.66
@@ -111,15 +111,15 @@ class _Stage:
         return h * aspect, h
 
     def furnish(self) -> None:
-        """The big pieces that others stand on."""
-        for category, x, base, scale in self.kind.furniture:
-            colour, traits = self._looks(category, set())
-            w, h = self._size(category, scale, traits)
-            cx = self.width * (x + self.rng.uniform(-0.06, 0.06))
-            foot = self.horizon + (self.height - self.horizon) * base
-            box = (cx - w / 2, foot - h, w, h)
-            thing = self._thing(category, box, min(1.0, base), colour, traits)
-            self._add(thing, foot - 0.5 if category not in ("table", "shelf") else self.horizon)
+        """The big piece that others stand on."""
+        category, x, base, scale = self.kind.furniture
+        colour, traits = self._looks(category, set())
+        w, h = self._size(category, scale, traits)
+        cx = self.width * (x + self.rng.uniform(-0.06, 0.06))
+        foot = self.horizon + (self.height - self.horizon) * base
+        box = (cx - w / 2, foot - h, w, h)
+        thing = self._thing(category, box, min(1.0, base), colour, traits)
+        self._add(thing, foot - 0.5 if category not in ("table", "shelf") else self.horizon)
 
     def populate(self) -> None:
         """Two to four of one or two categories, then a mixed company."""
@@ -129,7 +129,7 @@ class _Stage:
         for k, category in enumerate(c for c in main if c != "person"):
             wishes += [category] * int(self.rng.integers(2, 5 - k))
         extras = [c for c in self.kind.cast if c != "person"]
-        wishes += [self._pick(tuple(extras)) for _ in range(int(self.rng.integers(2, 6)))]
+        wishes += [self._pick(extras) for _ in range(int(self.rng.integers(2, 6)))]
         for category in wishes:
             self._place(category)
 
@@ -150,7 +150,7 @@ class _Stage:
         """A free place for a thing: box, depth, what it stands on, painting order."""
         rng = self.rng
         flies = FLIES.get(category)
-        if flies and self.kind.sky and rng.random() < flies:
+        if flies and self.kind.far == "sky" and rng.random() < flies:
             scale = rng.uniform(0.5, 1.0)
             w, h = self._size(category, scale, traits)
             x = rng.uniform(0, self.width - w)
@@ -160,17 +160,18 @@ class _Stage:
             w, h = self._size(category, rng.uniform(0.6, 1.0), traits)
             y = rng.uniform(0.03 * self.height, max(0.05 * self.height, self.horizon * 0.8 - h))
             return (rng.uniform(0, self.width - w), y, w, h), 0.1, None, -1.0
-        allowed = self.kind.tops.get(category, ())
-        tops = [k for k, t in enumerate(self.things) if t.category in allowed]
+        tops = self.kind.tops
+        tops = [k for k, t in enumerate(self.things) if category in tops.get(t.category, ())]
         if tops and rng.random() < 0.85:
             return self._on_top(category, traits, int(tops[rng.integers(len(tops))]))
         if category in self.kind.only_on_tops:
             return None, 0.0, None, 0.0
         # Far off, small things would be specks, or giants beside the people there.
-        t = rng.uniform(0.5 if category in HANDY else 0.02, 1.0)
+        handy = CATEGORIES[category].handy
+        t = rng.uniform(0.5 if handy else 0.02, 1.0)
         foot = self.horizon + (self.height - self.horizon) * (0.06 + 0.92 * t)
         scale = self.kind.far_scale + (1 - self.kind.far_scale) * t
-        w, h = self._size(category, scale * (0.75 if category in HANDY else 1.0), traits)
+        w, h = self._size(category, scale * (0.75 if handy else 1.0), traits)
         x = rng.uniform(-0.1 * w, self.width - 0.9 * w)
         return (x, foot - h, w, h), t, None, foot
 
@@ -227,10 +228,9 @@ class _Stage:
                 continue
             x, y, w, h = person.box
             colour, traits = self._looks(category, set())
-            share, aspect = SIZES[category]
             size = h * {"umbrella": 0.5, "kite": 0.3, "bag": 0.27, "ball": 0.2}.get(category, 0.14)
             hand = x + w * (0.93 if self.rng.random() < 0.5 else 0.07)
-            width = size * aspect
+            width = size * CATEGORIES[category].aspect
             top = y + 0.5 * h - size * 0.2
             if category == "umbrella":
                 hand, top = x + w / 2, y - 0.28 * h

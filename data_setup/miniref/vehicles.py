@@ -79,6 +79,3 @@ def boat(b: Brush, colour: str, looks: Looks) -> None:
     b.polygon([(0.46, 0.12), (0.46, 0.66), (0.16, 0.66)], shade(hull, 1.4))
     b.polygon([(0.02, 0.72), (0.98, 0.72), (0.84, 0.98), (0.16, 0.98)], hull)
     b.polygon([(0.02, 0.72), (0.98, 0.72), (0.96, 0.77), (0.04, 0.77)], shade(hull, 1.45))
-
-
-PAINTERS = {paint.__name__: paint for paint in (car, bus, truck, bicycle, boat)}

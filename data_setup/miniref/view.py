@@ -7,46 +7,10 @@ from functools import cached_property
 
 import numpy as np
 
+from data_setup.miniref.catalogue import NOUNS, PERSON_NOUNS
 from data_setup.miniref.scenes import Scene, Thing
 
 MIN_VISIBLE = 24  # pixels; a smaller scrap is not counted as a thing that can be seen
-
-# noun -> (looks it names, looks it might be taken for); the noun "person" names them all
-PERSON_NOUNS = {
-    "man": ({"man"}, {"boy"}),
-    "guy": ({"man"}, {"boy"}),
-    "woman": ({"woman"}, {"girl"}),
-    "lady": ({"woman"}, {"girl"}),
-    "boy": ({"boy"}, {"man"}),
-    "girl": ({"girl"}, {"woman"}),
-    "kid": ({"boy", "girl"}, set()),
-    "child": ({"boy", "girl"}, set()),
-}
-SYNONYMS = {
-    "dog": ("dog", "puppy"),
-    "cat": ("cat", "kitty"),
-    "bicycle": ("bicycle", "bike"),
-    "boat": ("boat", "sailboat"),
-    "sofa": ("sofa", "couch"),
-    "shelf": ("shelf", "bookshelf"),
-    "cup": ("cup", "mug"),
-    "laptop": ("laptop", "computer"),
-    "tv": ("tv", "television"),
-    "phone": ("phone", "cell phone"),
-    "bag": ("bag", "purse"),
-    "plant": ("plant", "potted plant"),
-    "grass": ("grass", "lawn"),
-    "road": ("road", "street"),
-    "floor": ("floor", "ground"),
-    "sand": ("sand", "beach"),
-    "water": ("water", "sea"),
-    "trees": ("trees", "forest"),
-}
-FAMILIES = {
-    "vehicle": ("car", "bus", "truck", "bicycle", "boat"),
-    "animal": ("dog", "cat", "horse", "cow", "sheep", "bird"),
-    "fruit": ("apple", "banana", "melon"),
-}
 
 
 @dataclass(frozen=True)
@@ -122,8 +86,7 @@ def nouns(thing: Thing) -> list[str]:
         looks = dict(thing.attributes).get("looks")
         named = [noun for noun, (true, _) in PERSON_NOUNS.items() if looks in true]
         return [*named, "person"]
-    families = [noun for noun, members in FAMILIES.items() if thing.category in members]
-    return [*SYNONYMS.get(thing.category, (thing.category,)), *families]
+    return NOUNS[thing.category] or [thing.category]
 
 
 def across(a: Sight, b: Sight) -> float:

@@ -13,9 +13,10 @@ from scipy.io import loadmat
 from data_setup.__main__ import main
 from data_setup.miniref import formats
 from data_setup.miniref import write as writer
+from data_setup.miniref.catalogue import CATEGORIES
 from data_setup.miniref.draw import render
 from data_setup.miniref.picture import Job, _eligible, mat_file
-from data_setup.miniref.scenes import CATEGORIES, Scene, Thing, compose
+from data_setup.miniref.scenes import Scene, Thing, compose
 from data_setup.miniref.view import View
 from data_setup.miniref.write import IMAGES, RootTakenError, write
 
@@ -78,7 +79,7 @@ def test_ids_are_unique_and_every_index_of_a_loader_closes(data):
     for annotation in annotations.values():
         assert annotation["image_id"] in images and annotation["iscrowd"] == 0
     for category in categories.values():
-        assert category["supercategory"] == CATEGORIES[category["name"]]
+        assert category["supercategory"] == CATEGORIES[category["name"]].supercategory
 
 
 def test_the_pickle_is_for_python_2_and_holds_no_globals(data, root):
