@@ -32,6 +32,13 @@ TABLE1 = RIVALS | ROWS | FURTHER_ROWS  # what is run with every seed, in the ord
 EVERY = TABLE1 | CONTROLS  # what can be run by name
 
 
+def on_data_set(settings: Settings, name: str) -> Settings:
+    """The settings on another data set and the splits that it has: ReferIt has no val."""
+    train, held_out = ("trainval", "test") if name == "referit" else ("train", "val")
+    data = replace(settings.data, dataset=name, train_split=train, eval_split=held_out)
+    return replace(settings, data=data)
+
+
 def row_settings(settings: Settings, row: str) -> Settings:
     """The settings of a row of Table 1, of a rival or of a control."""
     if row not in EVERY:

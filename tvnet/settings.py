@@ -153,7 +153,7 @@ class TrainingSettings(Part):
 
     steps: int = 700_000  # D28, D40
     batch: int = 1
-    learning_rate: float = 2.5e-4
+    learning_rate: float = 2.5e-4  # D53
     end_learning_rate: float = 1e-5  # D29
     power: float = 0.9
     weight_decay: float = 5e-4

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tvnet.course import contrasts
+from tvnet.course import contrasts, tables
 from tvnet.course.figures import plot_contrasts
 from tvnet.evaluation.sentences import Sentences
 
@@ -35,7 +35,7 @@ def test_the_fixed_contrasts_are_decided_or_bounded(sentences):
 
 
 def test_every_step_is_shown_with_what_the_paper_prints(sentences):
-    found = contrasts.shown(sentences)
+    found = contrasts.every(sentences)
     assert len(found) == 4 * 3 * 2
     first = found[0]
     assert (first.step, first.measure, first.size) == (
@@ -50,6 +50,24 @@ def test_every_step_is_shown_with_what_the_paper_prints(sentences):
     told = contrasts.in_words(found)
     counts = [int(line.split(" for ")[-1].split()[0]) for line in told.splitlines()]
     assert sum(counts) == len(found)
+
+
+def test_a_verdict_does_not_depend_on_the_columns_that_are_shown(sentences):
+    alone = contrasts.every(sentences, shown=("prec_0.8",))
+    among = contrasts.every(sentences, shown=tables.COLUMNS)
+    assert alone == [c for c in among if c.measure == "prec_0.8"]
+
+
+def test_a_claim_is_judged_by_the_step_that_it_names(sentences):
+    claim = {"step": ["Baseline+RES", "Baseline+RES+AMF"], "columns": ["overall_iou"]}
+    said = contrasts.claim_verdict(claim, [], sentences)
+    assert said.startswith("on MiniRef, 3 seeds: overall IoU of all: holds (+")
+    assert "overall IoU of small: holds (+" in said
+    unknown = claim | {"step": ["CMPC", "Baseline+RES+AMF"]}
+    assert contrasts.claim_verdict(unknown, [], sentences) == "not measured yet"
+    outside = claim | {"step": ["Baseline", "Baseline+RES+AMF, random"]}
+    assert contrasts.claim_verdict(outside, [], sentences) == "not measured yet"
+    assert contrasts.claim_verdict({"verdict": "seen"}, [], sentences) == "seen"
 
 
 def test_small_referents_are_a_part_of_the_sentences(sentences):
@@ -71,6 +89,6 @@ def test_what_is_published_comes_back(sentences, tmp_path):
 
 
 def test_the_forest_plot_has_a_line_for_each(sentences):
-    found = contrasts.shown(sentences)
+    found = contrasts.every(sentences)
     figure = plot_contrasts(found)
     assert len(figure.axes[0].get_yticklabels()) == len(found)

@@ -11,6 +11,8 @@ from scipy.io import savemat
 from data_setup.convert.folders import index_folders
 from data_setup.fetch.sources import ContentError
 from tvnet.data import refer
+from tvnet.rows import on_data_set
+from tvnet.settings import settings
 
 SIZES = {"7023.jpg": [40, 30], "38685.jpg": [30, 40]}
 QUERIES = {
@@ -45,6 +47,8 @@ def root(tmp_path):
 
 def test_what_was_written_is_read_back(root):
     data = refer.read(root, "referit")
+    named = on_data_set(settings("paper"), "referit").data
+    assert {named.train_split, named.eval_split} == set(data.splits)
     assert data.splits == ["test", "trainval"] and data.categories == {0: "region"}
     found = [(s.text, s.image_id, s.ann_id) for s in data.samples("trainval")]
     assert found == [

@@ -8,7 +8,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tvnet.course.tables import HEADINGS, SIZES, STEPS, paper_difference, paper_table, table
+from tvnet.course.tables import (
+    COLUMNS,
+    HEADINGS,
+    SIZES,
+    STEPS,
+    by_seed,
+    paper_difference,
+    paper_table,
+    table,
+)
 from tvnet.evaluation.sentences import Sentences
 from tvnet.evaluation.statistics import Difference, difference, holm, verdict
 
@@ -49,9 +58,14 @@ def fixed(sentences: Sentences) -> list[Contrast]:
     return _contrasts(sentences, CONTRASTS, ("all",), MEASURES)
 
 
-def shown(sentences: Sentences) -> list[Contrast]:
-    """Every step of the paper's Table 1 in three columns, of all and of small referents."""
-    return _contrasts(sentences, STEPS, SIZES, SHOWN)
+def every(
+    sentences: Sentences, steps: tuple[tuple[str, str], ...] = STEPS, shown: tuple[str, ...] = SHOWN
+) -> list[Contrast]:
+    """The steps of the paper's Table 1, of all and of small referents.
+
+    All columns are corrected for, so that a verdict does not depend on what is shown.
+    """
+    return [c for c in _contrasts(sentences, steps, SIZES, COLUMNS) if c.measure in shown]
 
 
 def _contrasts(
@@ -105,3 +119,30 @@ def in_words(found: list[Contrast]) -> str:
         named = "; ".join(f"{' → '.join(c.step)} in {NAMES[c.measure]} ({c.size})" for c in chosen)
         told.append(f"- {start} {len(chosen)} of {len(found)}" + (f": {named}." if named else "."))
     return "\n".join(told)
+
+
+def claim_verdict(claim: dict, runs: list[dict], sentences: Sentences) -> str:
+    """A claim's written verdict, or what the published runs say of the step that it names."""
+    if "verdict" in claim:
+        return claim["verdict"]
+    if "small" in claim:
+        measure = claim["small"]
+        everywhere, small = (by_seed(runs, size, "clean") for size in SIZES)
+        lower = [
+            small[row][seed][measure] < values[measure]
+            for row in everywhere.keys() & paper_table()["all"].keys()
+            for seed, values in everywhere[row].items()
+        ]
+        counted = f"{HEADINGS[measure]} is lower in {sum(lower)} of {len(lower)} runs"
+        return f"on MiniRef, small against all: {counted}"
+    step = tuple(claim["step"])
+    found = every(sentences, STEPS if step in STEPS else (step,), tuple(claim["columns"]))
+    found = [c for c in found if c.step == step]
+    if not found:
+        return "not measured yet"
+    verdicts = [
+        f"{NAMES[c.measure]} of {c.size}: {c.verdict} "
+        f"({c.ours.value:+.1f} [{c.ours.low:+.1f}, {c.ours.high:+.1f}])"
+        for c in found
+    ]
+    return f"on MiniRef, {found[0].ours.seeds} seeds: " + ", ".join(verdicts)

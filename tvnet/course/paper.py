@@ -18,12 +18,17 @@ def load(name: str) -> dict | list:
     return yaml.safe_load((HERE / f"{name}.yaml").read_text("utf-8"))
 
 
-def published(name: str = "table1") -> dict:
-    """What we published: Table 1's counters, or "grouped". FileNotFoundError outside a checkout."""
-    path = PUBLISHED / f"{name}.json"
+def published_file(name: str) -> Path:
+    """A file of notebooks/results. Raises FileNotFoundError outside a checkout."""
+    path = PUBLISHED / name
     if not path.is_file():
         raise FileNotFoundError(
             f"{path} is missing: run the notebooks from a checkout of the repository, not from an "
             "installed package."
         )
-    return json.loads(path.read_text("utf-8"))
+    return path
+
+
+def published(name: str = "table1") -> dict:
+    """What we published: Table 1's counters, or "grouped"."""
+    return json.loads(published_file(f"{name}.json").read_text("utf-8"))

@@ -14,7 +14,11 @@ from tvnet.provenance import provenance
 from tvnet.settings import Settings
 
 PARAMETERS = {"PROFILE": str, "SEED": int, "DATA_DIR": str, "OUT_DIR": str}
-DRAWN = {"smoke": "data/miniref-smoke", "laptop": "data/miniref"}  # the default folders of the data
+DRAWN = {  # the default folders of the data
+    "smoke": "data/miniref-smoke",
+    "laptop": "data/miniref",
+    "evening": "data/miniref-evening",
+}
 FETCHED = "data/coco"  # the default folder of the profile paper, which reads the real data
 INJECTED = "# Parameters"  # the first line of the cell that papermill adds
 

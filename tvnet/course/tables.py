@@ -1,13 +1,11 @@
-"""Our Table 1 beside the paper's: means and spreads over seeds, and which directions hold."""
+"""Our tables beside the paper's: means and spreads over seeds."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from statistics import mean, stdev
 
 from tvnet.course.paper import load
 from tvnet.evaluation.metrics import THRESHOLDS, figures
-from tvnet.evaluation.statistics import LEVEL, holm, p_value
 
 SIZES = ("all", "small")
 HEADINGS = {f"prec_{x}": f"Prec@{x}" for x in THRESHOLDS} | {"overall_iou": "overall IoU"}
@@ -84,6 +82,19 @@ def markdown(
     return table(head, rows)
 
 
+def short_markdown(results: list[dict], costs: dict[str, dict]) -> str:
+    """Table 1 on one screen: the columns that the notebook compares, and what a step costs."""
+    shown = [("all", c) for c in ("prec_0.5", "prec_0.8", "prec_0.9", "overall_iou")]
+    shown += [("small", c) for c in ("prec_0.5", "overall_iou")]
+    ours = {size: by_seed(results, size, "clean") for size in SIZES}
+    head = [HEADINGS[column] + ", small" * (size == "small") for size, column in shown]
+    rows = []
+    for row in ours["all"]:
+        cells = [cell([seed[c] for seed in ours[size][row].values()]) for size, c in shown]
+        rows.append([row, str(len(ours["all"][row])), *cells, cost_cells(costs, row)[-1]])
+    return table(["row", "seeds", *head, "step"], rows)
+
+
 def cost_cells(costs: dict[str, dict], row: str) -> list[str]:
     """A row's parameters, arithmetic, and the time of its step over the Baseline's."""
     if row not in costs:  # a control is a Baseline
@@ -94,15 +105,16 @@ def cost_cells(costs: dict[str, dict], row: str) -> list[str]:
 
 def table3_markdown(tests: list[dict], evaluator: str = "clean") -> str:
     """Overall IoU of small referents (Table 3), a row a method, a column a split."""
-    splits = list(dict.fromkeys(run["split"] for run in tests))
-    rows = []
-    found = {
-        split: by_seed([run for run in tests if run["split"] == split], "small", evaluator)
-        for split in splits
-    }
-    for row in dict.fromkeys(run["row"] for run in tests):
-        columns = (found[split][row].values() for split in splits)
-        rows.append([row, *(cell([seed["overall_iou"] for seed in seeds]) for seeds in columns)])
+    found: dict[str, dict[str, list[float]]] = {}
+    for run in tests:
+        columns = found.setdefault(run["row"], {})
+        small = figures(run["metrics"][evaluator]["small"])["overall_iou"]
+        columns.setdefault(f"{run['dataset']} {run['split']}", []).append(small)
+    splits = list(dict.fromkeys(split for columns in found.values() for split in columns))
+    rows = [
+        [row, *(cell(columns[split]) if split in columns else "" for split in splits)]
+        for row, columns in found.items()
+    ]
     return table(["row", *splits], rows)
 
 
@@ -117,74 +129,6 @@ def refined_markdown(results: list[dict], refined: list[dict], evaluator: str = 
                 cells = [f"{values[c]:.1f} ({values[c] - plain[c]:+.1f})" for c in COLUMNS]
                 rows.append([size, row, str(seed), *cells])
     return table(["size", "row", "seed", *HEADINGS.values()], rows)
-
-
-@dataclass(frozen=True)
-class Direction:
-    """One step of Table 1 in one column: the paper's difference, ours per seed, and a verdict.
-
-    p: of a paired t-test over the seeds, taken alone. corrected: the same among all that are made.
-    """
-
-    size: str
-    step: tuple[str, str]
-    column: str
-    paper: float
-    ours: tuple[float, ...]
-    p: float
-    corrected: float
-
-    @property
-    def verdict(self) -> str:
-        """ "holds" or "opposite" if the corrected p is below LEVEL; else "undecided"."""
-        if self.corrected >= LEVEL:
-            return "undecided"
-        return "holds" if mean(self.ours) * self.paper > 0 else "opposite"
-
-
-def directions(
-    results: list[dict],
-    columns: tuple[str, ...] = ("prec_0.5", "prec_0.9", "overall_iou"),
-    evaluator: str = "clean",
-) -> list[Direction]:
-    """Every step of Table 1, paired by seed: same data order, same budget.
-
-    All columns are tested and corrected for, so that a verdict does not depend on what is shown.
-    """
-    keys, ours = [], []
-    for size in SIZES:
-        rows = by_seed(results, size, evaluator)
-        for before, after in STEPS:
-            seeds = sorted(rows.get(before, {}).keys() & rows.get(after, {}).keys())
-            for column in COLUMNS if seeds else ():
-                keys.append((size, (before, after), column))
-                ours.append([rows[after][s][column] - rows[before][s][column] for s in seeds])
-    p = [p_value(differences) for differences in ours]
-    found = []
-    for (size, step, column), mine, alone, corrected in zip(keys, ours, p, holm(p), strict=True):
-        printed = paper_difference(step, size, column)
-        found.append(Direction(size, step, column, printed, tuple(mine), alone, corrected))
-    return [d for d in found if d.column in columns]
-
-
-def claim_verdict(claim: dict, results: list[dict]) -> str:
-    """A claim's written verdict, or the one counted from the part of Table 1 that it names."""
-    if "verdict" in claim:
-        return claim["verdict"]
-    if "small" in claim:
-        every, small = (by_seed(results, size, "clean") for size in SIZES)
-        lower = [
-            small[row][seed][claim["small"]] < values[claim["small"]]
-            for row in every.keys() & paper_table()["all"].keys()
-            for seed, values in every[row].items()
-        ]
-        counted = f"{HEADINGS[claim['small']]} is lower in {sum(lower)} of {len(lower)} runs"
-        return f"on MiniRef, small against all: {counted}"
-    found = [d for d in directions(results, claim["columns"]) if list(d.step) == claim["step"]]
-    if not found:
-        return "not measured yet"
-    verdicts = [f"{HEADINGS[d.column]} of {d.size}: {d.verdict}" for d in found]
-    return f"on MiniRef, {len(found[0].ours)} seeds: " + ", ".join(verdicts)
 
 
 def summary(results: list[dict], **more: object) -> dict:

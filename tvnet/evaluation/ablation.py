@@ -1,4 +1,4 @@
-"""Table 1: every row times every seed, resumed at the run where it stopped."""
+"""Runs of the rows of Table 1: trained, evaluated, and read again where they have finished."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tvnet.model.method import Method
 from tvnet.model.pretrained import LEAK
 from tvnet.model.summary import costs
 from tvnet.provenance import provenance
-from tvnet.rows import CONTROLS, EVERY, ROWS, TABLE1, row_settings
+from tvnet.rows import CONTROLS, EVERY, TABLE1, row_settings
 from tvnet.saved_model import save
 from tvnet.settings import Settings, as_dict, fingerprint
 from tvnet.training.checkpoint import Checkpoints
@@ -116,28 +116,34 @@ def read_sentences(folder: Path) -> PerSentence:
     return PerSentence(**{name: values.astype(np.int64) for name, values in arrays.items()})
 
 
+def table1(seeds: Iterable[int]) -> list[tuple[str, int]]:
+    """The runs of Table 1: its rows with every seed, the longest first; the controls with one."""
+    seeds = list(seeds)
+    return [(row, seed) for seed in seeds for row in reversed(TABLE1)] + [
+        (control, seeds[0]) for control in CONTROLS
+    ]
+
+
 def ablation(
     settings: Settings,
-    seeds: Iterable[int],
+    runs: Iterable[tuple[str, int]],
     data_dir: Path,
     out_dir: Path,
     device: str = "cpu",
 ) -> list[dict]:
-    """Rivals and rows times all seeds and, with the first, the controls; finished runs are read.
+    """The results of runs (row, seed); those that have finished before are read.
 
     One process a core on a CPU, one on a GPU. Every run is a function of its settings and seed,
     so the number of processes changes no result.
     """
-    data_dir, out_dir, seeds = Path(data_dir), Path(out_dir), list(seeds)
+    data_dir, out_dir, runs = Path(data_dir), Path(out_dir), list(runs)
     device = str(device_of(device))
-    for row in ROWS:  # the caches once, before the workers need them
+    for row in dict.fromkeys(row for row, _ in runs):  # the caches, before the workers need them
         prepare(row_settings(settings, row), data_dir, out_dir)
-    jobs = [(row, seed) for seed in seeds for row in reversed(TABLE1)]  # the longest first
-    jobs += [(control, seeds[0]) for control in CONTROLS]
     results = []
     with workers(None if device == "cpu" else 1) as pool:
-        waiting = [pool.submit(run, settings, *job, data_dir, out_dir, device) for job in jobs]
-        with tqdm(total=len(waiting), desc="Table 1", unit="run") as bar:
+        waiting = [pool.submit(run, settings, *job, data_dir, out_dir, device) for job in runs]
+        with tqdm(total=len(waiting), desc="training", unit="run") as bar:
             for done in as_completed(waiting):
                 result = read_result(done.result())
                 results.append(result)

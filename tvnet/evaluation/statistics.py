@@ -119,15 +119,6 @@ def verdict(found: Difference, paper: float | None, p: float | None = None) -> s
     return f"smaller than {bound:.1f}" if bounded else "undecided"
 
 
-def p_value(differences: list[float]) -> float:
-    """Two-sided, of a t-test that their mean is zero; 1 where there is nothing to test."""
-    if len(differences) < 2 or not any(differences):
-        return 1.0
-    if len(set(differences)) == 1:  # they do not scatter
-        return 0.0
-    return float(stats.ttest_1samp(differences, 0).pvalue)
-
-
 def holm(values: Sequence[float]) -> list[float]:
     """p values corrected for how many there are: the smallest times n, the next times n - 1, ...
 

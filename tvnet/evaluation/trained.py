@@ -54,7 +54,7 @@ def measure_again(
     splits: Iterable[str] = (),
     crf: bool = False,
 ) -> list[dict]:
-    """Trained runs (row, seed) again: row, seed, split, metrics.
+    """Trained runs (row, seed) again: row, seed, data set, split, metrics.
 
     splits: by default the evaluated one. crf: refined by DenseCRF; such a run is named "row+DCRF",
     so that the two are never mixed.
@@ -73,6 +73,7 @@ def measure_again(
             {
                 "row": f"{row}+DCRF" if crf else row,
                 "seed": seed,
+                "dataset": settings.data.dataset,
                 "split": split,
                 "metrics": by_size(done.result()),
             }
@@ -137,15 +138,25 @@ def _found(
 
 @torch.no_grad()
 def masks_of(
-    settings: Settings, rows: tuple[str, ...], seed: int, data_dir: Path, out_dir: Path, count: int
+    settings: Settings,
+    rows: tuple[str, ...],
+    seed: int,
+    data_dir: Path,
+    out_dir: Path,
+    count: int,
+    among: np.ndarray | None = None,
 ) -> list[tuple[str, np.ndarray, dict[str, np.ndarray]]]:
     """`count` sentences of the evaluation split, drawn at random from the seed: expression, image
-    (H, W, 3) and the mask of every row, the true one last. Feeds `figures.panel`."""
+    (H, W, 3) and the mask of every row, the true one last. Feeds `figures.panel`.
+
+    among: (sentences,) bool, from which they are drawn; by default all of the split.
+    """
     lines: list[tuple[str, np.ndarray, dict[str, np.ndarray]]] = []
     for row in rows:
         model, ready = load_run(settings, row, seed, data_dir, out_dir)
         dataset = ready.dataset(model.settings, settings.data.eval_split)
-        picks = np.random.default_rng(seed).choice(len(dataset), count, replace=False)
+        known = np.arange(len(dataset)) if among is None else np.flatnonzero(among)
+        picks = np.random.default_rng(seed).choice(known, min(count, len(known)), replace=False)
         samples = [dataset.samples[i] for i in picks]
         pictures = [ready.data.pictures[sample.image_id] for sample in samples]
         if not lines:

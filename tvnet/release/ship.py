@@ -13,7 +13,6 @@ import argparse
 import json
 import shutil
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +27,7 @@ from tvnet.evaluation.trained import load_run
 from tvnet.files import sha256_of, write_json
 from tvnet.provenance import provenance
 from tvnet.retrieval.build import build
-from tvnet.rows import BEST, ROWS, row_settings
+from tvnet.rows import BEST, ROWS, on_data_set, row_settings
 from tvnet.saved_model import FILES, MODELS
 from tvnet.settings import Settings, as_dict, settings
 
@@ -42,8 +41,7 @@ RULE = (
 
 def shipped_settings() -> Settings:
     """The evening profile's, with a dialect that may name places ("left dog")."""
-    evening = settings("evening")
-    return replace(evening, profile="shipped", data=replace(evening.data, dataset="unc"))
+    return on_data_set(settings("evening"), "unc")
 
 
 def examples(found: PerSentence, dataset: ReferDataset, count: int = EXAMPLES) -> list[dict]:
@@ -101,7 +99,7 @@ def ship(chosen: Settings, data_dir: Path, out_dir: Path, target: Path) -> dict:
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--data", type=Path, default=Path("data/miniref-evening"))
-    parser.add_argument("--out", type=Path, default=Path("out"))
+    parser.add_argument("--out", type=Path, default=Path("out/evening"))
     options = parser.parse_args(arguments)
     try:
         report = ship(shipped_settings(), options.data, options.out, MODELS)

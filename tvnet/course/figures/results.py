@@ -1,4 +1,4 @@
-"""The pictures of the course: Table 1 as a plot, and a panel in the manner of Fig. 5."""
+"""Pictures of Table 1: its values, differences, learning curves and costs; panels of masks."""
 
 from __future__ import annotations
 
@@ -45,8 +45,11 @@ def plot_table1(results: list[dict], columns: tuple[str, ...], evaluator: str = 
     return figure
 
 
-def plot_contrasts(found: list[Contrast]) -> Figure:
-    """A forest plot: one line a contrast, ours with its 95 % interval, the paper's as a mark."""
+def plot_contrasts(found: list[Contrast], earlier: list[Contrast] | None = None) -> Figure:
+    """A forest plot: one line a contrast, ours with its 95 % interval, the paper's as a mark.
+
+    earlier: the same contrasts of another run, in grey below ours.
+    """
     import matplotlib.pyplot as plt
     import seaborn as sns
 
@@ -57,6 +60,14 @@ def plot_contrasts(found: list[Contrast]) -> Figure:
         ax.plot(c.ours.value, y, "o", color="C0", label="ours, 95 % interval" if not y else None)
         if c.paper is not None:
             ax.plot(c.paper, y, "D", mfc="none", color="C3")
+    lines = {(c.step, c.size, c.measure): y for y, c in enumerate(found)}
+    for c in earlier or []:
+        y = lines.get((c.step, c.size, c.measure))
+        if y is not None:
+            ax.plot([c.ours.low, c.ours.high], [y + 0.3, y + 0.3], color="grey", lw=1.5)
+            ax.plot(c.ours.value, y + 0.3, "o", color="grey", ms=4)
+    if earlier:
+        ax.plot([], [], "o-", color="grey", ms=4, label="published")
     ax.plot([], [], "D", mfc="none", color="C3", label="paper")
     ax.axvline(0, color="black", lw=0.8)
     names = [f"{' → '.join(c.step)}, {NAMES[c.measure]}, {c.size}" for c in found]
@@ -64,6 +75,51 @@ def plot_contrasts(found: list[Contrast]) -> Figure:
     ax.invert_yaxis()
     ax.set_xlabel("difference in points")
     ax.legend(fontsize=8, loc="best")
+    figure.tight_layout()
+    return figure
+
+
+def plot_learning(results: list[dict]) -> Figure:
+    """The loss of every run, a moving mean over a fortieth of its steps; one colour a row."""
+    import matplotlib.pyplot as plt
+    import seaborn as sns
+
+    sns.set_theme(style="whitegrid", palette="colorblind")
+    figure, ax = plt.subplots(figsize=(8, 4.5))
+    colours = {row: f"C{k}" for k, row in enumerate(dict.fromkeys(r["row"] for r in results))}
+    for result in results:
+        window = max(1, len(result["loss"]) // 40)
+        smooth = np.convolve(result["loss"], np.ones(window) / window, "valid")
+        label = result["row"] if result["row"] not in ax.get_legend_handles_labels()[1] else None
+        steps = np.arange(window, len(result["loss"]) + 1)
+        ax.plot(steps, smooth, color=colours[result["row"]], lw=1, label=label)
+    ax.set(xlabel="step", ylabel="loss", yscale="log")
+    ax.legend(fontsize=8)
+    figure.tight_layout()
+    return figure
+
+
+def plot_costs(
+    results: list[dict], costs: dict[str, dict], columns: tuple[str, ...] = ("prec_0.5", "prec_0.8")
+) -> Figure:
+    """What each row reaches over what a training step of it costs, as a multiple of the Baseline's.
+
+    One panel a column of Table 1; one dot a seed.
+    """
+    import matplotlib.pyplot as plt
+    import seaborn as sns
+
+    sns.set_theme(style="whitegrid", palette="colorblind")
+    figure, axes = plt.subplots(1, len(columns), figsize=(4.6 * len(columns), 3.6), squeeze=False)
+    ours = {row: seeds for row, seeds in by_seed(results, "all", "clean").items() if row in costs}
+    for ax, column in zip(axes[0], columns, strict=True):
+        for row, seeds in ours.items():
+            step = costs[row]["step"] / costs["Baseline"]["step"]
+            reached = [values[column] for values in seeds.values()]
+            ax.plot([step] * len(reached), reached, "o")
+            ax.annotate(row, (step, max(reached)), fontsize=7, ha="center", va="bottom")
+        ax.margins(x=0.2, y=0.12)
+        ax.set(xlabel="step / step of the Baseline", ylabel=f"{HEADINGS[column]}, per cent")
     figure.tight_layout()
     return figure
 
