@@ -36,7 +36,7 @@ evening: evening-world  ## the published Table 1 again, stopped and resumed as y
 	@echo "The result is in out/evening. To show it in README.md: make publish OUT=out/evening"
 
 test: lint small-world  ## lint, tests, and every notebook in the smoke profile
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 	$(MAKE) notebooks
 
 FAULTS := tests/data_setup/fetch/test_download.py tests/data_setup/convert tests/faults/counted.py \
