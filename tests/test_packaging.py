@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 import tvnet
+from tvnet.model.rivals import OPTIONS
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = sorted(
@@ -192,6 +193,7 @@ def test_every_ledger_number_in_the_code_is_explained_and_used():
     assert all(set(e) == keys for e in ledger)
     parts = vars(tvnet.settings("paper")).values()
     known = {name for part in parts if is_dataclass(part) for name in vars(part)} | {"none"}
+    known |= {f"{method}:{option}" for method, has in OPTIONS.items() for option in has}
     assert {name for e in ledger for name in e["setting"].split(", ")} <= known
     code = "".join(p.read_text() for p in (ROOT / "tvnet").rglob("*.py"))
     used = {int(n) for n in re.findall(r"\bD(\d+)\b", code)}

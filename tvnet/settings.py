@@ -51,7 +51,7 @@ class BackboneSettings(Part):
 class ModelSettings(Part):
     """Sizes and open choices of section 3 of the paper: the default first, then the others."""
 
-    method: str = "tvnet"  # "tvnet" | "cmpc" | "lstm-cnn": rivals read the fields they share
+    method: str = "tvnet"  # CHOICES; a rival's own options follow: "rrn:start=input"
     enrichment: bool = True  # RES, Eq. 1 and 2
     high_resolution: str = "amf"  # "none" | "cct" | "amf" (Table 1)
     upsampling: str = "legacy"  # D38: "legacy" | "half_pixel"
@@ -104,7 +104,7 @@ class ModelSettings(Part):
 
 # What the named choices may be; the first is the default of the paper profile.
 CHOICES = {
-    "method": ("tvnet", "cmpc", "lstm-cnn"),
+    "method": ("tvnet", "cmpc", "lstm-cnn", "rrn"),
     "high_resolution": ("amf", "cct", "none"),
     "upsampling": ("legacy", "half_pixel"),
     "words": ("glove", "random"),

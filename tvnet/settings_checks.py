@@ -61,7 +61,9 @@ def refuse_unknown(part: object, choices: dict[str, tuple]) -> None:
     """ValueError when a named choice of a part of the settings is none that exists."""
     for name, allowed in choices.items():
         value = getattr(part, name)
-        if value not in allowed:
+        # Behind a method's name may stand options of its own, which its class knows.
+        known = value.partition(":")[0] if name == "method" else value
+        if known not in allowed:
             listed = ", ".join(repr(choice) for choice in allowed)
             raise ValueError(f"{name} is {value!r:.40}: choose one of {listed}.")
 

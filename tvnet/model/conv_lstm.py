@@ -11,6 +11,7 @@ from tvnet.settings import ModelSettings
 class ConvLSTM(nn.Module):
     """Reads levels (B, d_m, h, w) as a sequence and returns its last state, M_fine, of that shape.
 
+    h: the state before the first level, by default 0. A given list collects the states.
     CMPC's cell: 1x1 kernel, layer norm over position and channel (= GroupNorm(1, d)), peepholes
     as maps of the trained size, forget bias 1.
     """
@@ -35,8 +36,11 @@ class ConvLSTM(nn.Module):
             weight = F.interpolate(weight[None], c.shape[-2:], mode="bilinear")[0]
         return weight * c
 
-    def forward(self, levels: list[Tensor]) -> Tensor:
-        h = c = torch.zeros_like(levels[0])
+    def forward(
+        self, levels: list[Tensor], h: Tensor | None = None, states: list[Tensor] | None = None
+    ) -> Tensor:
+        c = torch.zeros_like(levels[0])
+        h = c if h is None else h
         for x in levels:
             gates = to_float32(self.mix(torch.cat([x, h], dim=1)))
             j, i, f, o = gates.chunk(4, dim=1)
@@ -46,6 +50,8 @@ class ConvLSTM(nn.Module):
             o = self.norms["o"](o + self.peephole("o", c)).sigmoid()
             c = self.norms["c"](c)
             h = o * c.tanh()
+            if states is not None:
+                states.append(h)
         return h
 
 
@@ -58,12 +64,17 @@ class PlainConvLSTM(nn.Module):
         with torch.no_grad():
             self.mix.bias[model.d_m : 2 * model.d_m] = 1.0
 
-    def forward(self, levels: list[Tensor]) -> Tensor:
-        h = c = torch.zeros_like(levels[0])
+    def forward(
+        self, levels: list[Tensor], h: Tensor | None = None, states: list[Tensor] | None = None
+    ) -> Tensor:
+        c = torch.zeros_like(levels[0])
+        h = c if h is None else h
         for x in levels:
             i, f, o, g = self.mix(torch.cat([x, h], dim=1)).chunk(4, dim=1)
             c = f.sigmoid() * c + i.sigmoid() * g.tanh()
             h = o.sigmoid() * c.tanh()
+            if states is not None:
+                states.append(h)
         return h
 
 

@@ -1,6 +1,6 @@
 """The interface of every method for training, evaluation and checkpoints, and their registry.
 
-Nine other systems of Table 2 are described in the course and not built (D46).
+Systems of Table 2 that are not listed here are described in the course and not built (D46).
 """
 
 from importlib import import_module
@@ -8,6 +8,7 @@ from importlib import import_module
 import torch
 from torch import Tensor, nn
 
+from tvnet.model.rivals import OPTIONS
 from tvnet.settings import Settings
 
 Maps = dict[str, Tensor]  # {"V2": (B, d_2, S/4, S/4), "V3", "V4", "V5": (B, d_l, S/8, S/8)}
@@ -17,6 +18,7 @@ METHODS = {
     "tvnet": ("tvnet.model.tvnet", "TVNet"),
     "cmpc": ("tvnet.model.rivals.cmpc", "CMPC"),
     "lstm-cnn": ("tvnet.model.rivals.lstm_cnn", "LSTMCNN"),
+    "rrn": ("tvnet.model.rivals.rrn", "RRN"),
 }
 
 
@@ -37,7 +39,28 @@ class Method(nn.Module):
         return sum(p.numel() for p in self.parameters() if p.requires_grad)
 
 
+def options_of(method: str) -> tuple[str, dict[str, str | int]]:
+    """A method and its own options: "rrn:start=input" -> "rrn", {"start": "input"}.
+
+    Raises ValueError where the method has no such option, or the option no such value.
+    """
+    name, _, rest = method.partition(":")
+    known, chosen = OPTIONS.get(name, {}), {}
+    for assignment in rest.split(",") if rest else []:
+        option, _, value = assignment.partition("=")
+        if option not in known:
+            listed = f"it has {', '.join(known)}" if known else "it has none"
+            raise ValueError(f"{name} has no option {option!r:.40}: {listed}.")
+        values = {str(v): v for v in known[option]}
+        if value not in values:
+            listed = ", ".join(repr(v) for v in known[option])
+            raise ValueError(f"{option} of {name} is {value!r:.40}: choose one of {listed}.")
+        chosen[option] = values[value]
+    return name, chosen
+
+
 def build(settings: Settings, vocabulary_size: int) -> Method:
     """The untrained model of `settings.model.method`."""
-    module, name = METHODS[settings.model.method]
-    return getattr(import_module(module), name)(settings, vocabulary_size)
+    method, options = options_of(settings.model.method)
+    module, name = METHODS[method]
+    return getattr(import_module(module), name)(settings, vocabulary_size, **options)

@@ -1,0 +1,9 @@
+"""The other systems of Table 2, and what can be chosen in each beside the settings that all share.
+
+An option is a keyword of the system's class, and is written behind the method's name:
+`model.method=rrn:start=input`. The first value is the default.
+"""
+
+OPTIONS: dict[str, dict[str, tuple[str | int, ...]]] = {
+    "rrn": {"start": ("state", "input")},  # D70
+}

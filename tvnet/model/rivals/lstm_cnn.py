@@ -28,8 +28,10 @@ class LSTMCNNTrace(Symbols):
     logits: Tensor | None = None
 
 
-def expected_shapes(settings: Settings, batch: int, size: int) -> dict[str, tuple[int, ...]]:
-    """The table of shapes for a batch of squares of `size` pixels."""
+def expected_shapes(
+    settings: Settings, batch: int, size: int, words: int
+) -> dict[str, tuple[int, ...]]:
+    """The table of shapes for squares of `size` pixels, whatever the number of words."""
     model, n = settings.model, -(-size // 8)
     maps = {"V5": settings.backbone.channels["V5"], "hidden": model.d_m, "score": 1}
     table = {name: (batch, d, n, n) for name, d in maps.items()}

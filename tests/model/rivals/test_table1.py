@@ -1,4 +1,4 @@
-"""The rivals: shapes, invariants, their equations by hand in float64, their seat in the loop."""
+"""CMPC and LSTM-CNN: invariants, their equations by hand in float64, what the course shows."""
 
 from dataclasses import replace
 
@@ -7,61 +7,28 @@ import torch
 import torch.nn.functional as F
 from torch.autograd import gradcheck
 
+from tests.model.rivals.tiny import SMOKE, inputs
 from tests.tiny_parts import TINY, double, wakened
 from tvnet.course.figures.rivals import common_words, comprehend, draw_graph, draw_types
 from tvnet.data import refer
 from tvnet.evaluation.ablation import row_costs, run
-from tvnet.model.backbone import DeepLab
 from tvnet.model.blocks import l2_normalize, upsample
 from tvnet.model.expression import Expression, WordStates
 from tvnet.model.fusion import coordinates
-from tvnet.model.method import METHODS, build
-from tvnet.model.rivals import cmpc, lstm_cnn
+from tvnet.model.method import build
+from tvnet.model.rivals import cmpc
 from tvnet.model.rivals.cmpc import CMPCTrace, Perception, RelationGraph, WordParser
 from tvnet.model.rivals.lstm_cnn import LSTMCNNTrace
 from tvnet.model.trace import LEVELS
 from tvnet.retrieval.build import build as build_neighbours
-from tvnet.rows import RIVALS, TABLE1, row_settings
-from tvnet.saved_model import load, save
-from tvnet.settings import CHOICES, settings
-from tvnet.training.loop import parameter_groups, train
+from tvnet.rows import TABLE1, row_settings
+from tvnet.settings import settings
 from tvnet.training.setup import prepare
-
-SMOKE = settings("smoke")
-TRACES = {"CMPC": CMPCTrace, "LSTM-CNN": LSTMCNNTrace}
 
 
 @pytest.fixture(autouse=True)
 def _seed():
     torch.manual_seed(0)
-
-
-def inputs(batch, size, backbone=SMOKE.backbone):
-    maps = DeepLab(backbone).freeze()(torch.randint(0, 256, (batch, 3, size, size)).byte())
-    lengths = torch.randint(1, 6, (batch,))
-    lengths[0] = 5
-    return maps, None, torch.randint(4, 10, (batch, 5)), lengths
-
-
-def test_every_method_of_the_settings_is_registered():
-    assert tuple(METHODS) == CHOICES["method"]
-    for row in RIVALS:
-        chosen = row_settings(SMOKE, row)
-        assert type(build(chosen, 30)).__name__ == METHODS[chosen.model.method][1]
-        assert chosen.training == replace(SMOKE.training)  # from scratch
-
-
-@pytest.mark.parametrize("row", RIVALS)
-@pytest.mark.parametrize("batch, size", [(1, 96), (3, 64), (2, 97)])
-def test_every_tensor_has_the_shape_of_its_table(row, batch, size):
-    chosen, trace = row_settings(SMOKE, row), TRACES[row]()
-    logits = build(chosen, 30)(*inputs(batch, size), size=size, trace=trace)
-    if row == "CMPC":
-        table = cmpc.expected_shapes(chosen, batch, size, words=5)
-    else:
-        table = lstm_cnn.expected_shapes(chosen, batch, size)
-    assert trace.shapes() == table and table["logits"] == (batch, 1, size, size)
-    assert torch.isfinite(logits).all()
 
 
 def test_cmpc_at_the_papers_size_has_prior_codes_widths():
@@ -93,19 +60,6 @@ def test_each_cell_spends_all_its_weight_in_the_relation_graph():
     types, pad = trace.types, torch.arange(5) >= lengths[:, None]
     assert torch.allclose(types.sum(-1), (~pad).float(), atol=1e-6)
     assert trace.to_words[4].transpose(1, 2)[pad].abs().max() == 0  # no weight goes to a pad
-
-
-@pytest.mark.parametrize("row", RIVALS)
-def test_what_stands_in_a_pad_changes_nothing(row):
-    maps, _, words, lengths = inputs(3, 64)
-    lengths[1:] = torch.tensor([2, 3])
-    model = wakened(build(row_settings(SMOKE, row), 30)).float()
-    other = words.masked_fill(torch.arange(5) >= lengths[:, None], 7)
-    before, after = (model(maps, None, w, lengths, size=64) for w in (words, other))
-    assert not torch.equal(words, other) and torch.equal(before, after)
-    alone = model({name: V[1:2] for name, V in maps.items()}, None, words[1:2], lengths[1:2])
-    assert torch.allclose(alone[..., ::96], model(maps, None, words, lengths)[1:2, ..., ::96],
-                          rtol=1e-3, atol=1e-3)  # fmt: skip
 
 
 def layer_norm(x, norm):
@@ -188,35 +142,6 @@ def test_gradients_of_the_relation_graph():
     given = [double(1, 3, 2, 2), double(1, 3, 3), double(1, 3)]
     given = [x.requires_grad_() for x in given]
     assert gradcheck(lambda M, h, R: graph(M, h, R, pad)[0], given, atol=1e-4)
-
-
-@pytest.mark.parametrize("row", RIVALS)
-def test_frozen_parts_stay_frozen_and_all_others_learn(row, ready):
-    chosen = row_settings(SMOKE, row)
-    budget = replace(chosen.training, steps=3, batch=4)
-    chosen = replace(chosen, training=budget)
-    backbone = {n: t.clone() for n, t in ready.features.backbone.state_dict().items()}
-    torch.manual_seed(0)
-    start = build(chosen, len(ready.vocabulary)).state_dict()
-    model = train(chosen, ready.dataset(chosen, "train"), ready.features, 0)
-    after = ready.features.backbone.state_dict()
-    assert all(torch.equal(after[name], t) for name, t in backbone.items())
-    still = {name for name, t in model.state_dict().items() if torch.equal(t, start[name])}
-    assert still == set()
-    groups = parameter_groups(model, ready.features.backbone, chosen.training)
-    assert sum(len(g["params"]) for g in groups) == len(list(model.parameters()))
-
-
-@pytest.mark.parametrize("row", RIVALS)
-def test_a_saved_rival_comes_back_as_itself(row, ready, tmp_path):
-    chosen = row_settings(SMOKE, row)
-    model = build(chosen, len(ready.vocabulary)).eval()
-    save(tmp_path, model, ready.vocabulary, ready.features.backbone)
-    again, _ = load(tmp_path, chosen)
-    given = inputs(2, 96)
-    assert type(again) is type(model) and torch.equal(again(*given), model(*given))
-    with pytest.raises(ValueError, match="model.method is '.*' there, 'tvnet' here"):
-        load(tmp_path, row_settings(SMOKE, "Baseline"))
 
 
 def test_cmpc_in_bfloat16_is_close():
