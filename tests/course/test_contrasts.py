@@ -88,7 +88,16 @@ def test_what_is_published_comes_back(sentences, tmp_path):
     assert contrasts.fixed(again) == contrasts.fixed(sentences)
 
 
+@pytest.mark.parametrize("content", ["", "no archive", {"names": ["a 0"]}, {"sent_id": [1]}])
+def test_a_published_file_of_another_layout_is_refused(tmp_path, content):
+    path = tmp_path / "s.npz"
+    path.write_text(content) if isinstance(content, str) else np.savez(path, **content)
+    with pytest.raises(ValueError, match="does not hold the sentences .* run `make publish`"):
+        Sentences.load(path)
+
+
 def test_the_forest_plot_has_a_line_for_each(sentences):
     found = contrasts.every(sentences)
-    figure = plot_contrasts(found)
-    assert len(figure.axes[0].get_yticklabels()) == len(found)
+    (alone,), (both,) = (plot_contrasts(found, earlier).axes for earlier in (None, found[:5]))
+    assert len(alone.get_yticklabels()) == len(found)
+    assert len(both.lines) == len(alone.lines) + 2 * 5 + 1

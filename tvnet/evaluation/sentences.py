@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -79,12 +80,18 @@ class Sentences:
 
     @classmethod
     def load(cls, path: Path) -> Sentences:
-        """What `save` wrote."""
-        with np.load(path) as found:
-            names = (name.rsplit(" ", 1) for name in found["names"].tolist())
-            keys = [(row, int(seed)) for row, seed in names]
-            runs = dict(zip(keys, found["runs"].astype(np.int64), strict=True))
-            return cls(found["sent_id"], found["image_id"], found["share"], runs)
+        """What `save` wrote. Raises ValueError where the file is damaged or of another layout."""
+        try:
+            with np.load(path) as found:
+                names = (name.rsplit(" ", 1) for name in found["names"].tolist())
+                keys = [(row, int(seed)) for row, seed in names]
+                runs = dict(zip(keys, found["runs"].astype(np.int64), strict=True))
+                return cls(found["sent_id"], found["image_id"], found["share"], runs)
+        except (KeyError, ValueError, EOFError, BadZipFile) as error:
+            raise ValueError(
+                f"{path} does not hold the sentences of Table 1's runs ({error}): take it from the "
+                "repository again, or run `make publish`."
+            ) from error
 
 
 def gather(
