@@ -19,6 +19,7 @@ BEST = "Baseline+RES+AMF"
 _ALONE = {"enrichment": False, "high_resolution": "none"}
 RIVALS = {
     "LSTM-CNN": {"model": _ALONE | {"method": "lstm-cnn"}},
+    "RMI": {"model": _ALONE | {"method": "rmi"}},
     "RRN": {"model": _ALONE | {"method": "rrn"}},
     "CMPC": {
         "model": _ALONE | {"method": "cmpc", "rank": 5, "tanh": True, "exchange_rounds": 2},

@@ -19,6 +19,7 @@ METHODS = {
     "cmpc": ("tvnet.model.rivals.cmpc", "CMPC"),
     "lstm-cnn": ("tvnet.model.rivals.lstm_cnn", "LSTMCNN"),
     "rrn": ("tvnet.model.rivals.rrn", "RRN"),
+    "rmi": ("tvnet.model.rivals.rmi", "RMI"),
 }
 
 

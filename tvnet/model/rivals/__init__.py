@@ -6,4 +6,5 @@ An option is a keyword of the system's class, and is written behind the method's
 
 OPTIONS: dict[str, dict[str, tuple[str | int, ...]]] = {
     "rrn": {"start": ("state", "input")},  # D70
+    "rmi": {"ending": ("unbounded", "plain")},  # D71
 }
