@@ -88,8 +88,9 @@ student: setup  ## copies for a class, without answers, in out/student
 .venv/reveal: | .venv/installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --target $@ sphinx-revealjs
 
-architecture: setup  ## draw the pictures at the top of the notebooks again
+architecture: setup  ## draw the pictures at the top of the notebooks again, and write the glossary
 	$(BIN)/python notebooks/architecture.py
+	$(BIN)/python notebooks/glossary.py
 
 normalise: setup  ## bring notebooks into their committed form
 	$(BIN)/python notebooks/normalise.py

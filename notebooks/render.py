@@ -150,9 +150,8 @@ def rendered(path: Path, given: dict[str, str]) -> Path:
         return f"![{caption[1] if caption else ''}]({found[1]})"
 
     text = re.sub(r"!\[png\]\((\S+/cell_(\d+)_\d+\.png)\)", with_alt, text)
-    text = text.replace("](figures/", "](../figures/").replace(
-        ".ipynb)", ".md)"
-    )
+    text = re.sub(r"\]\((figures/|glossary\.md)", r"](../\1", text)
+    text = text.replace(".ipynb)", ".md)")
     text = re.sub(r"\(https://colab\S*/(\w+)\.md\)", r"(../\1.ipynb)", text)
     text = text.replace("[Open in Colab]", "[The notebook]")
     shutil.rmtree(RENDERED / path.stem, ignore_errors=True)
@@ -224,6 +223,7 @@ def exported(
     resources = {"metadata": {"path": str(HERE), "name": path.stem}}
     text, _ = exporter.from_notebook_node(notebook, resources=resources)
     target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(HERE / "glossary.md", target.parent)
     target.write_text(with_mathml(text), "utf-8")
     return target
 

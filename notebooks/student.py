@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import shutil
 from pathlib import Path
 
 import nbformat
@@ -50,6 +51,7 @@ def main(arguments: list[str] | None = None) -> int:
         not figures.exists()
     ):  # the pictures in the text are found beside the copies too
         figures.symlink_to(HERE / "figures", target_is_directory=True)
+    shutil.copy(HERE / "glossary.md", out)
     print(f"{len(paths)} notebooks without answers are in {out}.")
     return 0
 

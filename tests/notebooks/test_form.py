@@ -2,6 +2,7 @@
 
 import re
 import sys
+from dataclasses import fields
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -12,11 +13,14 @@ from nbclient import NotebookClient
 from PIL import ImageFont
 
 from data_setup.miniref.write import write
+from tvnet.course.paper import load
+from tvnet.model.trace import Trace
 from tvnet.settings import settings
 
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 sys.path.insert(0, str(NOTEBOOKS))
 import architecture  # noqa: E402
+import glossary  # noqa: E402
 import render  # noqa: E402
 import run  # noqa: E402
 
@@ -50,6 +54,7 @@ def test_anatomy(path):
         assert re.search(part, first, re.M), f"{path.stem} lacks {part}"
     number = path.stem[:2]
     assert f"![{architecture.alt(number)}](figures/architecture-{number}.svg)" in first
+    assert "[Glossary of symbols](glossary.md)" in first
     assert len(re.findall(r"^- \*\*\w+", first, re.M)) == 3  # three verbs
     assert run.stated_seconds(path) < float("inf")
     headings = "".join(others)
@@ -118,6 +123,11 @@ def test_the_architecture_files_are_what_the_code_draws():
         file = NOTEBOOKS / "figures" / f"architecture-{number}.svg"
         assert file.read_text("utf-8") == architecture.svg(number)
         assert file.read_text("utf-8").count('stroke="#d55e00"') == 1  # one box is lit
+
+
+def test_the_glossary_names_every_tensor_and_is_what_the_code_writes():
+    assert glossary.FILE.read_text("utf-8") == glossary.text()
+    assert [row[1] for row in load("symbols")["tensors"]] == [f.name for f in fields(Trace)]
 
 
 def widths(drawn):

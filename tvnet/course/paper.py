@@ -16,7 +16,7 @@ PUBLISHED = HERE.parents[1] / "notebooks" / "results"
 
 @cache
 def load(name: str) -> dict | list:
-    """One YAML file of the course: "paper_tables", "systems", "errata", "claims", "ledger"."""
+    """One YAML file of the course by its name: "paper_tables", "ledger", "symbols" and others."""
     return yaml.safe_load((HERE / f"{name}.yaml").read_text("utf-8"))
 
 
