@@ -21,6 +21,8 @@ RIVALS = {
     "LSTM-CNN": {"model": _ALONE | {"method": "lstm-cnn"}},
     "RMI": {"model": _ALONE | {"method": "rmi"}},
     "RRN": {"model": _ALONE | {"method": "rrn"}},
+    "CMSA": {"model": _ALONE | {"method": "cmsa"}},
+    "BRINet": {"model": _ALONE | {"method": "brinet"}},
     "CMPC": {
         "model": _ALONE | {"method": "cmpc", "rank": 5, "tanh": True, "exchange_rounds": 2},
     },

@@ -104,7 +104,7 @@ class ModelSettings(Part):
 
 # What the named choices may be; the first is the default of the paper profile.
 CHOICES = {
-    "method": ("tvnet", "cmpc", "lstm-cnn", "rrn", "rmi"),
+    "method": ("tvnet", "cmpc", "lstm-cnn", "rrn", "rmi", "cmsa", "brinet"),
     "high_resolution": ("amf", "cct", "none"),
     "upsampling": ("legacy", "half_pixel"),
     "words": ("glove", "random"),

@@ -20,6 +20,8 @@ METHODS = {
     "lstm-cnn": ("tvnet.model.rivals.lstm_cnn", "LSTMCNN"),
     "rrn": ("tvnet.model.rivals.rrn", "RRN"),
     "rmi": ("tvnet.model.rivals.rmi", "RMI"),
+    "cmsa": ("tvnet.model.rivals.cmsa", "CMSA"),
+    "brinet": ("tvnet.model.rivals.brinet", "BRINet"),
 }
 
 

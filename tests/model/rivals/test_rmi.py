@@ -101,5 +101,5 @@ def test_the_inverse_tanh_is_finite_and_inverts_inside():
 
 
 def test_at_the_papers_size_it_is_as_large_as_the_public_code():
-    """9.07 M, with words of 1000 numbers; here they have 300."""
-    assert size_at_the_papers(ROW) == pytest.approx(9.07e6 - 700 * 2000, rel=0.002)
+    """9.07 M: lateral and the cells' LSTM."""
+    assert size_at_the_papers(ROW) == pytest.approx(9.07e6, rel=0.002)

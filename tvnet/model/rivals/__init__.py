@@ -7,4 +7,6 @@ An option is a keyword of the system's class, and is written behind the method's
 OPTIONS: dict[str, dict[str, tuple[str | int, ...]]] = {
     "rrn": {"start": ("state", "input")},  # D70
     "rmi": {"ending": ("unbounded", "plain")},  # D71
+    "cmsa": {"pool": (2, 1), "activation": ("relu", "none")},  # D72
+    "brinet": {"over": ("attended", "receiving")},  # D73
 }
