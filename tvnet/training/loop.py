@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from tvnet import process_group
 from tvnet.data.dataset import Batch, ReferDataset
+from tvnet.data.word_kinds import word_kinds
 from tvnet.data.words import UNK
 from tvnet.model.method import Method, build
 from tvnet.settings import Settings, TrainingSettings
@@ -146,6 +147,7 @@ def learner(
 ) -> tuple[Method, nn.ModuleList, torch.optim.Optimizer]:
     """A fresh model in train mode, all that a checkpoint of it holds, and its optimiser (D36)."""
     model = build(settings, len(dataset.vocabulary))
+    model.take_kinds(word_kinds(dataset.vocabulary.words))
     rows = model.expression.embedding.weight
     with torch.no_grad():
         if word_rows is not None:

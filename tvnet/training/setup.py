@@ -20,6 +20,7 @@ from tvnet.data.world import require_world
 from tvnet.model.pretrained import load_backbone
 from tvnet.retrieval.build import identity, neighbours_path
 from tvnet.settings import Settings
+from tvnet.training.candidates import WithCandidates
 from tvnet.training.features import CachedFeatures, LiveFeatures
 
 
@@ -30,7 +31,7 @@ class Prepared:
     data: ReferData
     vocabulary: Vocabulary
     masks: MaskStore
-    features: CachedFeatures | LiveFeatures
+    features: CachedFeatures | LiveFeatures | WithCandidates
     neighbours: Neighbours | None  # None without enrichment
     word_rows: Tensor | None  # GloVe's, if asked for: the embedding before the first step
     cache: TrainingCache | None = None  # pixels and targets, where the backbone sees pixels
@@ -99,5 +100,7 @@ def prepare(settings: Settings, data_dir: Path, out_dir: Path) -> Prepared:
     else:
         features = LiveFeatures(backbone, data, settings.data.size)
     masks = store(data, cache / f"masks-{data.name}-{data.fingerprint}.npz")
+    if settings.model.method == "mattnet-oracle":  # D87
+        features = WithCandidates(features, data, masks, settings.data.size)
     pixels = TrainingCache(data, settings.data.size, masks, cache) if features.pixels else None
     return Prepared(data, vocabulary, masks, features, neighbours, word_rows, pixels)

@@ -9,4 +9,8 @@ OPTIONS: dict[str, dict[str, tuple[str | int, ...]]] = {
     "rmi": {"ending": ("unbounded", "plain")},  # D71
     "cmsa": {"pool": (2, 1), "activation": ("relu", "none")},  # D72
     "brinet": {"over": ("attended", "receiving")},  # D73
+    "step": {"rounds": (5, 3, 1)},  # D80
+    "kwa": {"keys": ("hard", "soft")},  # D82
+    "dmn": {"recurrence": ("words", "cells")},  # D84
+    "lscm": {"tree": ("rules", "chain", "all")},  # D81
 }
