@@ -1,17 +1,16 @@
 """plan, fetch, verify, status, clean: what the command line does, one function each."""
 
-from __future__ import annotations
-
 import shutil
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from tqdm import tqdm
+
 from data_setup.convert import annotations, glove, referit, validate
-from data_setup.convert.audit import audit_pictures
 from data_setup.convert.validate import Findings
 from data_setup.fetch import parts
 from data_setup.fetch.download import download
-from data_setup.fetch.progress import Progress, megabytes
 from data_setup.fetch.sources import (
     ContentError,
     DataSet,
@@ -21,8 +20,9 @@ from data_setup.fetch.sources import (
     Source,
 )
 from data_setup.files import is_there, sha256_of
-from data_setup.index import Index, read_index
+from data_setup.index import Index, indexed, read_index
 from data_setup.statistics import write_statistics
+from data_setup.words import pieces
 
 RESERVE = 0.05  # of what is loaded, kept free on top
 TRUST = (
@@ -30,6 +30,8 @@ TRUST = (
     "its hash is stated by one public place",
     "its hash is stated by two or more public places",
 )
+EVERY = 10.0  # seconds between two plain lines, and before the first
+LINE = "{desc}: {n_fmt} of {total_fmt}, {rate_fmt}"
 
 
 def sources_of(sets: Iterable[DataSet], root: Path) -> list[Source]:
@@ -43,33 +45,23 @@ def sources_of(sets: Iterable[DataSet], root: Path) -> list[Source]:
     return list(found.values())
 
 
-def missing(sets: Iterable[DataSet], root: Path) -> list[Source]:
-    """The files that are not there; IntegrityError when one is there and wrong."""
-    return [source for source in sources_of(sets, root) if not is_there(source, root)]
-
-
 def plan(sets: list[DataSet], root: Path) -> None:
     """Print bytes, disk, sources and licences. Loads nothing and asks nothing."""
-    load, unknown = 0, 0
+    lacking = []
     for source in sources_of(sets, root):
         size = source.size or source.about
-        there = source.path(root).is_file()
-        load += 0 if there else (size or 0) - min(size or 0, parts.waiting(source.path(root)))
-        unknown += size is None and not there
-        state = "is there" if there else "to load"
+        lacking += [source] * (not source.path(root).is_file())
+        state = "to load" if source in lacking else "is there"
         shown = megabytes(size) if size else "size unknown"
         print(f"{source.folder}/{source.name}: {shown}, {state}; {TRUST[source.stated_by]}")
         print(f"  licence: {source.licence}")
         for url in source.urls:
             print(f"  from: {url}")
+    unknown = sum(not (source.size or source.about) for source in lacking)
     more = f", and {unknown} files of unknown size" if unknown else ""
+    load = _to_load(lacking, root)
     print(f"To load: {megabytes(load)}{more}.")
     print(f"Disk needed: {megabytes(load * (1 + RESERVE))}; free: {megabytes(_free(root))}.")
-
-
-def custom_sets(root: Path, registered: Iterable[str]) -> list[str]:
-    """The data sets of a root that no registry names: those that `own` has made."""
-    return sorted({path.stem for path in (root / "index").glob("*.json")} - set(registered))
 
 
 def fetch(sets: list[DataSet], root: Path, offline: bool = False) -> None:
@@ -77,15 +69,19 @@ def fetch(sets: list[DataSet], root: Path, offline: bool = False) -> None:
 
     May be stopped at any point and started again. Raises SetupError.
     """
-    lacking = missing(sets, root)
+    lacking = [source for source in sources_of(sets, root) if not is_there(source, root)]
     if lacking and offline:
         raise NetworkError("\n".join(source.by_hand(root) for source in lacking))
-    _check_disk(lacking, root)
+    needed, free = _to_load(lacking, root) * (1 + RESERVE), _free(root)
+    if needed > free:
+        raise DiskError(
+            f"{megabytes(needed)} are needed in {root}, but {megabytes(free)} are free: make room "
+            "or choose another --root."
+        )
     for source in lacking:
-        target = source.path(root)
         print(f"{source.name}: licence: {source.licence}", flush=True)
         with Progress(source.name, source.size or source.about) as progress:
-            download(source, target, progress)
+            download(source, source.path(root), progress)
     for chosen in sorted(sets, key=lambda chosen: chosen.kind == "glove"):  # its words come last
         if chosen.kind in ("refer", "lists"):
             _make_index(chosen, root)
@@ -106,8 +102,9 @@ def _make_index(chosen: DataSet, root: Path) -> None:
 
 
 def _make_rows(chosen: DataSet, root: Path) -> None:
-    names = sorted(path.stem for path in (root / "index").glob("*.json"))
-    words = glove.words_of(index for name in names if (index := read_index(root, name)))
+    indexes = (index for name in indexed(root) if (index := read_index(root, name)))
+    texts = (text for index in indexes for row in index.referents for _, text in row[5])
+    words = sorted({piece for text in texts for piece in pieces(text)})
     if not words:
         raise SetupError(
             f"There are no sentences in {root} whose words could be kept: fetch a data set first."
@@ -121,23 +118,24 @@ def verify(sets: list[DataSet], own: list[str], root: Path) -> None:
     `own` names custom data sets; their pictures are hashed one by one. Continues after a
     failure; at the end raises the first one with the sentences of all.
     """
-    failures: list[SetupError] = []
-    for source in sources_of(sets, root):
+    checks = [(_verify_file, source) for source in sources_of(sets, root)]
+    checks += [(_verify_index, chosen) for chosen in sets if chosen.kind in ("refer", "lists")]
+    checks += [(_verify_custom, name) for name in own]
+    failures = []
+    for check, what in checks:
         try:
-            with Progress(source.name, source.size) as progress:
-                if not is_there(source, root, deep=True, report=progress):
-                    raise ContentError(f"{source.path(root)} is missing: fetch it.")
-            print(f"{source.folder}/{source.name}: its hash is right.", flush=True)
-        except SetupError as error:
-            failures.append(error)
-    checks = [(_verify_index, chosen) for chosen in sets if chosen.kind in ("refer", "lists")]
-    for check, chosen in [*checks, *((_verify_custom, name) for name in own)]:
-        try:
-            check(chosen, root)
+            check(what, root)
         except SetupError as error:
             failures.append(error)
     if failures:
         raise type(failures[0])("\n".join(str(error) for error in failures))
+
+
+def _verify_file(source: Source, root: Path) -> None:
+    with Progress(source.name, source.size) as progress:
+        if not is_there(source, root, deep=True, report=progress):
+            raise ContentError(f"{source.path(root)} is missing: fetch it.")
+    print(f"{source.folder}/{source.name}: its hash is right.", flush=True)
 
 
 def _verify_index(chosen: DataSet, root: Path) -> None:
@@ -148,12 +146,25 @@ def _verify_index(chosen: DataSet, root: Path) -> None:
     if index.made_from != annotations.inputs(chosen, root):
         findings.problem("index", chosen.name, "was made from other files: fetch it again")
     validate.compare(validate.counts(index.referents), chosen.counts, "index", findings)
-    audit_pictures(root, index, findings)
-    annotations.refuse(chosen.name, findings)
-    _tell_counts(index)
+    validate.audit_pictures(root, index, findings)
+    _print_counts(index, findings)
 
 
-def _tell_counts(index: Index) -> None:
+def _verify_custom(name: str, root: Path) -> None:
+    index, findings = _custom_index(name, root), Findings()
+    validate.audit_pictures(root, index, findings)
+    found_already = {problem["record"] for problem in findings.problems}
+    for image_id, file, _, _ in index.pictures:
+        record = f"image {image_id} ('{file}')"
+        path = f"{index.pictures_in[0]}/{file}"
+        if record not in found_already and sha256_of(root / path) != index.made_from.get(path):
+            findings.problem(name, record, "is not the file that `own` has copied: run it again")
+    _print_counts(index, findings)
+
+
+def _print_counts(index: Index, findings: Findings) -> None:
+    """The counts of a verified index; ContentError where there are problems."""
+    annotations.refuse(index.name, findings)
     found = validate.counts(index.referents)
     listed = "; ".join(f"{split} {n[0]}/{n[1]}/{n[2]}" for split, n in found.items())
     print(f"{index.name}: referents/images/expressions {listed}; {len(index.pictures)} pictures.")
@@ -166,20 +177,6 @@ def _custom_index(name: str, root: Path) -> Index:
     return index
 
 
-def _verify_custom(name: str, root: Path) -> None:
-    index = _custom_index(name, root)
-    findings = Findings()
-    audit_pictures(root, index, findings)
-    found_already = {problem["record"] for problem in findings.problems}
-    for image_id, file, _, _ in index.pictures:
-        record = f"image {image_id} ('{file}')"
-        path = f"{index.pictures_in[0]}/{file}"
-        if record not in found_already and sha256_of(root / path) != index.made_from.get(path):
-            findings.problem(name, record, "is not the file that `own` has copied: run it again")
-    annotations.refuse(name, findings)
-    _tell_counts(index)
-
-
 def status(sets: list[DataSet], own: list[str], root: Path) -> None:
     """Print what is there of each set, without hashing anything again."""
     for name in own:
@@ -190,15 +187,11 @@ def status(sets: list[DataSet], own: list[str], root: Path) -> None:
     for chosen in sets:
         listed = []
         for source in sources_of([chosen], root):
-            target = source.path(root)
-            begun = parts.waiting(target)
-            state = "there" if target.is_file() else "missing"
-            if state == "missing" and begun:
-                state = f"begun, {megabytes(begun)}"
-            listed.append(f"{source.name} {state}")
+            begun = parts.waiting(source.path(root))
+            missing = f"begun, {megabytes(begun)}" if begun else "missing"
+            listed.append(f"{source.name} {'there' if source.path(root).is_file() else missing}")
         if chosen.kind in ("refer", "lists"):
-            made = read_index(root, chosen.name) is not None
-            listed.append("index made" if made else "index missing")
+            listed.append("index made" if read_index(root, chosen.name) else "index missing")
         print(f"{chosen.name}: {', '.join(listed)}")
 
 
@@ -207,19 +200,36 @@ def clean(root: Path) -> None:
     print(f"Removed {parts.clean(root)} leftovers in {root}.")
 
 
+class Progress(tqdm):
+    """How far a file is: a bar on a terminal, a plain line now and then elsewhere.
+
+    Call it with the bytes that are there; use it in a `with`.
+    """
+
+    def __init__(self, name: str, total: int | None):
+        shown = {"desc": name, "total": total, "unit": "B", "unit_scale": True}
+        if not sys.stderr.isatty():
+            line = LINE + ", {remaining} left" * bool(total) + "\n"
+            shown |= {"mininterval": EVERY, "delay": EVERY, "bar_format": line, "leave": False}
+        super().__init__(**shown)
+
+    def __call__(self, have: int) -> None:
+        if not self.n or have < self.n:  # the rate counts from what an earlier run has left
+            self.n = self.initial = self.last_print_n = have
+        else:
+            self.update(have - self.n)
+
+
+def megabytes(count: float) -> str:
+    return f"{count / 1e9:.2f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"
+
+
+def _to_load(lacking: list[Source], root: Path) -> int:
+    """Bytes of some files that are not there, less those that wait in parts."""
+    left = ((s.size or s.about or 0) - parts.waiting(s.path(root)) for s in lacking)
+    return sum(max(0, count) for count in left)
+
+
 def _free(root: Path) -> int:
     there = next(path for path in (root, *root.absolute().parents) if path.exists())
     return shutil.disk_usage(there).free
-
-
-def _check_disk(lacking: list[Source], root: Path) -> None:
-    due = sum(
-        max(0, (source.size or source.about or 0) - parts.waiting(source.path(root)))
-        for source in lacking
-    )
-    needed, free = int(due * (1 + RESERVE)), _free(root)
-    if needed > free:
-        raise DiskError(
-            f"{megabytes(needed)} are needed in {root}, but {megabytes(free)} are free: make room "
-            "or choose another --root."
-        )

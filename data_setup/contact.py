@@ -1,14 +1,14 @@
 """A contact sheet: pictures in columns, each with its mask tinted and its sentence under it."""
 
-from __future__ import annotations
-
 import io
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
+from pycocotools import mask as coco
 
+from data_setup.convert.segmentations import merged
 from data_setup.files import write_whole
 from data_setup.index import Index
 from data_setup.pictures import opened
@@ -52,21 +52,17 @@ def samples(
     root: Path, index: Index, rows: list[list], remarked: dict[int, str] | None = None
 ) -> Iterator[Sample]:
     """Referents of an index in an open folder, with a sentence or what is `remarked` on a mask."""
-    from pycocotools import mask as coco
-
     pictures = {image_id: about for image_id, *about in index.pictures}
     segmentations = {ann_id: segmentation for ann_id, _, segmentation in index.segmentations}
     for _, ann_id, image_id, _, _, sentences in rows:
         name, width, height = pictures[image_id]
-        runs = segmentations[ann_id]
-        if isinstance(runs, list):
-            runs = coco.merge(coco.frPyObjects(runs, height, width))
+        mask = coco.decode(merged(segmentations[ann_id], height, width)).astype(bool)
         text = f"({remarked[ann_id]})" if ann_id in (remarked or {}) else sentences[0][1]
         with opened(root / index.pictures_in[0] / name) as file:
             picture = file.convert("RGBA") if file.has_transparency_data else file.convert("RGB")
         if picture.mode == "RGBA":
             picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
-        yield picture, coco.decode(runs).astype(bool), text
+        yield picture, mask, text
 
 
 def _paste(

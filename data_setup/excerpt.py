@@ -1,7 +1,5 @@
 """A small data root cut out of a large one: some training pictures, and others that are named."""
 
-from __future__ import annotations
-
 import json
 import os
 import shutil
@@ -14,7 +12,6 @@ from data_setup.fetch.sources import ContentError
 from data_setup.files import write_whole
 from data_setup.index import Index, read_index
 
-TRAIN = "train"
 MARKER = "excerpt.json"
 
 
@@ -37,27 +34,24 @@ def write_excerpt(source: Path, root: Path, pictures: int, also: list[int]) -> d
             splits.setdefault(image_id, set()).add(split)
     if strange := sorted(set(also) - splits.keys()):
         raise ContentError(f"{source} holds no picture {strange[0]}: name others.")
-    train = sorted(i for i, found in splits.items() if found == {TRAIN} and i not in set(also))
+    train = sorted(i for i, found in splits.items() if found == {"train"} and i not in set(also))
     if not 0 < pictures <= len(train):
         raise ContentError(
             f"{pictures} pictures cannot be taken from {source}: it has {len(train)} that are "
             "train in every set."
         )
-    folders = {index.name: _folder(source, index) for index in indexes}
     chosen = {train[k * len(train) // pictures] for k in range(pictures)} | set(also)
+    cuts = [_cut(index, chosen) for index in indexes]
+    files = [_folder(source, cut) / name for cut in cuts for _, name, _, _ in cut.pictures]
     part = parts.temporary(root)
-    shutil.rmtree(part, ignore_errors=True)
-    counts = {}
-    for index in indexes:
-        cut = _cut(index, chosen)
+    for file in files:
+        (part / file).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source / file, part / file)
+    for cut in cuts:
         cut.write(part)
-        counts[cut.name] = len(cut.pictures)
-        folder = folders[index.name]
-        for _, name, _, _ in cut.pictures:
-            target = part / folder / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(source / folder / name, target)
-    marker = {"command": command(source, root, pictures), "also": sorted(also), "pictures": counts}
+    counts = {cut.name: len(cut.pictures) for cut in cuts}
+    command = f"python -m data_setup excerpt --source {source} --root {root} --pictures {pictures}"
+    marker = {"command": command, "also": sorted(also), "pictures": counts}
     write_whole(part / MARKER, json.dumps(marker, indent=1).encode() + b"\n")
     if root.exists():
         shutil.rmtree(root)
@@ -65,19 +59,15 @@ def write_excerpt(source: Path, root: Path, pictures: int, also: list[int]) -> d
     return counts
 
 
-def _folder(source: Path, index: Index) -> str:
-    folder = next((place for place in index.pictures_in if (source / place).is_dir()), None)
-    if folder is None:
-        raise ContentError(
-            f"The pictures of {index.name} do not lie in a folder of {source} "
-            f"({', '.join(index.pictures_in)}): unpack them first."
-        )
-    return folder
-
-
-def command(source: Path, root: Path, pictures: int) -> str:
-    """What makes this excerpt, but for the pictures that are named."""
-    return f"python -m data_setup excerpt --source {source} --root {root} --pictures {pictures}"
+def _folder(source: Path, index: Index) -> Path:
+    """Where the pictures lie below `source`."""
+    for place in index.pictures_in:
+        if (source / place).is_dir():
+            return Path(place)
+    raise ContentError(
+        f"The pictures of {index.name} do not lie in a folder of {source} "
+        f"({', '.join(index.pictures_in)}): unpack them first."
+    )
 
 
 def _cut(index: Index, chosen: set[int]) -> Index:

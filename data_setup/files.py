@@ -1,7 +1,5 @@
 """Files with a hash beside them: `NAME.sha256`, in the format of the sha256sum tool."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import re
@@ -51,11 +49,6 @@ def recorded(path: Path) -> str | None:
     return found[1] if found else None
 
 
-def record(path: Path, digest: str) -> None:
-    """Put the hash beside a file."""
-    write_whole(_sidecar(path), f"{digest}  {path.name}\n".encode())
-
-
 def accept(source: Source, path: Path, digest: str) -> None:
     """Record the hash of a file's content; IntegrityError when it is not the one that is due.
 
@@ -69,7 +62,7 @@ def accept(source: Source, path: Path, digest: str) -> None:
             "it again."
         )
     if recorded(path) != digest:
-        record(path, digest)
+        write_whole(_sidecar(path), f"{digest}  {path.name}\n".encode())
 
 
 def is_there(

@@ -13,8 +13,6 @@ Two lines. The first is {"format": ..., "sha256": ...} of the second; the second
 The same input gives the same bytes.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from dataclasses import asdict, dataclass
@@ -36,17 +34,17 @@ class Index:
     referents: list[list]
     segmentations: list[list]
 
-    def write(self, root: Path) -> Path:
+    def write(self, root: Path) -> None:
         """index/NAME.json of a data root, written under another name and renamed."""
         body = json.dumps(asdict(self), separators=(",", ":")).encode()
         head = {"format": FORMAT, "sha256": hashlib.sha256(body).hexdigest()}
-        path = index_path(root, self.name)
-        write_whole(path, json.dumps(head).encode() + b"\n" + body + b"\n")
-        return path
+        content = json.dumps(head).encode() + b"\n" + body + b"\n"
+        write_whole(root / "index" / f"{self.name}.json", content)
 
 
-def index_path(root: Path, name: str) -> Path:
-    return root / "index" / f"{name}.json"
+def indexed(root: Path) -> list[str]:
+    """The names of the sets that a root has an index of."""
+    return sorted(path.stem for path in (root / "index").glob("*.json"))
 
 
 def read_index(root: Path, name: str) -> Index | None:
@@ -54,7 +52,7 @@ def read_index(root: Path, name: str) -> Index | None:
 
     Raises IntegrityError when a bit of it has changed.
     """
-    path = index_path(root, name)
+    path = root / "index" / f"{name}.json"
     try:
         head, _, body = path.read_bytes().partition(b"\n")
     except FileNotFoundError:

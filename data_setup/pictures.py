@@ -1,13 +1,10 @@
 """Which picture files are taken, and how the header of one is read."""
 
-from __future__ import annotations
-
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
-if TYPE_CHECKING:
-    from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 # Both as in tvnet.data.photo, so that a picture that trains a model can also be asked about.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
@@ -20,8 +17,6 @@ def opened(file: Path | BinaryIO) -> Image.Image:
 
     Raises ValueError that says what is wrong, without the name.
     """
-    from PIL import Image, UnidentifiedImageError
-
     Image.init()  # Pillow knows only some of the formats before
     try:
         with warnings.catch_warnings():

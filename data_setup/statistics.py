@@ -1,41 +1,50 @@
 """What a data set holds, in numbers: the table of the data sets and Fig. 7, as JSON."""
 
-from __future__ import annotations
-
 import json
 from collections import Counter
+from itertools import combinations
 from pathlib import Path
 
 from data_setup.convert.segmentations import area
 from data_setup.files import write_whole
 from data_setup.index import Index
 
+SIZES = ("small", "medium", "big")
 SMALL, MEDIUM = 0.05, 0.10  # of the whole image: small below the first, big from the second on
 
 
 def statistics(index: Index) -> dict:
     """Counts of every split, words per expression, and size bins per referent and per sentence.
 
-    A referent's size is the share of its image that its mask covers (Fig. 7).
+    A referent's size is the share of its image that its mask covers (Fig. 7). Images that two
+    splits have in common are what leaks from one to the other.
     """
-    share = _shares(index)
+    size = {image_id: (height, width) for image_id, _, width, height in index.pictures}
+    image_of = {row[1]: row[2] for row in index.referents}
+    share = {}  # annotation id -> of its image under its mask, the union of its parts
+    for ann_id, _, segmentation in index.segmentations:
+        height, width = size[image_of[ann_id]]
+        share[ann_id] = area(segmentation, height, width) / (height * width)
     splits: dict[str, list[list]] = {}
     for row in index.referents:
         splits.setdefault(row[4], []).append(row)
+    images = {split: {row[2] for row in rows} for split, rows in splits.items()}
     return {
         "name": index.name,
         "bins": {"small": f"< {SMALL}", "medium": f"{SMALL} to {MEDIUM}", "big": f">= {MEDIUM}"},
         "splits": {split: _split(rows, share) for split, rows in sorted(splits.items())},
-        "images_in_two_splits": _shared(splits),
+        "images_in_two_splits": {
+            f"{a} and {b}": len(images[a] & images[b]) for a, b in combinations(sorted(images), 2)
+        },
     }
 
 
 def _split(rows: list[list], share: dict[int, float]) -> dict:
     words = Counter(len(text.split()) for row in rows for _, text in row[5])
     expressions = words.total()
-    per_referent, per_sentence = Counter(), Counter()
+    per_referent, per_sentence = dict.fromkeys(SIZES, 0), dict.fromkeys(SIZES, 0)
     for row in rows:
-        size = bin_of(share[row[1]])
+        size = SIZES[(share[row[1]] >= SMALL) + (share[row[1]] >= MEDIUM)]
         per_referent[size] += 1
         per_sentence[size] += len(row[5])
     return {
@@ -47,39 +56,12 @@ def _split(rows: list[list], share: dict[int, float]) -> dict:
             "longest": max(words, default=0),
             "expressions_of_length": {str(n): words[n] for n in sorted(words)},
         },
-        "sizes_per_referent": {size: per_referent[size] for size in ("small", "medium", "big")},
-        "sizes_per_sentence": {size: per_sentence[size] for size in ("small", "medium", "big")},
+        "sizes_per_referent": per_referent,
+        "sizes_per_sentence": per_sentence,
     }
 
 
-def bin_of(share: float) -> str:
-    return "small" if share < SMALL else "medium" if share < MEDIUM else "big"
-
-
-def _shares(index: Index) -> dict[int, float]:
-    """annotation id -> share of its image under its mask, the union of its parts."""
-    size = {image_id: (height, width) for image_id, _, width, height in index.pictures}
-    image_of = {row[1]: row[2] for row in index.referents}
-    shares = {}
-    for ann_id, _, segmentation in index.segmentations:
-        height, width = size[image_of[ann_id]]
-        shares[ann_id] = area(segmentation, height, width) / (height * width)
-    return shares
-
-
-def _shared(splits: dict[str, list[list]]) -> dict[str, int]:
-    """How many images two splits have in common: what leaks from one to the other."""
-    images = {split: {row[2] for row in rows} for split, rows in splits.items()}
-    names = sorted(images)
-    return {
-        f"{a} and {b}": len(images[a] & images[b])
-        for k, a in enumerate(names)
-        for b in names[k + 1 :]
-    }
-
-
-def write_statistics(root: Path, index: Index) -> Path:
+def write_statistics(root: Path, index: Index) -> None:
     """statistics/NAME.json of a data root."""
-    path = root / "statistics" / f"{index.name}.json"
-    write_whole(path, (json.dumps(statistics(index), indent=1) + "\n").encode())
-    return path
+    content = json.dumps(statistics(index), indent=1) + "\n"
+    write_whole(root / "statistics" / f"{index.name}.json", content.encode())

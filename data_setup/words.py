@@ -1,7 +1,5 @@
 """Where words begin and end: the rule of tvnet.data.words, held equal to it by a test."""
 
-from __future__ import annotations
-
 import unicodedata
 
 import regex

@@ -1,13 +1,10 @@
 """Annotations as they are published -> the typed index, once."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from data_setup.convert import validate
-from data_setup.convert.audit import audit_pictures
 from data_setup.convert.members import read_member, table
 from data_setup.convert.unpickle import referents as unpickled
 from data_setup.convert.validate import Findings
@@ -24,23 +21,16 @@ def from_archive(chosen: DataSet, root: Path) -> Index:
     Raises ContentError, with the report's path, when a record or a count is wrong.
     """
     archive = chosen.sources[0].path(root)
-    (instances, most), (refs, most_refs) = chosen.members
+    contents = {name: read_member(archive, name, most) for name, most in chosen.members.items()}
     findings = Findings()
-    index = refer_index(
-        chosen.name,
-        read_member(archive, instances, most),
-        read_member(archive, refs, most_refs),
-        (instances, refs),
-        findings,
-        dict(chosen.joins),
-    )
-    return finished(index, chosen, root, refs, findings)
+    index = refer_index(chosen.name, contents, findings, chosen.joins)
+    return finished(index, chosen, root, list(contents)[1], findings)
 
 
 def finished(index: Index, chosen: DataSet, root: Path, file: str, findings: Findings) -> Index:
     """An index with its pictures found, its splits counted and its findings reported."""
     index = located(index, chosen, root, findings)
-    audit_pictures(root, index, findings)
+    validate.audit_pictures(root, index, findings)
     validate.compare(validate.counts(index.referents), chosen.counts, file, findings)
     report(root, chosen.name, findings)
     return replace(index, made_from=inputs(chosen, root))
@@ -57,21 +47,14 @@ def inputs(chosen: DataSet, root: Path) -> dict[str, str]:
 
 
 def refer_index(
-    name: str,
-    instances: bytes,
-    pickle: bytes,
-    files: tuple[str, str],
-    findings: Findings,
-    joins: dict[str, str] | None = None,
+    name: str, contents: dict[str, bytes], findings: Findings, joins: dict[str, str] | None = None
 ) -> Index:
-    """Join instances.json and refs(*).p; what does not fit goes into the findings."""
-    file, refs_file = files
-    try:
-        found = json.loads(instances)
-        if not isinstance(found, dict):
-            raise ValueError("it holds no object")
-    except (ValueError, RecursionError) as error:
-        raise ContentError(f"{file} of {name} is damaged: {error}.") from error
+    """Join instances.json and refs(*).p, in this order; what does not fit goes into the findings.
+
+    Raises ContentError naming the file that cannot be read at all.
+    """
+    (file, instances), (refs_file, pickle) = contents.items()
+    found = json_object(instances, file)
     try:
         read = unpickled(pickle)
     except ValueError as error:
@@ -84,14 +67,21 @@ def refer_index(
     wanted = {row[1] for row in rows}
     masks = validate.annotations(found.get("annotations"), wanted, pictures, file, findings)
     validate.referents(rows, pictures, names, masks, refs_file, findings)
-    segmentations = [
-        [row[1], int(masks[row[1]].get("iscrowd") == 1), masks[row[1]]["segmentation"]]
-        for row in {row[1]: row for row in rows}.values()
-        if row[1] in masks
-    ]
-    return Index(
-        name, {}, [], list(pictures.values()), list(map(list, names.items())), rows, segmentations
-    )
+    kept = {ann_id: masks[ann_id] for _, ann_id, *_ in rows if ann_id in masks}
+    runs = [[i, int(a.get("iscrowd") == 1), a["segmentation"]] for i, a in kept.items()]
+    categories = list(map(list, names.items()))
+    return Index(name, {}, [], list(pictures.values()), categories, rows, runs)
+
+
+def json_object(content: bytes, file: str) -> dict:
+    """The object in a JSON file. Raises ContentError."""
+    try:
+        found = json.loads(content)
+        if not isinstance(found, dict):
+            raise ValueError("it holds no object")
+        return found
+    except (ValueError, RecursionError) as error:
+        raise ContentError(f"{file} is damaged: {error}.") from error
 
 
 def located(index: Index, chosen: DataSet, root: Path, findings: Findings) -> Index:

@@ -1,7 +1,5 @@
 """A root whose annotations lie open in the `refer` layout, as MiniRef's do: indexed where it is."""
 
-from __future__ import annotations
-
 import hashlib
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +16,6 @@ FOLDERS = {
     "unc+": ("refcoco+", "refs(unc).p"),
     "gref": ("refcocog", "refs(google).p"),
 }
-SETS = (*FOLDERS, "referit")
 OPEN_PICTURES = "images/mscoco/images/train2014"
 
 
@@ -30,10 +27,10 @@ def index_folders(root: Path) -> None:
     for name, (folder, refs) in FOLDERS.items():
         if (root / folder).is_dir():
             files = (f"{folder}/instances.json", f"{folder}/{refs}")
-            contents = [(root / file).read_bytes() for file in files]
+            contents = {file: (root / file).read_bytes() for file in files}
             findings = Findings()
-            index = refer_index(name, *contents, files, findings)
-            _write(root, index, dict(zip(files, contents, strict=True)), OPEN_PICTURES, findings)
+            index = refer_index(name, contents, findings)
+            _write(root, index, contents, OPEN_PICTURES, findings)
     if (root / "referit").is_dir():
         members, findings = list(folder_members(root / "referit")), Findings()
         index = lists_index("referit", members, "referit", findings)

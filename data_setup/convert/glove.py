@@ -1,32 +1,24 @@
 """The rows of GloVe that the data sets need, streamed out of its 5.6 GB into a small file."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from safetensors import safe_open
+from safetensors.numpy import save
 
 from data_setup.convert.members import table
 from data_setup.fetch.sources import ContentError
 from data_setup.files import write_whole
-from data_setup.index import Index
-from data_setup.words import pieces
 
 ROWS = "glove-rows.safetensors"
 DIMENSIONS = 300
 MOST = 12_000_000_000  # bytes of the text inside the zip
 LONGEST_LINE = 100_000
-
-
-def words_of(indexes: Iterable[Index]) -> list[str]:
-    """Every word and run of punctuation of every sentence, lower case, in the alphabet's order."""
-    texts = (text for index in indexes for row in index.referents for _, text in row[5])
-    return sorted({piece for text in texts for piece in pieces(text)})
 
 
 def write_rows(root: Path, archive: Path, words: list[str]) -> Path:
@@ -36,9 +28,6 @@ def write_rows(root: Path, archive: Path, words: list[str]) -> Path:
     "sha256", of rows and words, whether it holds what was written. Raises ContentError when the
     archive holds no vectors of 300 numbers.
     """
-    from safetensors import safe_open
-    from safetensors.numpy import save
-
     path = root / "weights" / ROWS
     digest = hashlib.sha256(json.dumps(words).encode()).digest()
     if path.is_file():
@@ -79,13 +68,11 @@ def _rows(archive: Path, words: set[bytes]) -> Iterator[tuple[str, np.ndarray]]:
     texts = [info for name, info in table(archive).items() if name.endswith(".txt")]
     if len(texts) != 1 or texts[0].file_size > MOST:
         raise ContentError(f"{archive} does not hold one text of vectors: it is another archive.")
-    seen: set[bytes] = set()
     with zipfile.ZipFile(archive) as zipped, zipped.open(texts[0]) as file:
-        number = 0
-        while line := file.readline(LONGEST_LINE):
-            number += 1
+        lines = iter(lambda: file.readline(LONGEST_LINE), b"")
+        for number, line in enumerate(lines, start=1):
             start = line[: line.find(b" ")]
-            if start not in words or start in seen:
+            if start not in words:
                 continue
             # some words of GloVe hold blanks, so the numbers are counted from the end
             word, *numbers = line.rstrip().rsplit(b" ", DIMENSIONS)
@@ -97,5 +84,5 @@ def _rows(archive: Path, words: set[bytes]) -> Iterator[tuple[str, np.ndarray]]:
                 row = np.empty(0)
             if row.shape != (DIMENSIONS,) or not np.isfinite(row).all():
                 raise ContentError(f"Line {number} of {archive} is no vector of 300 numbers.")
-            seen.add(word)
+            words.remove(word)
             yield word.decode("utf-8"), row

@@ -3,13 +3,12 @@
 An archive is refused as a whole when its table is not that of an honest one.
 """
 
-from __future__ import annotations
-
 import stat
 import tarfile
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Self
 
 from data_setup.convert.validate import is_plain
 from data_setup.fetch.sources import ContentError
@@ -18,7 +17,6 @@ MOST_MEMBERS = 250_000
 RATIO = 1000  # bytes out of one byte in; 1032 is the most that deflate can do, honest JSON does 50
 LONGEST_NAME = 1 << 16  # bytes
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-CHUNK = 1 << 20
 
 
 def table(path: Path) -> dict[str, zipfile.ZipInfo]:
@@ -67,32 +65,26 @@ def read_member(path: Path, name: str, most: int) -> bytes:
     """
     info = table(path).get(name)
     if info is None:
-        raise ContentError(
-            f"The archive {path} has no member '{name}': it is not the one it seems."
-        )
+        raise ContentError(f"The archive {path} has no member '{name}': it is another archive.")
     if info.file_size > most:
         raise ContentError(
             f"'{name}' in {path} has {info.file_size} bytes, more than the {most} it may have."
         )
-    content = bytearray()
     try:
         with zipfile.ZipFile(path) as archive, archive.open(info) as file:
-            while chunk := file.read(CHUNK):
-                content += chunk
-                if len(content) > info.file_size:
-                    raise ValueError("it is longer than its table says")
+            content = file.read(info.file_size + 1)  # never more than its table says
     except Exception as error:  # zlib, checksums, headers that lie
         raise ContentError(f"'{name}' in {path} is damaged: {error}.") from error
     if len(content) != info.file_size:
         raise ContentError(f"'{name}' in {path} is shorter than its table says.")
-    return bytes(content)
+    return content
 
 
 class _Header(tarfile.TarInfo):
     """A tar header. tarfile reads a long name, or any pax record, whole: one may hide gigabytes."""
 
     @classmethod
-    def frombuf(cls, *about) -> _Header:
+    def frombuf(cls, *about) -> Self:
         try:
             header = super().frombuf(*about)
         except tarfile.EOFHeaderError:  # a block of zeros ends a tar
@@ -126,9 +118,7 @@ def tar_members(path: Path, most: int, total: int) -> Iterator[tuple[str, bytes]
                 if not 0 <= entry.size <= most or entry.offset_data + entry.size > total:
                     raise ValueError(f"{entry.name!r:.80} goes beyond the bytes it may have")
                 yield name, archive.extractfile(entry).read(most)
-    except FileNotFoundError:
-        raise
-    except ContentError:
+    except (FileNotFoundError, ContentError):
         raise
     except Exception as error:  # gzip, headers, ends in the middle
         raise ContentError(f"The archive {path} is refused: {error}.") from error

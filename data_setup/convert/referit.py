@@ -1,9 +1,6 @@
 """ReferIt as Hu packed it: query lists, sizes, and one MATLAB mask a region -> the typed index."""
 
-from __future__ import annotations
-
 import io
-import json
 import re
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -14,8 +11,9 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from data_setup.convert.annotations import finished
+from data_setup.convert.annotations import finished, json_object
 from data_setup.convert.members import tar_members
+from data_setup.convert.segmentations import run_lengths
 from data_setup.convert.unpickle import MOST_TEXT, limit
 from data_setup.convert.validate import MAX_SIDE, Findings, clean
 from data_setup.fetch.sources import ContentError, DataSet
@@ -90,7 +88,7 @@ def lists_index(
     for member, content in members:
         base = PurePosixPath(member).name
         if base == SIZES or base in QUERIES:
-            known, key, found = lists, base, _object(content, base)
+            known, key, found = lists, base, json_object(content, base)
         elif base.endswith(".mat"):
             known, key, found = masks, base.removesuffix(".mat"), (read or _mask)(content)
         else:
@@ -118,16 +116,6 @@ def lists_index(
     shown = list(pictures.values())
     rows = list(segmentations.values())
     return Index(name, {}, [], shown, [[0, "region"]], referents, rows)
-
-
-def _object(content: bytes, base: str) -> dict:
-    try:
-        found = json.loads(content)
-        if not isinstance(found, dict):
-            raise ValueError("it holds no object")
-        return found
-    except (ValueError, RecursionError) as error:
-        raise ContentError(f"{base} is damaged: {error}.") from error
 
 
 def _pictures(sizes: dict, findings: Findings) -> dict[int, list]:
@@ -167,7 +155,6 @@ def _region(
 
 def _mask(content: bytes) -> dict | str:
     """Run lengths of a MATLAB mask, which holds 0 where the referent IS; or what is wrong."""
-    from pycocotools import mask as coco
     from scipy.io import loadmat, whosmat
 
     try:
@@ -180,8 +167,5 @@ def _mask(content: bytes) -> dict | str:
             return f"holds {values.ndim} dimensions of {values.dtype}"
     except Exception as error:  # scipy raises many kinds on damaged files
         return f"cannot be read ({error!r:.80})"
-    inside = np.asfortranarray(values == 0, dtype=np.uint8)
-    if not inside.any():
-        return "is empty: it holds no 0"
-    runs = coco.encode(inside)
-    return {"size": list(runs["size"]), "counts": runs["counts"].decode()}
+    inside = values == 0
+    return run_lengths(inside) if inside.any() else "is empty: it holds no 0"

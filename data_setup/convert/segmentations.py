@@ -3,10 +3,11 @@
 That library trusts its input: it reads beyond its memory.
 """
 
-from __future__ import annotations
-
 import math
 from typing import Any
+
+import numpy as np
+from pycocotools import mask as coco
 
 
 def fault(segmentation: Any, height: int, width: int) -> str:
@@ -15,12 +16,8 @@ def fault(segmentation: Any, height: int, width: int) -> str:
     if not parts:
         return "has an empty segmentation"
     for part in parts:
-        reason = (
-            _runs_fault(part, height, width)
-            if isinstance(part, dict)
-            else _polygon_fault(part, height, width)
-        )
-        if reason:
+        check = _runs_fault if isinstance(part, dict) else _polygon_fault
+        if reason := check(part, height, width):
             return reason
     return ""
 
@@ -39,18 +36,27 @@ def _polygon_fault(points: Any, height: int, width: int) -> str:
     return ""
 
 
-def area(segmentation: Any, height: int, width: int) -> int:
-    """Pixels under a segmentation that has no `fault`: the union of its parts."""
-    from pycocotools import mask as coco
-
+def merged(segmentation: Any, height: int, width: int) -> dict:
+    """The union of the parts of a segmentation that has no `fault`, as pycocotools takes it."""
     runs = []
     for part in segmentation if isinstance(segmentation, list) else [segmentation]:
-        if isinstance(part, dict) and isinstance(part["counts"], str):
-            runs.append(part)
-        else:
-            packed = coco.frPyObjects(part if isinstance(part, dict) else [part], height, width)
-            runs += [packed] if isinstance(part, dict) else packed
-    return int(coco.area(coco.merge(runs)))
+        if isinstance(part, list):
+            (part,) = coco.frPyObjects([part], height, width)
+        elif isinstance(part["counts"], list):
+            part = coco.frPyObjects(part, height, width)
+        runs.append(part)
+    return coco.merge(runs)
+
+
+def area(segmentation: Any, height: int, width: int) -> int:
+    """Pixels under a segmentation that has no `fault`."""
+    return int(coco.area(merged(segmentation, height, width)))
+
+
+def run_lengths(inside: np.ndarray) -> dict:
+    """A mask (H, W), bool, as COCO's compressed run lengths."""
+    runs = coco.encode(np.asfortranarray(inside, dtype=np.uint8))
+    return {"size": list(runs["size"]), "counts": runs["counts"].decode()}
 
 
 def _runs_fault(part: dict, height: int, width: int) -> str:

@@ -5,8 +5,6 @@ on memory and time. There, an unpickler that knows no global builds lists, dicts
 a schema of fixed depth is checked, and plain JSON comes back.
 """
 
-from __future__ import annotations
-
 import io
 import json
 import pickle
@@ -126,8 +124,6 @@ def _whole(value: object) -> bool:
 
 def _mended(text: str) -> str:
     """Python 2 wrote bytes, which are opened as latin1: where they were utf-8, they become it."""
-    if text.isascii():
-        return text
     try:
         return text.encode("latin1").decode("utf-8")
     except UnicodeError:

@@ -1,14 +1,18 @@
-"""Checks of annotations before anything decodes them: every odd record with id and reason."""
-
-from __future__ import annotations
+"""Checks of annotations, before anything decodes them, and of pictures, with id and reason."""
 
 import re
 import unicodedata
+import zipfile
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import Any, BinaryIO
 
 from data_setup.convert.segmentations import area, fault
+from data_setup.fetch.sources import ContentError
+from data_setup.index import Index
+from data_setup.pictures import opened
 
 MAX_SIDE = 20_000  # pixels
 CONTROL = ("Cc", "Cs", "Zl", "Zp")  # of Unicode: no text, and half pairs that no file can hold
@@ -177,8 +181,42 @@ def compare(found: dict, due: dict | None, file: str, findings: Findings) -> Non
     """The second check: what a data set must count where its numbers are published."""
     for split in sorted({*found, *due} if due else ()):
         if found.get(split) != due.get(split):
-            findings.problem(
-                file,
-                f"split {split}",
-                f"has {found.get(split)} [referents, images, expressions], not {due.get(split)}",
-            )
+            counted = f"{found.get(split)} [referents, images, expressions]"
+            findings.problem(file, f"split {split}", f"has {counted}, not {due.get(split)}")
+
+
+def audit_pictures(root: Path, index: Index, findings: Findings) -> None:
+    """Open the header of every picture: what is missing, damaged or of another size is a problem.
+
+    Sizes are those of the stored pixels: an EXIF turn is not applied, as masks are not turned.
+    """
+    stream = _stream(root, index)
+    for image_id, name, width, height in index.pictures:
+        record = f"image {image_id} ('{name}')"
+        try:
+            with stream(name) as file, opened(file) as picture:
+                if picture.size != (width, height):
+                    found = f"{picture.width}x{picture.height}"
+                    findings.problem(index.name, record, f"is {found}, not {width}x{height}")
+                elif picture.mode[0] in "IF":
+                    reason = f"has the mode {picture.mode}, not 8 bits a channel"
+                    findings.problem(index.name, record, reason)
+        except (FileNotFoundError, KeyError):
+            findings.problem(index.name, record, "is missing")
+        except ValueError as error:
+            findings.problem(index.name, record, str(error))
+        except Exception as error:  # damaged archives raise many kinds
+            findings.problem(index.name, record, f"cannot be opened ({error!r:.80})")
+
+
+def _stream(root: Path, index: Index) -> Callable[[str], BinaryIO]:
+    """How to reach a picture: in the first folder of `pictures_in` that is there, or in the zip."""
+    for place in index.pictures_in:
+        if (root / place).is_dir():
+            return lambda name: (root / place / name).open("rb")
+        before, ending, inside = place.partition(".zip")
+        archive = root / (before + ending)
+        if ending and archive.is_file():
+            zipped = zipfile.ZipFile(archive)
+            return lambda name: zipped.open(f"{inside}/{name}".strip("/"))  # noqa: B023
+    raise ContentError(f"There are no pictures of {index.name} in {root}.")

@@ -1,17 +1,61 @@
-"""Rows of a table, with their pictures and masks, -> rows of the index."""
+"""Rows of a table -> rows of the index; their pictures and masks are opened, checked and turned."""
 
-from __future__ import annotations
-
+import io
+import os
+from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
+from PIL import Image, ImageOps
 
-from data_setup.convert.validate import Findings
-from data_setup.custom.files import File, load, refuse_unlike
-from data_setup.custom.masks import referent as referent_of
-from data_setup.custom.masks import remark as remark_on
+from data_setup.convert.segmentations import run_lengths
+from data_setup.convert.validate import MAX_SIDE, Findings, is_plain
+from data_setup.custom import masks
 from data_setup.custom.table import Row
 from data_setup.files import sha256_of
+from data_setup.pictures import opened
+
+ORIENTATION = 0x0112  # the EXIF tag; 2 to 8 turn or mirror
+
+
+@dataclass(frozen=True)
+class File:
+    """A picture or mask whose pixels have been read, upright."""
+
+    name: str
+    picture: Image.Image
+    turned: bool  # from how it is stored
+    frames: int
+
+
+def load(folder: Path, name: str, turn: bool) -> File:
+    """A file below the folder; with `turn` as its EXIF flag turns it, else such a one is refused.
+
+    Raises ValueError that names the file.
+    """
+    if not is_plain(name):
+        raise ValueError(f"'{name:.60}' is no plain name of a file in the folder")
+    if not os.path.isfile(folder / name):  # pathlib's raises for a name too long for the disk
+        raise ValueError(f"'{name:.60}' is missing")
+    try:
+        picture = opened(folder / name)
+    except ValueError as error:
+        raise ValueError(f"'{name}' {error}") from error
+    try:
+        with picture:
+            # the second picture of a phone's JPEG (MPO) is a copy for other screens
+            frames = 1 if picture.format == "MPO" else getattr(picture, "n_frames", 1)
+            picture.load()
+            flag = picture.getexif().get(ORIENTATION)
+            upright = ImageOps.exif_transpose(picture)
+    except Exception as error:  # damaged pictures raise many kinds
+        raise ValueError(f"'{name}' is damaged ({error!r:.60}): save it again") from error
+    turned = flag in range(2, 9)
+    if turned and not turn:
+        raise ValueError(
+            f"'{name}' has a flag that turns it (EXIF {flag}): save it upright, or let --turn "
+            "write turned copies"
+        )
+    return File(name, upright, turned, frames)
 
 
 class Joined:
@@ -45,8 +89,13 @@ class Joined:
         self.sentences += 1
 
     def _add_picture(self, row: Row) -> None:
-        file = load(self.folder, row.image, self.turn)
-        refuse_unlike(file)
+        file = self._load(row, row.image)
+        if file.picture.mode[0] in "IF":  # training and `predict` would see other pixels
+            raise ValueError(
+                f"'{file.name}' has the mode {file.picture.mode}: save it with 8 bits a channel"
+            )
+        if max(file.picture.size) > MAX_SIDE:
+            raise ValueError(f"'{file.name}' has a side of over {MAX_SIDE} pixels: make it smaller")
         name = f"{row.image}.png" if file.turned else row.image
         if name in self.kept:
             raise ValueError(f"'{row.image}' would be kept as '{name}', as another picture is")
@@ -54,26 +103,26 @@ class Joined:
         self.pictures[row.image] = [len(self.pictures) + 1, name, *file.picture.size]
         if file.turned:
             self._remark(row, file, "is turned; its masks are taken as drawn on the turned picture")
-        self._remark_on_frames(row, file)
 
     def _add_mask(self, row: Row, width: int, height: int) -> None:
-        file = load(self.folder, row.mask, self.turn)
+        file = self._load(row, row.mask)
         if file.picture.size != (width, height):
             raise ValueError(f"the mask '{row.mask}' is not {width}x{height} like its image")
         try:
-            inside = referent_of(file.picture, row.id)
+            inside = masks.referent(file.picture, row.id)
         except ValueError as error:
             raise ValueError(f"the mask '{row.mask}' {error}") from error
         ann_id = len(self.masks) + 1
-        self.masks[row.mask, row.id] = [ann_id, 0, _runs(inside)]
-        self._remark_on_frames(row, file)
-        if odd := remark_on(inside):
+        self.masks[row.mask, row.id] = [ann_id, 0, run_lengths(inside)]
+        if odd := masks.remark(inside):
             self.remarked[ann_id] = odd
             self._remark(row, file, odd)
 
-    def _remark_on_frames(self, row: Row, file: File) -> None:
+    def _load(self, row: Row, name: str) -> File:
+        file = load(self.folder, name, self.turn)
         if file.frames > 1:
             self._remark(row, file, f"holds {file.frames} pictures, of which the first is taken")
+        return file
 
     def _remark(self, row: Row, file: File, reason: str) -> None:
         self.findings.remark(self.table, f"{row.place} ('{file.name}')", reason)
@@ -92,8 +141,11 @@ class Joined:
                 self.findings.remark(self.table, f"picture {same}", reason)
 
 
-def _runs(inside: np.ndarray) -> dict:
-    from pycocotools import mask as coco
-
-    runs = coco.encode(np.asfortranarray(inside, dtype=np.uint8))
-    return {"size": list(runs["size"]), "counts": runs["counts"].decode()}
+def content(folder: Path, file: str, turned: bool) -> bytes:
+    """What a data root keeps of a picture: the file as it is, or its turned pixels as PNG."""
+    if not turned:
+        return (folder / file).read_bytes()
+    made, picture = io.BytesIO(), load(folder, file, turn=True).picture
+    # not every mode can be PNG; what is transparent stays so, for the reader to put it on white
+    picture.convert("RGBA" if picture.has_transparency_data else "RGB").save(made, "PNG")
+    return made.getvalue()

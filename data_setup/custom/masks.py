@@ -6,30 +6,12 @@ an id of a palette, a colour, black paint on a transparent layer. In every other
 the referent must be named: a grey value or the id in a palette as a number, a colour as #rrggbb.
 """
 
-from __future__ import annotations
-
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
 import numpy as np
-
-if TYPE_CHECKING:
-    from PIL import Image
+from PIL import Image
 
 MOST_SHOWN = 6  # values of a mask
 LARGE = 0.9  # of its picture: a mask above that is remarked on
 REMEDY = "name the referent's value in a column 'id', or save two values with hard edges as PNG"
-
-
-@dataclass(frozen=True)
-class _Held:
-    """What a mask file holds."""
-
-    pixels: np.ndarray  # (H, W), one number per pixel
-    values: np.ndarray  # (N,) that occur
-    names: list[str]  # of the values
-    background: list[bool]  # for each value, where there are at most two
-    description: str  # mode, values and their shares of the picture
 
 
 def referent(mask: Image.Image, value: str = "") -> np.ndarray:
@@ -37,19 +19,28 @@ def referent(mask: Image.Image, value: str = "") -> np.ndarray:
 
     Raises ValueError that says what the mask holds, without its name.
     """
-    held = _held(mask)
+    pixels, rgba = _pixels(mask)
+    values, counts = np.unique(pixels, return_counts=True)
+    names = _colours(values) if values.dtype == np.uint32 else [f"{v:.10g}" for v in values]
+    order = np.argsort(-counts, kind="stable")[:MOST_SHOWN]
+    held = ", ".join(f"{names[k]} on {counts[k] / pixels.size:.1%}" for k in order)
+    held = f"mode {mask.mode}, {held}"
+    held += f" and {len(values) - MOST_SHOWN} more" * (len(values) > MOST_SHOWN)
     if value:
-        if value.casefold() not in held.names:
-            raise ValueError(f"has no value {value:.20}: {held.description}")
-        return held.pixels == held.values[held.names.index(value.casefold())]
-    if len(held.values) > 2:
-        raise ValueError(f"has more than two values: {held.description}; {REMEDY}")
-    if len(held.values) == 1:
-        why = "is empty" if held.background[0] else "is the same everywhere"
-        raise ValueError(f"{why}: {held.description}; {REMEDY}")
-    if sum(held.background) != 1:
-        raise ValueError(f"has two values, but which is the referent? {held.description}; {REMEDY}")
-    return held.pixels == held.values[held.background.index(False)]
+        if value.casefold() not in names:
+            raise ValueError(f"has no value {value:.20}: {held}")
+        return pixels == values[names.index(value.casefold())]
+    if len(values) > 2:
+        raise ValueError(f"has more than two values: {held}; {REMEDY}")
+    background = [value == 0 for value in values]
+    if rgba is not None:
+        background = _background([rgba[pixels == value][0] for value in values], background)
+    if len(values) == 1:
+        why = "is empty" if background[0] else "is the same everywhere"
+        raise ValueError(f"{why}: {held}; {REMEDY}")
+    if sum(background) != 1:
+        raise ValueError(f"has two values, but which is the referent? {held}; {REMEDY}")
+    return pixels == values[background.index(False)]
 
 
 def remark(inside: np.ndarray) -> str:
@@ -62,26 +53,16 @@ def remark(inside: np.ndarray) -> str:
     return ""
 
 
-def _held(mask: Image.Image) -> _Held:
-    rgba = None
+def _pixels(mask: Image.Image) -> tuple[np.ndarray, np.ndarray | None]:
+    """One number per pixel (H, W), and where colours count, the colours (H, W, 4)."""
     if mask.mode[0] in "IF" or (mask.mode in ("1", "L") and not mask.has_transparency_data):
         pixels = np.asarray(mask.convert("L") if mask.mode == "1" else mask)
         if not np.isfinite(pixels).all():
             raise ValueError(f"has the mode {mask.mode} and holds values that are no numbers")
-    else:
-        rgba = np.asarray(
-            (mask if mask.has_transparency_data else mask.convert("RGB")).convert("RGBA")
-        )
-        pixels = np.asarray(mask) if mask.mode == "P" else _packed(rgba)
-    values, counts = np.unique(pixels, return_counts=True)
-    names = _colours(values) if values.dtype == np.uint32 else [f"{v:.10g}" for v in values]
-    order = np.argsort(-counts, kind="stable")[:MOST_SHOWN]
-    description = ", ".join(f"{names[k]} on {counts[k] / pixels.size:.1%}" for k in order)
-    more = f" and {len(values) - MOST_SHOWN} more" if len(values) > MOST_SHOWN else ""
-    background = [value == 0 for value in values]
-    if rgba is not None and len(values) <= 2:
-        background = _background([rgba[pixels == value][0] for value in values], background)
-    return _Held(pixels, values, names, background, f"mode {mask.mode}, {description}{more}")
+        return pixels, None
+    coloured = mask if mask.has_transparency_data else mask.convert("RGB")
+    rgba = np.asarray(coloured.convert("RGBA"))
+    return np.asarray(mask) if mask.mode == "P" else _packed(rgba), rgba
 
 
 def _background(seen: list[np.ndarray], zero: list[bool]) -> list[bool]:

@@ -1,7 +1,5 @@
 """sentences.csv or sentences.json -> rows of texts; what a row says more or less is refused."""
 
-from __future__ import annotations
-
 import csv
 import io
 import json
@@ -98,16 +96,12 @@ def _csv_rows(table: Path, findings: Findings) -> Iterator[tuple[str, dict]]:
             if header is None:
                 header = _header(table, cells)
                 continue
+            reason = f"has {len(cells)} cells, but the header has {len(header)}"
             if any("\n" in cell or "\r" in cell for cell in cells):
                 reason = "has a line break inside quotes: is a quote not closed?"
-            elif len(cells) < len(header):
-                reason = f"has {len(cells)} cells, but the header has {len(header)}"
             elif any(cell.strip() for cell in cells[len(header) :]):
-                reason = (
-                    f"has {len(cells)} cells, but the header has {len(header)}: put quotes around "
-                    f"a text that holds a '{mark}'"
-                )
-            else:
+                reason += f": put quotes around a text that holds a '{mark}'"
+            elif len(cells) >= len(header):
                 yield place, dict(zip(header, cells, strict=False))
                 continue
             findings.problem(table.name, place, reason)

@@ -1,7 +1,5 @@
 """Downloads that are resumed across processes and get their name only with the right hash."""
 
-from __future__ import annotations
-
 import errno
 import http.client
 import json

@@ -5,8 +5,6 @@ and takes over the part of a dead one by renaming it. That is right on any disk,
 where locks do nothing.
 """
 
-from __future__ import annotations
-
 import os
 import re
 import shutil

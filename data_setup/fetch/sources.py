@@ -1,10 +1,10 @@
 """The registry: what there is to fetch, from where, how large it is and how it is known."""
 
-from __future__ import annotations
-
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+
+import yaml
 
 REGISTRY = Path(__file__).with_name("sources.yaml")
 KINDS = ("refer", "lists", "files", "glove")
@@ -71,8 +71,8 @@ class DataSet:
     name: str
     kind: str  # one of KINDS
     sources: tuple[Source, ...]  # annotations first, then pictures
-    members: tuple[tuple[str, int], ...] = ()  # (name, most bytes): instances, referents
-    joins: tuple[tuple[str, str], ...] = ()  # splits that go under another name
+    members: dict[str, int] = field(default_factory=dict)  # most bytes of instances, referents
+    joins: dict[str, str] = field(default_factory=dict)  # splits that go under another name
     counts: dict[str, list[int]] | None = None  # split -> referents, images, expressions
     inside: str | None = None  # the pictures' folder inside their archive
     unpacked: str | None = None  # the folder that is accepted in the archive's place
@@ -80,8 +80,6 @@ class DataSet:
 
 def read_registry(path: Path = REGISTRY) -> dict[str, DataSet]:
     """Every set by its name. Raises SetupError naming the entry that is wrong."""
-    import yaml
-
     try:
         found = yaml.safe_load(path.read_text("utf-8"))
         files = {key: _source(key, entry) for key, entry in found["files"].items()}
@@ -113,12 +111,6 @@ def _set(name: str, entry: dict, files: dict[str, Source], places: dict[str, dic
     if entry["kind"] not in KINDS:
         raise ValueError(f"{name} is of the unknown kind {entry['kind']}")
     keys = entry.get("files") or [entry["annotations"], entry["pictures"]]
-    return DataSet(
-        name,
-        entry["kind"],
-        tuple(files[key] for key in keys),
-        tuple((entry.get("members") or {}).items()),
-        tuple((entry.get("joins") or {}).items()),
-        entry.get("counts"),
-        **(places.get(entry.get("pictures")) or {}),
-    )
+    more = {k: entry[k] for k in ("members", "joins", "counts") if entry.get(k)}
+    more |= places.get(entry.get("pictures")) or {}
+    return DataSet(name, entry["kind"], tuple(files[key] for key in keys), **more)

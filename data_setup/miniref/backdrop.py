@@ -1,7 +1,5 @@
 """Stuff: sky, ground, walls, water, with texture and far-off clutter."""
 
-from __future__ import annotations
-
 import numpy as np
 from PIL import Image, ImageDraw
 
@@ -13,8 +11,6 @@ def paint(canvas: np.ndarray, name: str, box: tuple, rng: np.random.Generator) -
     """Fill rows of `canvas` (H, W, 3) float with one kind of stuff; the rows it covers."""
     top, bottom = round(box[1]), round(box[1] + box[3])
     height, width = bottom - top, canvas.shape[1]
-    if height <= 0:
-        return top, top
     tones = STUFF[name]["tones"]
     far, near = (np.array(c, float) for c in tones[int(rng.integers(len(tones)))])
     t = np.linspace(0, 1, height)[:, None, None]
@@ -39,9 +35,8 @@ def _clutter(pen: ImageDraw.ImageDraw, name: str, w: int, h: int, rng: np.random
             x, y, s = uniform(0, w), uniform(0, h * 0.6), uniform(14, 34)
             for dx in (-0.8, 0, 0.8, 0.3):
                 r = s * uniform(0.35, 0.6)
-                pen.ellipse(
-                    (x + dx * s - r, y - r * 0.6, x + dx * s + r, y + r * 0.6), fill=(244, 244, 242)
-                )
+                box = (x + dx * s - r, y - r * 0.6, x + dx * s + r, y + r * 0.6)
+                pen.ellipse(box, fill=(244, 244, 242))
         x = -20.0
         houses = rng.random() < 0.5
         while x < w:  # a skyline of houses, or hills
@@ -52,15 +47,11 @@ def _clutter(pen: ImageDraw.ImageDraw, name: str, w: int, h: int, rng: np.random
                 pen.rectangle((x, h - top, x + s, h), fill=ink)
                 for wx in np.arange(x + 4, x + s - 5, 9):
                     for wy in np.arange(h - top + 5, h - 6, 11):
-                        pen.rectangle(
-                            (wx, wy, wx + 4, wy + 5),
-                            fill=(232, 216, 150) if uniform() < 0.4 else (84, 92, 104),
-                        )
+                        lit = (232, 216, 150) if uniform() < 0.4 else (84, 92, 104)
+                        pen.rectangle((wx, wy, wx + 4, wy + 5), fill=lit)
             else:
-                pen.ellipse(
-                    (x - s, h - top * 0.7, x + 2 * s, h + top),
-                    fill=(ink[0] - 20, ink[1] + 12, ink[2] - 24),
-                )
+                hill = (ink[0] - 20, ink[1] + 12, ink[2] - 24)
+                pen.ellipse((x - s, h - top * 0.7, x + 2 * s, h + top), fill=hill)
             x += s * uniform(0.8, 1.2)
     elif name == "wall":
         style = int(rng.integers(3))
@@ -76,11 +67,9 @@ def _clutter(pen: ImageDraw.ImageDraw, name: str, w: int, h: int, rng: np.random
         if uniform() < 0.7:  # a window or a painting
             x, s = uniform(0.05, 0.7) * w, uniform(0.16, 0.26) * w
             y, v = uniform(0.05, 0.2) * h, uniform(0.4, 0.6) * h
-            sky = (
-                tuple(int(c) for c in rng.integers(90, 230, 3))
-                if uniform() < 0.5
-                else (168, 206, 232)
-            )
+            sky = (168, 206, 232)
+            if uniform() < 0.5:
+                sky = tuple(int(c) for c in rng.integers(90, 230, 3))
             pen.rectangle((x, y, x + s, y + v), fill=sky, outline=ink, width=3)
             pen.line((x + s / 2, y, x + s / 2, y + v), fill=ink, width=2)
             pen.line((x, y + v / 2, x + s, y + v / 2), fill=ink, width=2)
@@ -92,19 +81,14 @@ def _clutter(pen: ImageDraw.ImageDraw, name: str, w: int, h: int, rng: np.random
         pen.rectangle((0, 0, w, h * 0.10), fill=(172, 166, 158))
         y = h * 0.46
         for x in np.arange(uniform(-40, 0), w, 56):
-            pen.polygon(
-                [(x, y), (x + 30, y), (x + 26, y + 5), (x - 6, y + 5)], fill=(226, 222, 200)
-            )
+            dash = [(x, y), (x + 30, y), (x + 26, y + 5), (x - 6, y + 5)]
+            pen.polygon(dash, fill=(226, 222, 200))
     elif name in ("grass", "sand"):
         for _ in range(60):
             x, y = uniform(0, w), h * uniform(0, 1) ** 0.7
             r = 1 + 3 * y / h
-            ink = (
-                [(196, 206, 110), (236, 236, 210), (90, 110, 50)]
-                if name == "grass"
-                else [(180, 150, 110), (240, 232, 210), (160, 130, 100)]
-            )
-            pen.ellipse((x - r, y - r * 0.5, x + r, y + r * 0.5), fill=ink[int(rng.integers(3))])
+            box = (x - r, y - r * 0.5, x + r, y + r * 0.5)
+            pen.ellipse(box, fill=tuple(STUFF[name]["specks"][int(rng.integers(3))]))
     elif name == "trees":
         for _ in range(26):
             x, y, s = uniform(0, w), uniform(0.25, 1) * h, uniform(12, 34)

@@ -1,7 +1,5 @@
 """The brush: shapes in a thing's own unit box, colours with light and shade, patterns, textures."""
 
-from __future__ import annotations
-
 from functools import lru_cache
 
 import numpy as np
@@ -9,11 +7,12 @@ from PIL import Image, ImageDraw
 
 from data_setup.miniref.catalogue import COLOURS
 
+DARK = (36, 36, 40)
 SUPER = 2  # sprites are painted this much larger and scaled down, which smooths their edges
 
 Colour = tuple[int, int, int]
-Point = tuple[float, float]
-Looks = dict[str, str]  # a thing's attributes by name
+Points = list[tuple[float, float]]
+Looks = dict  # a thing's attributes by name, its colour's word among them, and a person's skin
 
 
 def shade(colour: Colour, factor: float) -> Colour:
@@ -32,7 +31,7 @@ class Brush:
         self.pen = ImageDraw.Draw(self.image)
         self.rng = rng
 
-    def _at(self, points: list[Point]) -> list[Point]:
+    def _at(self, points: Points) -> Points:
         return [(x * self.w, y * self.h) for x, y in points]
 
     def jitter(self, colour: str) -> Colour:
@@ -40,24 +39,19 @@ class Brush:
         shift = self.rng.normal(0, 7, 3) + self.rng.normal(0, 6)
         return tuple(int(c) for c in np.clip(np.array(COLOURS[colour]) + shift, 0, 255))
 
-    def polygon(self, points: list[Point], fill: Colour, pattern: str | None = None) -> None:
+    def polygon(self, points: Points, fill: Colour, pattern: str | None = None) -> None:
         self._fill(lambda pen, ink: pen.polygon(self._at(points), fill=ink), fill, pattern)
 
-    def ellipse(
-        self, x0: float, y0: float, x1: float, y1: float, fill: Colour, pattern: str | None = None
-    ) -> None:
+    def ellipse(self, x0, y0, x1, y1, fill: Colour, pattern: str | None = None) -> None:
         box = self._at([(x0, y0), (x1, y1)])
         self._fill(lambda pen, ink: pen.ellipse(box, fill=ink), fill, pattern)
 
-    def rect(
-        self, x0: float, y0: float, x1: float, y1: float, fill: Colour, radius: float = 0.0,
-        pattern: str | None = None,
-    ) -> None:  # fmt: skip
+    def rect(self, x0, y0, x1, y1, fill: Colour, radius=0.0, pattern: str | None = None) -> None:
         """radius counts in widths of the box."""
         box, r = self._at([(x0, y0), (x1, y1)]), radius * self.w
         self._fill(lambda pen, ink: pen.rounded_rectangle(box, r, fill=ink), fill, pattern)
 
-    def line(self, points: list[Point], fill: Colour, width: float) -> None:
+    def line(self, points: Points, fill: Colour, width: float) -> None:
         """width counts in widths of the box; ends are round."""
         at, thick = self._at(points), max(1, round(width * self.w))
         self.pen.line(at, fill=fill, width=thick, joint="curve")
@@ -115,6 +109,4 @@ def cloth(rng: np.random.Generator, height: int, width: int, coarse: int) -> np.
     y = int(rng.integers(0, max(1, sheet.shape[0] - height)))
     x = int(rng.integers(0, max(1, sheet.shape[1] - width)))
     cut = sheet[y : y + height, x : x + width]
-    if cut.shape != (height, width):
-        cut = np.resize(cut, (height, width))
-    return cut
+    return cut if cut.shape == (height, width) else np.resize(cut, (height, width))

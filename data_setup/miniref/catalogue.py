@@ -1,7 +1,5 @@
 """What there is in MiniRef (things.yaml) and the words for it (wording.yaml)."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from pathlib import Path
 

@@ -1,22 +1,19 @@
-"""People and animals. Every function paints into the unit box of its thing."""
+"""People and animals. Each function paints into the unit box of its thing, in its colour."""
 
-from __future__ import annotations
-
-from data_setup.miniref.brush import Brush, Looks, shade
+from data_setup.miniref.brush import Brush, Colour, Looks, shade
 
 SKINS = ((244, 205, 172), (222, 171, 130), (176, 118, 78), (112, 72, 46))
 DARK = (34, 30, 32)
 
 
-def person(b: Brush, colour: str, looks: Looks) -> None:
+def person(b: Brush, top: Colour, looks: Looks) -> None:
     pose, who = looks.get("pose", "standing"), looks.get("looks", "man")
-    skin = SKINS[int(b.rng.integers(4))]
-    top, hair = b.jitter(colour), b.jitter(looks.get("hair", "brown"))
+    skin, hair = looks["skin"], b.jitter(looks.get("hair", "brown"))
     legs, pattern = b.jitter(looks.get("trousers", "blue")), looks.get("pattern")
     female, child = who in ("woman", "girl"), who in ("boy", "girl")
     head = 0.105 if child else 0.082  # radius, in heights of the box
     rx = head * b.h / b.w
-    waist, foot = (0.62, 1.0) if pose == "sitting" else (0.56, 1.0)
+    waist = 0.62 if pose == "sitting" else 0.56
     neck = 2 * head
     if pose == "sitting":
         b.line([(0.40, waist), (0.22, 0.74), (0.26, 0.97)], legs, 0.2)
@@ -25,21 +22,17 @@ def person(b: Brush, colour: str, looks: Looks) -> None:
     else:
         step = 0.19 if pose == "walking" else 0.09
         b.line([(0.43, waist - 0.04), (0.5 - step, 0.78), (0.5 - 1.15 * step, 0.965)], legs, 0.2)
-        b.line(
-            [(0.57, waist - 0.04), (0.5 + step, 0.78), (0.5 + 1.3 * step, 0.965)],
-            shade(legs, 0.85),
-            0.2,
-        )
+        right = [(0.57, waist - 0.04), (0.5 + step, 0.78), (0.5 + 1.3 * step, 0.965)]
+        b.line(right, shade(legs, 0.85), 0.2)
         shoes = ((0.5 - 1.25 * step, 0.975), (0.5 + 1.4 * step, 0.975))
     for x, y in shoes:
         b.ellipse(x - 0.13, y - 0.022, x + 0.12, y + 0.025, DARK)
     if female and hair:  # long hair falls behind the shoulders
         b.ellipse(0.5 - 1.35 * rx, 0.01, 0.5 + 1.35 * rx, neck + 0.10, hair)
     arm = shade(top, 0.88)
-    raised = pose == "waving"
     b.line([(0.27, neck + 0.07), (0.13, 0.40), (0.12, 0.53)], arm, 0.13)
     b.ellipse(0.05, 0.52, 0.19, 0.575, skin)
-    if raised:
+    if pose == "waving":
         b.line([(0.72, neck + 0.07), (0.90, 0.17), (0.86, 0.07)], arm, 0.13)
         b.ellipse(0.79, 0.02, 0.93, 0.08, skin)
     else:
@@ -58,9 +51,8 @@ def person(b: Brush, colour: str, looks: Looks) -> None:
     eye = 0.015 + 1.15 * head
     for x in (0.5 - 0.4 * rx, 0.5 + 0.4 * rx):
         b.ellipse(x - 0.022, eye - 0.006, x + 0.022, eye + 0.008, DARK)
-    b.arc(
-        0.5 - 0.4 * rx, eye + 0.01, 0.5 + 0.4 * rx, eye + 0.5 * head, 20, 160, (170, 70, 70), 0.02
-    )
+    mouth = (0.5 - 0.4 * rx, eye + 0.01, 0.5 + 0.4 * rx, eye + 0.5 * head)
+    b.arc(*mouth, 20, 160, (170, 70, 70), 0.02)
     if "hat" in looks:
         hat = b.jitter(looks["hat"])
         b.pie(0.5 - 1.1 * rx, 0.0, 0.5 + 1.1 * rx, 1.7 * head, 180, 360, hat)
@@ -69,15 +61,11 @@ def person(b: Brush, colour: str, looks: Looks) -> None:
 
 def _four_legs(b: Brush, xs: tuple[float, ...], top: float, ink, width: float) -> None:
     for k, x in enumerate(xs):
-        b.line(
-            [(x, top), (x + (0.01 if k % 2 else -0.01), 0.97)],
-            shade(ink, 0.7 if k % 2 else 0.92),
-            width,
-        )
+        foot, tone = (x + 0.01, 0.7) if k % 2 else (x - 0.01, 0.92)
+        b.line([(x, top), (foot, 0.97)], shade(ink, tone), width)
 
 
-def dog(b: Brush, colour: str, looks: Looks) -> None:
-    coat = b.jitter(colour)
+def dog(b: Brush, coat: Colour, looks: Looks) -> None:
     spots = looks.get("pattern")
     b.line([(0.86, 0.42), (0.95, 0.28), (0.97, 0.12)], coat, 0.055)
     if looks.get("pose") == "sitting":
@@ -96,9 +84,8 @@ def dog(b: Brush, colour: str, looks: Looks) -> None:
     b.ellipse(0.21, 0.17, 0.26, 0.25, DARK)
 
 
-def cat(b: Brush, colour: str, looks: Looks) -> None:
-    coat, stripes = b.jitter(colour), looks.get("pattern")
-    pose = looks.get("pose", "standing")
+def cat(b: Brush, coat: Colour, looks: Looks) -> None:
+    stripes, pose = looks.get("pattern"), looks.get("pose", "standing")
     if pose == "sitting":
         b.line([(0.70, 0.9), (0.93, 0.88), (0.95, 0.60)], shade(coat, 0.85), 0.07)
         b.ellipse(0.30, 0.34, 0.80, 1.0, coat, stripes)
@@ -121,8 +108,7 @@ def cat(b: Brush, colour: str, looks: Looks) -> None:
     b.polygon([(x + 0.15, y + 0.35), (x + 0.22, y + 0.35), (x + 0.185, y + 0.40)], (220, 130, 140))
 
 
-def horse(b: Brush, colour: str, looks: Looks) -> None:
-    coat = b.jitter(colour)
+def horse(b: Brush, coat: Colour, looks: Looks) -> None:
     mane = shade(coat, 0.45)
     b.line([(0.92, 0.40), (0.98, 0.55), (0.96, 0.78)], mane, 0.05)
     _four_legs(b, (0.34, 0.43, 0.78, 0.87), 0.55, coat, 0.06)
@@ -135,8 +121,7 @@ def horse(b: Brush, colour: str, looks: Looks) -> None:
     b.ellipse(0.155, 0.11, 0.185, 0.15, DARK)
 
 
-def cow(b: Brush, colour: str, looks: Looks) -> None:
-    coat = b.jitter(colour)
+def cow(b: Brush, coat: Colour, looks: Looks) -> None:
     b.line([(0.95, 0.25), (0.99, 0.55)], shade(coat, 0.8), 0.025)
     _four_legs(b, (0.33, 0.42, 0.80, 0.89), 0.6, coat, 0.065)
     b.rect(0.24, 0.16, 0.97, 0.74, coat, 0.12, looks.get("pattern"))
@@ -152,27 +137,20 @@ def cow(b: Brush, colour: str, looks: Looks) -> None:
     b.ellipse(0.17, 0.22, 0.205, 0.29, DARK)
 
 
-def sheep(b: Brush, colour: str, looks: Looks) -> None:
-    wool = b.jitter(colour)
-    face = DARK if colour == "white" else shade(wool, 1.35)
+def sheep(b: Brush, wool: Colour, looks: Looks) -> None:
+    face = DARK if looks["colour"] == "white" else shade(wool, 1.35)
     _four_legs(b, (0.36, 0.46, 0.70, 0.80), 0.7, (60, 54, 52), 0.055)
     for x in (0.24, 0.38, 0.52, 0.66):
         for y in (0.10, 0.24, 0.40):
-            d = b.rng.normal(0, 0.015, 2)
-            b.ellipse(
-                x + d[0],
-                y + d[1],
-                x + 0.28 + d[0],
-                y + 0.36 + d[1],
-                shade(wool, 0.9 + 0.12 * (y < 0.3)),
-            )
+            dx, dy = b.rng.normal(0, 0.015, 2)
+            curl = shade(wool, 0.9 + 0.12 * (y < 0.3))
+            b.ellipse(x + dx, y + dy, x + 0.28 + dx, y + 0.36 + dy, curl)
     b.ellipse(0.05, 0.20, 0.31, 0.58, face)
     b.ellipse(0.27, 0.24, 0.40, 0.36, shade(face, 0.8))
     b.ellipse(0.12, 0.32, 0.155, 0.38, (235, 235, 230) if face == DARK else DARK)
 
 
-def bird(b: Brush, colour: str, looks: Looks) -> None:
-    coat = b.jitter(colour)
+def bird(b: Brush, coat: Colour, looks: Looks) -> None:
     b.polygon([(0.70, 0.55), (1.0, 0.36), (0.98, 0.62)], shade(coat, 0.7))
     for x in (0.44, 0.54):
         b.line([(x, 0.75), (x, 0.98)], (220, 150, 40), 0.03)

@@ -1,13 +1,11 @@
 """From a scene to its picture and to the visible mask of every thing."""
 
-from __future__ import annotations
-
 import numpy as np
 from PIL import Image
 
 from data_setup.miniref import backdrop, creatures, furniture, objects, vehicles
 from data_setup.miniref.brush import Brush, cloth
-from data_setup.miniref.catalogue import CATEGORIES
+from data_setup.miniref.catalogue import CATEGORIES, THINGS
 from data_setup.miniref.scenes import Scene, Thing
 
 PAINTERS = {
@@ -17,9 +15,6 @@ PAINTERS = {
     if hasattr(module, category)
 }
 FURRY = ("dog", "cat", "horse", "cow", "sheep", "tree", "plant")
-LIGHTS = (
-    (1.0, 1.0, 1.0), (1.05, 1.0, 0.9), (0.92, 0.97, 1.06), (1.02, 0.9, 0.8), (0.84, 0.85, 0.92),
-)  # day, sun, shade, evening, dusk  # fmt: skip
 FLYING = ("kite", "clock")
 
 
@@ -35,7 +30,8 @@ def render(scene: Scene) -> tuple[Image.Image, list[np.ndarray]]:
             owner[top:bottom] = index
         else:
             _stamp(canvas, owner, index, thing, haze=0.0 if indoors else 0.28)
-    light = np.array(LIGHTS[int(rng.integers(len(LIGHTS)))])
+    lights = THINGS["lights"]
+    light = np.array(lights[int(rng.integers(len(lights)))])
     across = np.linspace(*rng.permutation([0.9, 1.08]), scene.width)[None, :, None]
     picture = canvas * light * across * rng.uniform(0.88, 1.08)
     picture += rng.normal(0, 3.2, picture.shape[:2])[..., None]  # the grain of a sensor
@@ -48,7 +44,11 @@ def sprite(thing: Thing) -> Image.Image:
     rng = np.random.default_rng([thing.seed, 13])
     width, height = max(3, round(thing.box[2])), max(3, round(thing.box[3]))
     brush = Brush(width, height, rng)
-    PAINTERS[thing.category](brush, thing.colour, dict(thing.attributes))
+    looks = {"colour": thing.colour, **dict(thing.attributes)}
+    if thing.category == "person":  # before its clothes: the order of choices makes the world
+        looks["skin"] = creatures.SKINS[int(rng.integers(4))]
+    colour = brush.jitter(thing.colour) if thing.colour else None
+    PAINTERS[thing.category](brush, colour, looks)
     image = brush.image
     if rng.random() < 0.5 and thing.category != "clock":
         image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
@@ -74,9 +74,8 @@ def _stamp(canvas: np.ndarray, owner: np.ndarray, index: int, thing: Thing, haze
         return
     pixels = np.asarray(image)[y0 - y : y1 - y, x0 - x : x1 - x].astype(float)
     alpha = pixels[..., 3:] / 255
-    colour = pixels[..., :3]
     mist = haze * (1 - thing.depth) ** 2  # the far is paler: low contrast on purpose
-    colour = colour * (1 - mist) + 190 * mist
+    colour = pixels[..., :3] * (1 - mist) + 190 * mist
     canvas[y0:y1, x0:x1] = canvas[y0:y1, x0:x1] * (1 - alpha) + colour * alpha
     owner[y0:y1, x0:x1][alpha[..., 0] >= 0.5] = index
 

@@ -1,36 +1,17 @@
 """Expressions in four dialects, each made from a meaning that picks its referent alone."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 from random import Random
 
 from data_setup.miniref.catalogue import WORDING
-from data_setup.miniref.meaning import (
-    RELATIONS,
-    Meaning,
-    Relation,
-    Trait,
-    fits,
-    picks,
-    refers_to,
-)
+from data_setup.miniref.meaning import RELATIONS, Meaning, Relation, Trait, fits, picks, refers_to
 from data_setup.miniref.phrases import full_phrase, short_phrase
 from data_setup.miniref.view import Sight, View, nouns
 
 DIALECTS = WORDING["dialects"]
 PLACE_WORDS = frozenset(WORDING["place_words"])
-EXTREMES = {
-    "place": (
-        *("left", "right") * 4,
-        *("front", "back", "middle", "top", "bottom", "far left", "far right") * 2,
-        *("bottom left", "bottom right", "top left", "top right"),
-        *("second from left", "second from right"),
-    ),
-    "size": ("big", "small"),
-}
-STUFF_PLACES = ("top", "bottom")  # of stuff, which spans the picture
+EXTREMES = WORDING["extremes"]
 ATTEMPTS = 80  # meanings tried for one referent before it is given up
 
 
@@ -84,14 +65,13 @@ def _propose(sight: Sight, recipe, traits, relations, rng) -> Meaning | None:
     # the usual noun half of the time, any of the others otherwise
     noun = words[0] if rng.random() < 0.5 else rng.choice(words)
     if extreme is not None:
-        extreme = rng.choice(STUFF_PLACES if sight.is_stuff else EXTREMES[extreme])
+        extreme = rng.choice(EXTREMES["stuff" if sight.is_stuff else extreme])
     return Meaning(noun, tuple(chosen), extreme)
 
 
 def _traits(sight: Sight) -> list[Trait]:
-    own = [("colour", sight.thing.colour)] if sight.thing.colour else []
-    own += [pair for pair in sight.thing.attributes if pair[0] not in ("looks", "age")]
-    return [Trait(key, value) for key, value in own]
+    own = (("colour", sight.thing.colour), *sight.thing.attributes)
+    return [Trait(key, value) for key, value in own if value and key != "looks"]
 
 
 def _relations(view: View, k: int, dialect: str) -> list[Relation]:
@@ -121,10 +101,9 @@ def _landmark(view: View, j: int) -> Meaning | None:
 def _typed(meaning: Meaning, sight: Sight, dialect: str, rng: Random) -> str:
     """The sentence as a person would type it into that data set's form."""
     if dialect == "gref":
-        text = full_phrase(meaning, sight, rng)
-        text = text[0].upper() + text[1:] if rng.random() < 0.5 else text
-        return text + "." if rng.random() < 0.5 else text
-    text = short_phrase(meaning, sight, rng, stuff_words=dialect == "referit")
-    if rng.random() < 0.12:
-        text = text[0].upper() + text[1:]
-    return text + "." if rng.random() < 0.06 else text
+        text, capital, stop = full_phrase(meaning, sight, rng), 0.5, 0.5
+    else:
+        text = short_phrase(meaning, sight, rng, stuff_words=dialect == "referit")
+        capital, stop = 0.12, 0.06
+    text = text[0].upper() + text[1:] if rng.random() < capital else text
+    return text + "." if rng.random() < stop else text

@@ -1,48 +1,36 @@
 """The files of RefCOCO, RefCOCO+, RefCOCOg and ReferIt, in the originals' fields."""
 
-from __future__ import annotations
-
 import json
 import pickle
+from itertools import count
 from pathlib import Path
 
 from data_setup.miniref.catalogue import CATEGORIES
 from data_setup.miniref.splits import referit_split
 
 VERSION = 2  # of the drawn world; raise it when the same seed gives other files
+IDS = {name: number for number, name in enumerate(CATEGORIES, start=1)}
 
 
 def write_refer(
-    folder: Path,
-    split_by: str,
-    dialect: str,
-    drawn: list[dict],
-    chosen: list[tuple[dict, dict, str]],
+    folder: Path, split_by: str, dialect: str, drawn: list[dict], chosen: list[tuple]
 ) -> None:
-    """instances.json and refs(<split_by>).p of one data set, in the original's fields."""
-    refs, sent_id = [], 0
-    ids = _category_ids()
+    """instances.json and refs(<split_by>).p of the chosen (picture, referent, split)."""
+    refs, sent_ids = [], count()
     for picture, referent, split in chosen:
-        found = referent["sentences"].get(dialect)
-        if not found:
-            continue
         thing = picture["things"][referent["thing"]]
         sentences = [
-            {
-                "sent_id": sent_id + n,
-                "tokens": s["sent"].split(),
-                "raw": s["raw"],
-                "sent": s["sent"],
-            }
-            for n, s in enumerate(found)
+            {"sent_id": next(sent_ids), "tokens": sentence["sent"].split(), **sentence}
+            for sentence in referent["sentences"].get(dialect, ())
         ]
-        sent_id += len(found)
+        if not sentences:
+            continue
         stem = picture["file_name"].removesuffix(".jpg")
         refs.append(
             {
                 "ref_id": len(refs),
                 "ann_id": thing["id"],
-                "category_id": ids[thing["category"]],
+                "category_id": IDS[thing["category"]],
                 "image_id": picture["id"],
                 "file_name": f"{stem}_{thing['id']}.jpg",
                 "split": split,
@@ -61,12 +49,7 @@ def _pickled(refs: list[dict]) -> bytes:
     return pickle.dumps(json.loads(json.dumps(refs)), protocol=2)
 
 
-def _category_ids() -> dict[str, int]:
-    return {name: number for number, name in enumerate(CATEGORIES, start=1)}
-
-
 def _instances(drawn: list[dict]) -> dict:
-    ids = _category_ids()
     images = [
         {
             "license": 1,
@@ -87,22 +70,21 @@ def _instances(drawn: list[dict]) -> dict:
             "iscrowd": 0,
             "image_id": picture["id"],
             "bbox": thing["bbox"],
-            "category_id": ids[thing["category"]],
+            "category_id": IDS[thing["category"]],
             "id": thing["id"],
         }
         for picture in drawn
         for thing in picture["things"]
-    ]
-    categories = [
-        {"supercategory": CATEGORIES[name].supercategory, "id": number, "name": name}
-        for name, number in ids.items()
     ]
     return {
         "info": {"description": "MiniRef, a drawn world", "version": str(VERSION), "year": 2021},
         "images": images,
         "licenses": [{"id": 1, "name": "Apache-2.0", "url": ""}],
         "annotations": annotations,
-        "categories": categories,
+        "categories": [
+            {"supercategory": CATEGORIES[name].supercategory, "id": number, "name": name}
+            for name, number in IDS.items()
+        ],
     }
 
 

@@ -1,12 +1,9 @@
 """Furniture, each piece painted into the unit box of its thing."""
 
-from __future__ import annotations
-
-from data_setup.miniref.brush import Brush, Looks, shade
+from data_setup.miniref.brush import Brush, Colour, Looks, shade
 
 
-def chair(b: Brush, colour: str, looks: Looks) -> None:
-    paint = b.jitter(colour)
+def chair(b: Brush, paint: Colour, looks: Looks) -> None:
     for x in (0.14, 0.86):
         b.line([(x, 0.55), (x, 0.98)], shade(paint, 0.6), 0.07)
     for x in (0.28, 0.72):
@@ -17,8 +14,7 @@ def chair(b: Brush, colour: str, looks: Looks) -> None:
     b.rect(0.02, 0.62, 0.98, 0.69, shade(paint, 0.72))
 
 
-def sofa(b: Brush, colour: str, looks: Looks) -> None:
-    cloth = b.jitter(colour)
+def sofa(b: Brush, cloth: Colour, looks: Looks) -> None:
     for x in (0.10, 0.90):
         b.line([(x, 0.9), (x, 0.97)], (74, 50, 34), 0.03)
     b.rect(0.06, 0.04, 0.94, 0.66, shade(cloth, 0.86), 0.07, looks.get("pattern"))
@@ -29,8 +25,7 @@ def sofa(b: Brush, colour: str, looks: Looks) -> None:
     b.rect(0.85, 0.28, 1.0, 0.94, cloth, 0.06)
 
 
-def bench(b: Brush, colour: str, looks: Looks) -> None:
-    wood = b.jitter(colour)
+def bench(b: Brush, wood: Colour, looks: Looks) -> None:
     for x in (0.10, 0.90):
         b.line([(x, 0.10), (x, 0.97)], (64, 62, 64), 0.03)
     for y in (0.06, 0.24, 0.50):
@@ -38,8 +33,7 @@ def bench(b: Brush, colour: str, looks: Looks) -> None:
     b.rect(0.0, 0.60, 1.0, 0.68, shade(wood, 0.68))
 
 
-def table(b: Brush, colour: str, looks: Looks) -> None:
-    wood = b.jitter(colour)
+def table(b: Brush, wood: Colour, looks: Looks) -> None:
     for x in (0.08, 0.92):
         b.rect(x - 0.03, 0.6, x + 0.03, 1.0, shade(wood, 0.62))
     b.polygon([(0.08, 0.0), (0.92, 0.0), (1.0, 0.66), (0.0, 0.66)], wood)
@@ -48,8 +42,7 @@ def table(b: Brush, colour: str, looks: Looks) -> None:
     b.rect(0.0, 0.65, 1.0, 0.74, shade(wood, 0.72))
 
 
-def shelf(b: Brush, colour: str, looks: Looks) -> None:
-    wood = b.jitter(colour)
+def shelf(b: Brush, wood: Colour, looks: Looks) -> None:
     b.rect(0.0, 0.0, 1.0, 1.0, shade(wood, 0.55))
     for y in (0.0, 0.30, 0.62, 0.94):
         b.rect(0.0, y, 1.0, min(1.0, y + 0.045), wood)
@@ -57,8 +50,7 @@ def shelf(b: Brush, colour: str, looks: Looks) -> None:
         b.rect(x, 0.0, x + 0.03, 1.0, shade(wood, 0.9))
 
 
-def lamp(b: Brush, colour: str, looks: Looks) -> None:
-    cover = b.jitter(colour)
+def lamp(b: Brush, cover: Colour, looks: Looks) -> None:
     b.line([(0.5, 0.40), (0.5, 0.92)], (90, 84, 80), 0.07)
     b.ellipse(0.22, 0.90, 0.78, 1.0, (74, 68, 66))
     glow = shade(cover, 1.55) if looks.get("state") == "lit" else cover

@@ -1,11 +1,9 @@
 """What an expression says, as small predicates, and which visible things it may pick."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from data_setup.miniref.catalogue import PERSON_NOUNS, WORDING
-from data_setup.miniref.places import PLACES, narrow
+from data_setup.miniref.places import lies_at, narrow
 from data_setup.miniref.view import Sight, View, across, down, nouns
 
 LOOKALIKES = [set(pair) for pair in WORDING["lookalikes"]]
@@ -24,7 +22,7 @@ class Relation:
     """One relation to a landmark; kind is a key of RELATIONS."""
 
     kind: str
-    landmark: Meaning
+    landmark: "Meaning"
 
 
 @dataclass(frozen=True)
@@ -33,14 +31,13 @@ class Meaning:
 
     noun: str
     traits: tuple[Trait | Relation, ...] = ()
-    extreme: str | None = None  # a key of PLACES, or "big" or "small"
+    extreme: str | None = None  # of wording.yaml's places
 
 
 def picks(meaning: Meaning, view: View) -> list[int]:
     """Positions in view.sights of all the things that a reader might take `meaning` for."""
     if meaning not in view.known:
-        grades = [_noun_grades(meaning.noun, view)]
-        grades += [_grades(trait, view) for trait in meaning.traits]
+        grades = [_grades(part, view) for part in (meaning.noun, *meaning.traits)]
         group = [k for k, column in enumerate(zip(*grades, strict=True)) if min(column) > 0]
         view.known[meaning] = narrow(meaning.extreme, group, view)
     return view.known[meaning]
@@ -48,10 +45,8 @@ def picks(meaning: Meaning, view: View) -> list[int]:
 
 def fits(meaning: Meaning, view: View, k: int) -> bool:
     """Whether every part of `meaning` is plainly true of sight k."""
-    plain = _noun_grades(meaning.noun, view)[k] == 1 and all(
-        _grades(trait, view)[k] == 1 for trait in meaning.traits
-    )
-    return plain and (meaning.extreme not in PLACES or PLACES[meaning.extreme](view, k))
+    plain = all(_grades(part, view)[k] == 1 for part in (meaning.noun, *meaning.traits))
+    return plain and lies_at(meaning.extreme, view, k)
 
 
 def refers_to(meaning: Meaning, view: View, k: int) -> bool:
@@ -59,13 +54,20 @@ def refers_to(meaning: Meaning, view: View, k: int) -> bool:
     return picks(meaning, view) == [k] and fits(meaning, view, k)
 
 
-# ---- grades: 1 plainly true, 0.5 somebody might say so, 0 plainly false ----
-
-
-def _noun_grades(noun: str, view: View) -> list[float]:
-    if noun not in view.known:
-        view.known[noun] = [_noun_grade(noun, sight) for sight in view.sights]
-    return view.known[noun]
+def _grades(part: str | Trait | Relation, view: View) -> list[float]:
+    """For everything seen: 1 plainly true, 0.5 somebody might say so, 0 plainly false."""
+    if part not in view.known:
+        if isinstance(part, Relation):
+            holds = RELATIONS[part.kind]
+            landmarks = [view.sights[j] for j in picks(part.landmark, view)]
+            view.known[part] = [
+                max((holds(view, s, mark) for mark in landmarks if mark is not s), default=0)
+                for s in view.sights
+            ]
+        else:
+            grade = _noun_grade if isinstance(part, str) else _trait_grade
+            view.known[part] = [grade(part, sight) for sight in view.sights]
+    return view.known[part]
 
 
 def _noun_grade(noun: str, sight: Sight) -> float:
@@ -74,21 +76,6 @@ def _noun_grade(noun: str, sight: Sight) -> float:
     if sight.is_person and noun in PERSON_NOUNS:
         return 0.5 if sight.looks.get("looks") in PERSON_NOUNS[noun][1] else 0
     return 0
-
-
-def _grades(trait: Trait | Relation, view: View) -> list[float]:
-    if trait not in view.known:
-        if isinstance(trait, Trait):
-            grades = [_trait_grade(trait, sight) for sight in view.sights]
-        else:
-            holds = RELATIONS[trait.kind]
-            landmarks = [view.sights[j] for j in picks(trait.landmark, view)]
-            grades = [
-                max((holds(view, s, mark) for mark in landmarks if mark is not s), default=0)
-                for s in view.sights
-            ]
-        view.known[trait] = grades
-    return view.known[trait]
 
 
 def _trait_grade(trait: Trait, sight: Sight) -> float:

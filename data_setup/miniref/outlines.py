@@ -1,7 +1,5 @@
 """Masks as COCO writes them: lists of polygons in pixel coordinates."""
 
-from __future__ import annotations
-
 import numpy as np
 from contourpy import FillType, contour_generator
 from pycocotools import mask as coco
@@ -26,11 +24,6 @@ def segment(mask: np.ndarray) -> tuple[list[list[float]], dict]:
     return _rows(mask), truth
 
 
-def decode(polygons: list[list[float]], height: int, width: int) -> np.ndarray:
-    """The bool mask (H, W) of a list of polygons: their union."""
-    return coco.decode(coco.frPyObjects(polygons, height, width)).any(axis=2)
-
-
 def _rows(mask: np.ndarray) -> list[list[float]]:
     """A rectangle for each run of pixels: exact, for the few scraps that outlines would blur."""
     edges = np.diff(np.pad(mask, ((0, 0), (1, 1))).astype(np.int8), axis=1)
@@ -47,8 +40,7 @@ def _parts(mask: np.ndarray) -> list[list[np.ndarray]]:
     parts = []
     for points, offsets in zip(*generator.filled(0.5, 2.0), strict=True):
         points = points + (x - 0.5, y - 0.5)  # pixel centres lie at .5
-        rings = [points[a:b] for a, b in zip(offsets[:-1], offsets[1:], strict=True)]
-        parts.append(rings)
+        parts.append([points[a:b] for a, b in zip(offsets[:-1], offsets[1:], strict=True)])
     return parts
 
 

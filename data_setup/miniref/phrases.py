@@ -1,7 +1,5 @@
 """The wording: a meaning as a short noun phrase (UNC, UNC+, ReferIt) or in full words (G-Ref)."""
 
-from __future__ import annotations
-
 from random import Random
 
 from data_setup.miniref.catalogue import PERSON_NOUNS, WORDING
@@ -9,7 +7,6 @@ from data_setup.miniref.meaning import Meaning, Relation
 from data_setup.miniref.view import Sight
 
 PLACES, RELATIONS = WORDING["places"], WORDING["relations"]
-SIZES = ("big", "small")
 
 
 def _article(phrase: str) -> str:
@@ -44,7 +41,7 @@ def short_phrase(meaning: Meaning, sight: Sight, rng: Random, *, stuff_words: bo
 def full_phrase(meaning: Meaning, sight: Sight, rng: Random) -> str:
     """A noun phrase in full words with articles, as written without haste."""
     before, noun, after = _parts(meaning, sight, rng, full=True)
-    superlative = meaning.extreme in SIZES
+    superlative = meaning.extreme in ("big", "small")
     if meaning.extreme is not None:
         words = rng.choice(PLACES[meaning.extreme]["full"])
         before, after = ([words, *before], after) if superlative else (before, [*after, words])

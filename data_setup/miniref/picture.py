@@ -1,7 +1,5 @@
 """One picture of MiniRef from its number: the JPEG, its annotations and its expressions."""
 
-from __future__ import annotations
-
 import io
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,23 +8,18 @@ from random import Random
 import numpy as np
 from pycocotools import mask as coco
 
+from data_setup.convert.folders import OPEN_PICTURES
 from data_setup.miniref.draw import render
-from data_setup.miniref.expressions import describe
+from data_setup.miniref.expressions import DIALECTS, describe
 from data_setup.miniref.outlines import segment
-from data_setup.miniref.scenes import compose, scene_seed
+from data_setup.miniref.scenes import Scene, compose, scene_seed
 from data_setup.miniref.view import Sight, View
 
 MIN_SHARE = 0.006  # of the picture: a smaller thing is annotated, but never a referent
 MIN_WHOLE = 0.35  # of a thing that must be visible for it to be a referent
 SMALL = 0.05  # of the picture, the paper's bound for a small referent
 SMALL_ODDS = 0.36  # of taking a small one where there is a choice; there are few large ones
-IMAGES = Path("images/mscoco/images/train2014")
-# dialect -> (numbers of sentences, their shares); UNC then has about 2.8 a referent, G-Ref 2
-SENTENCES = {
-    "unc": ((2, 3, 4), (0.35, 0.5, 0.15)),
-    "unc+": ((2, 3, 4), (0.35, 0.5, 0.15)),
-    "gref": ((2, 3), (0.95, 0.05)),
-}
+COCO_LIKE = ("unc", "unc+", "gref")
 REFERIT_SENTENCES = 2
 
 
@@ -38,27 +31,19 @@ class Job:
     seed: int
     number: int  # also the image id
 
-    def generator(self) -> Random:
-        return Random(f"picture {self.number} of {self.seed}")
-
-    @property
-    def scene_seed(self) -> int:
-        return scene_seed(self.seed, self.number)
-
-    def draw(self) -> tuple[View, list[np.ndarray], bytes]:
-        scene = compose(self.scene_seed)
+    def draw(self, name: str) -> tuple[Scene, list[np.ndarray], Random]:
+        """Write the picture under a name in `folder`; its scene, its masks, and a generator."""
+        scene = compose(scene_seed(self.seed, self.number))
         image, masks = render(scene)
-        jpeg = io.BytesIO()
-        image.save(jpeg, "JPEG", quality=90)
-        return View.of(scene, masks), masks, jpeg.getvalue()
+        image.save(self.folder / name, "JPEG", quality=90)
+        return scene, masks, Random(f"picture {self.number} of {self.seed}")
 
 
 def coco_picture(job: Job) -> dict:
     """Write one COCO-like picture; its size, things (all but stuff) and referents as plain data."""
-    view, masks, jpeg = job.draw()
-    rng = job.generator()
     name = f"COCO_train2014_{job.number:012d}.jpg"
-    (job.folder / IMAGES / name).write_bytes(jpeg)
+    scene, masks, rng = job.draw(f"{OPEN_PICTURES}/{name}")
+    view = View.of(scene, masks)
     things, place_of = [], {}
     for k, sight in enumerate(view.sights):
         if sight.is_stuff:
@@ -75,7 +60,11 @@ def coco_picture(job: Job) -> dict:
         )
     referents = []
     for k in _choose(view, [k for k in place_of if _eligible(view, k)], rng):
-        texts = {d: _sentences(view, k, d, rng) for d in SENTENCES}
+        texts = {}
+        for dialect in COCO_LIKE:
+            counts, shares = DIALECTS[dialect]["sentences"]
+            found = describe(view, k, dialect, rng.choices(counts, shares)[0], rng)
+            texts[dialect] = [{"raw": e.raw, "sent": e.sent} for e in found]
         referents.append(
             {
                 "thing": place_of[k],
@@ -95,9 +84,8 @@ def coco_picture(job: Job) -> dict:
 
 def referit_picture(job: Job) -> dict:
     """Write one ReferIt-like picture and the mask files of its regions, stuff among them."""
-    view, masks, jpeg = job.draw()
-    rng = job.generator()
-    (job.folder / "referit/images" / f"{job.number}.jpg").write_bytes(jpeg)
+    scene, masks, rng = job.draw(f"referit/images/{job.number}.jpg")
+    view = View.of(scene, masks)
     chosen = _choose(view, [k for k in range(len(view.sights)) if _eligible(view, k)], rng)
     stuff = [k for k, s in enumerate(view.sights) if s.is_stuff and _share(view, s) > 0.03]
     chosen += rng.sample(stuff, min(2, len(stuff)))
@@ -149,9 +137,3 @@ def _choose(view: View, eligible: list[int], rng: Random) -> list[int]:
         chosen.append(k)
         left.remove(k)
     return chosen
-
-
-def _sentences(view: View, k: int, dialect: str, rng: Random) -> list[dict]:
-    counts, shares = SENTENCES[dialect]
-    count = rng.choices(counts, shares)[0]
-    return [{"raw": e.raw, "sent": e.sent} for e in describe(view, k, dialect, count, rng)]

@@ -1,7 +1,5 @@
 """Places and sizes: which of the things that fit the rest of an expression they pick."""
 
-from __future__ import annotations
-
 from data_setup.miniref.view import View, across
 
 SIZE_RATIO = 1.5  # "big" and "small" need areas that differ by this much
@@ -11,38 +9,27 @@ def _at(view: View, k: int) -> tuple[float, float]:
     return view.sights[k].cx / view.width, view.sights[k].cy / view.height
 
 
-# place -> whether sight k lies there in the picture (each also has to be the extreme of its group)
+# place -> where it is in the picture; how far a sight lies that way; the lead that makes it plain
 PLACES = {
-    "left": lambda view, k: _at(view, k)[0] < 0.45,
-    "right": lambda view, k: _at(view, k)[0] > 0.55,
-    "far left": lambda view, k: _at(view, k)[0] < 0.25,
-    "far right": lambda view, k: _at(view, k)[0] > 0.75,
-    "top": lambda view, k: _at(view, k)[1] < 0.42,
-    "bottom": lambda view, k: _at(view, k)[1] > 0.6,
-    "middle": lambda view, k: abs(_at(view, k)[0] - 0.5) < 0.1,
-    "front": lambda view, k: True,
-    "back": lambda view, k: True,
-    "bottom left": lambda view, k: _at(view, k)[0] < 0.35 and _at(view, k)[1] > 0.62,
-    "bottom right": lambda view, k: _at(view, k)[0] > 0.65 and _at(view, k)[1] > 0.62,
-    "top left": lambda view, k: _at(view, k)[0] < 0.35 and _at(view, k)[1] < 0.38,
-    "top right": lambda view, k: _at(view, k)[0] > 0.65 and _at(view, k)[1] < 0.38,
-    "second from left": lambda view, k: True,
-    "second from right": lambda view, k: True,
+    "left": (lambda x, y: x < 0.45, lambda x, y, near: -x, 0.07),
+    "right": (lambda x, y: x > 0.55, lambda x, y, near: x, 0.07),
+    "far left": (lambda x, y: x < 0.25, lambda x, y, near: -x, 0.07),
+    "far right": (lambda x, y: x > 0.75, lambda x, y, near: x, 0.07),
+    "top": (lambda x, y: y < 0.42, lambda x, y, near: -y, 0.09),
+    "bottom": (lambda x, y: y > 0.6, lambda x, y, near: y, 0.09),
+    "middle": (lambda x, y: abs(x - 0.5) < 0.1, lambda x, y, near: -abs(x - 0.5), 0.1),
+    "front": (lambda x, y: True, lambda x, y, near: near, 0.07),
+    "back": (lambda x, y: True, lambda x, y, near: -near, 0.07),
+    "bottom left": (lambda x, y: x < 0.35 and y > 0.62, lambda x, y, near: y - x, 0.16),
+    "bottom right": (lambda x, y: x > 0.65 and y > 0.62, lambda x, y, near: y + x, 0.16),
+    "top left": (lambda x, y: x < 0.35 and y < 0.38, lambda x, y, near: -y - x, 0.16),
+    "top right": (lambda x, y: x > 0.65 and y < 0.38, lambda x, y, near: x - y, 0.16),
 }
-# place -> (how far a sight lies that way, the lead over the next that makes it plain)
-_LEADS = {
-    "left": (lambda x, y, near: -x, 0.07),
-    "right": (lambda x, y, near: x, 0.07),
-    "top": (lambda x, y, near: -y, 0.09),
-    "bottom": (lambda x, y, near: y, 0.09),
-    "front": (lambda x, y, near: near, 0.07),
-    "back": (lambda x, y, near: -near, 0.07),
-    "bottom left": (lambda x, y, near: y - x, 0.16),
-    "bottom right": (lambda x, y, near: y + x, 0.16),
-    "top left": (lambda x, y, near: -y - x, 0.16),
-    "top right": (lambda x, y, near: x - y, 0.16),
-    "middle": (lambda x, y, near: -abs(x - 0.5), 0.1),
-}
+
+
+def lies_at(extreme: str | None, view: View, k: int) -> bool:
+    """Whether sight k lies at a place of the picture; so does any where `extreme` names none."""
+    return extreme not in PLACES or PLACES[extreme][0](*_at(view, k))
 
 
 def narrow(extreme: str | None, group: list[int], view: View) -> list[int]:
@@ -55,7 +42,7 @@ def narrow(extreme: str | None, group: list[int], view: View) -> list[int]:
         return []  # the only one is neither
     if extreme.startswith("second"):
         return _second(extreme.rsplit(" ", 1)[-1], group, view)
-    how_far, lead = _LEADS[extreme.removeprefix("far ")]
+    _, how_far, lead = PLACES[extreme]
     reach = {k: how_far(*_at(view, k), view.sights[k].near) for k in group}
     best = max(group, key=lambda k: reach[k])
     sideways = extreme.removeprefix("far ") in ("left", "right")
@@ -70,10 +57,8 @@ def narrow(extreme: str | None, group: list[int], view: View) -> list[int]:
 def _by_size(extreme: str, group: list[int], view: View) -> list[int]:
     if len(group) < 2:
         return []  # nothing to compare with
-    sizes = {}
-    for k in group:
-        sight = view.sights[k]
-        sizes[k] = (sight.area, sight.thing.box[2] * sight.thing.box[3])
+    seen = {k: view.sights[k] for k in group}
+    sizes = {k: (s.area, s.thing.box[2] * s.thing.box[3]) for k, s in seen.items()}
     rank = max if extreme == "big" else min
     best = rank(group, key=lambda k: sizes[k])
     # both what is seen and the whole thing must differ plainly: hidden is not small

@@ -1,7 +1,5 @@
 """Scenes as plain data: which things stand where, how they look, and what they stand on."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -67,10 +65,7 @@ class _Stage:
         self.horizon = height * rng.uniform(*kind.horizon)
         self.things: list[Thing] = []
         self.layers: list[float] = []  # painting order: small first
-        for name, top, bottom in (
-            (kind.far, 0.0, self.horizon),
-            (kind.near, self.horizon, height),
-        ):
+        for name, top, bottom in ((kind.far, 0.0, self.horizon), (kind.near, self.horizon, height)):
             box = (0.0, top, float(width), bottom - top)
             self._add(Thing(name, "stuff", box, 0.0, None, seed=self._seed()), -2.0)
 
@@ -138,7 +133,7 @@ class _Stage:
         for _ in range(14):
             colour, traits = self._looks(category, worn if self.rng.random() < 0.8 else set())
             box, depth, on, layer = self._spot(category, traits)
-            if box is None or self._crowded(box, layer):
+            if box is None or self._crowded(box):
                 continue
             thing = self._thing(category, box, depth, colour, traits, on)
             index = self._add(thing, layer)
@@ -201,7 +196,7 @@ class _Stage:
         x = rng.uniform(left, right)
         return (x, foot - h, w, h), support.depth, k, layer
 
-    def _crowded(self, box: tuple, layer: float) -> bool:
+    def _crowded(self, box: tuple) -> bool:
         """Would it hide another thing, or be hidden, by more than half? A third is welcome."""
         x, y, w, h = box
         if x > self.width * 0.93 or x + w < self.width * 0.07 or y + h < 4:

@@ -5,8 +5,6 @@ to, never from how many pictures there are. So a small world and a large one agr
 that both have, and what was trained on one may be evaluated on the other.
 """
 
-from __future__ import annotations
-
 REFERIT_TURN = 10  # every tenth picture is one of ReferIt's; the others are COCO-like
 REFERIT_TURNS = {1: "test", 4: "test", 7: "test", 2: "val"}  # of ten of them; the rest is train
 UNC_TURNS = {2: "val", 11: "val", 18: "val"} | dict.fromkeys((4, 6, 13, 21), "test")  # of 25

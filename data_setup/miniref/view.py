@@ -1,9 +1,8 @@
 """What can be seen in a picture, and the nouns that truly name it."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Self
 
 import numpy as np
 
@@ -53,7 +52,7 @@ class View:
     known: dict = field(default_factory=dict)
 
     @classmethod
-    def of(cls, scene: Scene, masks: list[np.ndarray]) -> View:
+    def of(cls, scene: Scene, masks: list[np.ndarray]) -> Self:
         """The view of a scene from its visible masks (bool, height x width, one per thing)."""
         sights = []
         for index, (thing, mask) in enumerate(zip(scene.things, masks, strict=True)):
@@ -91,14 +90,15 @@ def nouns(thing: Thing) -> list[str]:
 
 def across(a: Sight, b: Sight) -> float:
     """Share of the narrower box's width that both boxes have in common."""
-    return _overlap(a.box[0], a.box[2], b.box[0], b.box[2])
+    return _overlap(a, b, 0)
 
 
 def down(a: Sight, b: Sight) -> float:
     """Share of the lower box's height that both boxes have in common."""
-    return _overlap(a.box[1], a.box[3], b.box[1], b.box[3])
+    return _overlap(a, b, 1)
 
 
-def _overlap(start: float, size: float, other: float, other_size: float) -> float:
+def _overlap(a: Sight, b: Sight, axis: int) -> float:
+    start, other, size, other_size = a.box[axis], b.box[axis], a.box[axis + 2], b.box[axis + 2]
     common = min(start + size, other + other_size) - max(start, other)
     return max(0.0, common / min(size, other_size))

@@ -1,7 +1,5 @@
 """Writes the world: a data root with the layout and the formats of RefCOCO, +, g and ReferIt."""
 
-from __future__ import annotations
-
 import json
 import multiprocessing
 import os
@@ -10,27 +8,25 @@ from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
-from data_setup.convert.folders import SETS, index_folders
-from data_setup.index import index_path
+from data_setup.contact import ROWS, samples, write_contact_sheet
+from data_setup.convert.folders import FOLDERS, OPEN_PICTURES, index_folders
+from data_setup.index import indexed, read_index
 from data_setup.miniref.formats import VERSION, write_json, write_refer, write_referit
-from data_setup.miniref.picture import IMAGES, Job, coco_picture, referit_picture
+from data_setup.miniref.picture import Job, coco_picture, referit_picture
 from data_setup.miniref.splits import gref_splits, is_referit, kept_in, unc_split
 
 MARKER = "miniref.json"
 MIN_PICTURES = 30  # fewer cannot fill every split of ReferIt
+SHEET = {"UNC": "unc", "UNC+": "unc+", "G-Ref": "gref", "ReferIt": "referit"}  # its columns
 GREF_REFERENTS = ((1, 2, 3), (0.3, 0.5, 0.2))  # a picture's number of G-Ref referents, its shares
-
-
-class RootTakenError(ValueError):
-    """The folder already holds something that is not this world."""
 
 
 def write(root: Path, pictures: int = 2000, seed: int = 0, processes: int | None = None) -> bool:
     """Draw the world into `root`; False where the same world is there already.
 
     Written beside `root` first and renamed at the end. The bytes depend on `pictures` and `seed`
-    alone. Raises ValueError for too few pictures or a negative seed, RootTakenError where `root`
-    holds something else.
+    alone. Raises ValueError for too few pictures, a negative seed, or where `root` holds anything
+    else.
     """
     if pictures < MIN_PICTURES:
         raise ValueError(
@@ -41,13 +37,14 @@ def write(root: Path, pictures: int = 2000, seed: int = 0, processes: int | None
     marker = {"world": "MiniRef", "version": VERSION, "pictures": pictures, "seed": seed}
 
     def draw(folder: Path) -> None:
-        for part in (IMAGES, "refcoco", "refcoco+", "refcocog", "referit/images", "referit/mask"):
+        sets = ("refcoco", "refcoco+", "refcocog", "referit/images", "referit/mask")
+        for part in (OPEN_PICTURES, *sets):
             (folder / part).mkdir(parents=True)
         _write_world(folder, pictures, seed, processes)
         index_folders(folder)
 
     drawn = draw_once(root, marker, draw)
-    if not all(index_path(root, name).is_file() for name in SETS):  # an older one
+    if not {*FOLDERS, "referit"} <= set(indexed(root)):  # an older one, or somebody removed them
         index_folders(root)
     return drawn
 
@@ -55,7 +52,7 @@ def write(root: Path, pictures: int = 2000, seed: int = 0, processes: int | None
 def draw_once(root: Path, marker: dict, draw: Callable[[Path], None]) -> bool:
     """Draw into a folder beside `root` that takes its name when it is complete.
 
-    False where `root` holds the world of this marker already; RootTakenError where it holds
+    False where `root` holds the world of this marker already; ValueError where it holds
     anything else.
     """
     if _holds(root, marker):
@@ -73,7 +70,7 @@ def draw_once(root: Path, marker: dict, draw: Callable[[Path], None]) -> bool:
 
 
 def _holds(root: Path, marker: dict) -> bool:
-    """Whether `root` holds this very world; RootTakenError if it holds anything else."""
+    """Whether `root` holds this very world; ValueError if it holds anything else."""
     world = marker["world"]
     if not root.exists() or (root.is_dir() and not any(root.iterdir())):
         return False
@@ -81,27 +78,24 @@ def _holds(root: Path, marker: dict) -> bool:
     try:
         found = dict(json.loads((root / MARKER).read_text("utf-8")))
     except (OSError, ValueError, TypeError):
-        raise RootTakenError(
-            f"{root} already holds something that is not {world}: {advice}"
-        ) from None
+        raise ValueError(f"{root} already holds something that is not {world}: {advice}") from None
     if found != marker:
         listed = ", ".join(f"{key} {found.get(key)}" for key in ("pictures", "seed", "version"))
-        kind = found.get("world")
-        raise RootTakenError(f"{root} already holds another {kind} ({listed}): {advice}")
+        raise ValueError(f"{root} already holds another {found.get('world')} ({listed}): {advice}")
     return True
 
 
 def _write_world(folder: Path, pictures: int, seed: int, processes: int | None) -> None:
     jobs = [Job(folder, seed, number) for number in range(1, pictures + 1)]
     coco_like = [job for job in jobs if not is_referit(job.number)]
-    drawn = _numbered(run_jobs(coco_picture, coco_like, processes))
+    drawn = run_jobs(coco_picture, coco_like, processes)
+    for number, thing in enumerate((t for picture in drawn for t in picture["things"]), start=1):
+        thing["id"] = number  # of its annotation, the same in all three data sets
     regions = run_jobs(referit_picture, [job for job in jobs if is_referit(job.number)], processes)
-    unc = [
-        (picture, referent, split)
-        for picture in drawn
-        for split in [unc_split(picture["id"], picture["referents"])]
-        for referent in kept_in(split, picture["referents"])
-    ]
+    unc = []
+    for picture in drawn:
+        split = unc_split(picture["id"], picture["referents"])
+        unc += [(picture, referent, split) for referent in kept_in(split, picture["referents"])]
     filled = {split for _, _, split in unc}
     if lacking := {"train", "val", "testA", "testB"} - filled:
         raise ValueError(
@@ -110,7 +104,12 @@ def _write_world(folder: Path, pictures: int, seed: int, processes: int | None) 
         )
     for dialect, name in (("unc", "refcoco"), ("unc+", "refcoco+")):
         write_refer(folder / name, "unc", dialect, drawn, unc)
-    gref = [chosen for picture in drawn for chosen in _gref_chosen(picture, seed)]
+    gref = []
+    for picture in drawn:
+        count = Random(f"G-Ref of picture {picture['id']} of {seed}").choices(*GREF_REFERENTS)[0]
+        taken = [r for r in picture["referents"] if "gref" in r["sentences"]][:count]
+        splits = gref_splits(picture["id"], taken)
+        gref += [(picture, *pair) for pair in zip(taken, splits, strict=True)]
     write_refer(folder / "refcocog", "google", "gref", drawn, gref)
     write_referit(folder / "referit", regions)
 
@@ -124,19 +123,19 @@ def run_jobs(work: Callable, jobs: list, processes: int | None) -> list:
         return list(pool.imap(work, jobs, chunksize=10))
 
 
-def _numbered(drawn: list[dict]) -> list[dict]:
-    """The pictures with an annotation id for each thing, the same in all three data sets."""
-    next_id = 1
-    for picture in drawn:
-        for thing in picture["things"]:
-            thing["id"] = next_id
-            next_id += 1
-    return drawn
+def write_sheet(root: Path, out: Path) -> None:
+    """Draw 4 x 6 samples of the world in `root`, a column for each dialect, into a PNG file.
 
-
-def _gref_chosen(picture: dict, seed: int) -> list[tuple[dict, dict, str]]:
-    counts, shares = GREF_REFERENTS
-    count = Random(f"G-Ref of picture {picture['id']} of {seed}").choices(counts, shares)[0]
-    referents = [r for r in picture["referents"] if "gref" in r["sentences"]][:count]
-    splits = gref_splits(picture["id"], referents)
-    return [(picture, *chosen) for chosen in zip(referents, splits, strict=True)]
+    Raises FileNotFoundError where there is no world.
+    """
+    rng, columns = Random(0), []
+    for title, name in SHEET.items():
+        index = read_index(root, name)
+        if index is None:
+            raise FileNotFoundError(
+                f"There is no MiniRef in {root}: draw it with "
+                f"`python -m data_setup miniref --root {root}`."
+            )
+        rows = rng.sample(index.referents, min(ROWS, len(index.referents)))
+        columns.append((title, samples(root, index, rows)))
+    write_contact_sheet(out, columns)

@@ -10,9 +10,7 @@ import torch.nn.functional as F
 from PIL import Image
 
 from data_setup.miniref import minivoc as drawer
-from data_setup.miniref.picture import Job
 from data_setup.miniref.scenes import scene_seed
-from data_setup.miniref.write import RootTakenError
 from tvnet.model.backbone import DeepLab
 from tvnet.model.blocks import upsample
 from tvnet.release.minivoc import NEEDED, STUFF, read
@@ -38,13 +36,13 @@ def data(root):
 
 def test_no_picture_of_minivoc_is_one_of_miniref():
     """Scenes follow from their seed alone, and worlds below a million pictures share none."""
-    miniref = {Job(None, 0, number).scene_seed for number in range(1, 100_001)}
+    miniref = {scene_seed(0, number) for number in range(1, 100_001)}
     assert miniref.isdisjoint(scene_seed(drawer.SEED, number) for number in range(1, 100_001))
 
 
 def test_it_is_drawn_once_and_another_is_refused(root):
     assert not drawer.write_minivoc(root, PICTURES)
-    with pytest.raises(RootTakenError, match=r"already holds another MiniVOC \(pictures 24"):
+    with pytest.raises(ValueError, match=r"already holds another MiniVOC \(pictures 24"):
         drawer.write_minivoc(root, PICTURES + 1)
 
 

@@ -12,7 +12,6 @@ from PIL import Image
 
 from data_setup.convert import referit, validate
 from data_setup.convert.annotations import from_archive
-from data_setup.convert.audit import audit_pictures
 from data_setup.convert.folders import index_folders
 from data_setup.convert.validate import Findings
 from data_setup.fetch.sources import ContentError, DataSet, Source
@@ -65,8 +64,8 @@ def test_referit_by_run_lengths_is_referit_by_lists(world, tmp_path):
     sources = tuple(
         Source(name, "archives", None, None, (), "") for name in ("refclef.zip", "saiapr_tc-12.zip")
     )
-    names = (("refclef/instances.json", 10**8), ("refclef/refs(berkeley).p", 10**8))
-    joins = (("train", "trainval"), ("val", "trainval"))
+    names = {"refclef/instances.json": 10**8, "refclef/refs(berkeley).p": 10**8}
+    joins = {"train": "trainval", "val": "trainval"}
     from_archive(DataSet("referit", "refer", sources, names, joins), tmp_path).write(tmp_path)
     found = refer.read(tmp_path, "referit")
     assert found.referents == lists.referents and found.splits == ["test", "trainval"]
@@ -203,7 +202,7 @@ def test_pictures_of_every_kind(tmp_path, zipped_up):
     rows = [[k, f"{kind}.img", 8, 6] for k, kind in enumerate([*content, "gone"])]
     findings = Findings()
     index = Index("kinds", {}, ["nowhere", "no.zip", place], rows, [], [], [])
-    audit_pictures(tmp_path, index, findings)
+    validate.audit_pictures(tmp_path, index, findings)
     told = {p["record"].split("'")[1].removesuffix(".img"): p["reason"] for p in findings.problems}
     assert set(told) == {*REFUSED, "gone"} and told["gone"] == "is missing"
     for kind, (_, words) in REFUSED.items():

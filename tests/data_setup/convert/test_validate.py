@@ -68,7 +68,7 @@ def test_no_index_crashes_the_checks(images, things, kinds):
     findings = Findings()
     content = json.dumps({"images": images, "annotations": things, "categories": kinds}).encode()
     refs = pickle.dumps([])
-    index = refer_index("any", content, refs, ("instances.json", "refs.p"), findings)
+    index = refer_index("any", {"instances.json": content, "refs.p": refs}, findings)
     assert index.referents == [] and isinstance(findings.summary(), str)
 
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 from data_setup import pictures
 from data_setup.__main__ import main
-from data_setup.custom.sheet import unknown_share
+from data_setup.custom.write import unknown_share
 from tvnet.data import photo, refer
 from tvnet.data.images import open_image
 from tvnet.data.words import Vocabulary

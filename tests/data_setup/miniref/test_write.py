@@ -15,10 +15,10 @@ from data_setup.miniref import formats
 from data_setup.miniref import write as writer
 from data_setup.miniref.catalogue import CATEGORIES
 from data_setup.miniref.draw import render
-from data_setup.miniref.picture import Job, _eligible, mat_file
-from data_setup.miniref.scenes import Scene, Thing, compose
+from data_setup.miniref.picture import _eligible, mat_file
+from data_setup.miniref.scenes import Scene, Thing, compose, scene_seed
 from data_setup.miniref.view import View
-from data_setup.miniref.write import IMAGES, RootTakenError, write
+from data_setup.miniref.write import OPEN_PICTURES, write
 
 PICTURES, SEED = 40, 3
 SETS = (("refcoco", "unc"), ("refcoco+", "unc"), ("refcocog", "google"))
@@ -94,7 +94,7 @@ def test_images_are_there_in_the_size_that_is_told(data, root):
     _, _, _, instances = data
     for image in instances["images"]:
         assert image["file_name"] == f"COCO_train2014_{image['id']:012d}.jpg"
-        with Image.open(root / IMAGES / image["file_name"]) as picture:
+        with Image.open(root / OPEN_PICTURES / image["file_name"]) as picture:
             assert (picture.format, picture.mode) == ("JPEG", "RGB")
             assert picture.size == (image["width"], image["height"])
 
@@ -103,7 +103,7 @@ def test_annotations_decode_to_what_is_seen(root):
     _, instances = load(root, "refcoco", "unc")
     parts = []
     for image in instances["images"][:10]:
-        scene = compose(Job(root, SEED, image["id"]).scene_seed)
+        scene = compose(scene_seed(SEED, image["id"]))
         _, masks = render(scene)
         own = [a for a in instances["annotations"] if a["image_id"] == image["id"]]
         names = {c["id"]: c["name"] for c in instances["categories"]}
@@ -180,7 +180,7 @@ def test_the_bytes_depend_on_the_seed_alone_not_on_the_processes(root, tmp_path)
     assert [name for name in first if first[name] != second[name]] == []
     write(tmp_path / "other", 30, SEED + 1, processes=1)
     other = bytes_of(tmp_path / "other")
-    name = f"{IMAGES.as_posix()}/COCO_train2014_{1:012d}.jpg"
+    name = f"{OPEN_PICTURES}/COCO_train2014_{1:012d}.jpg"
     assert other[name] != first[name]
 
 
@@ -221,12 +221,12 @@ def test_another_world_or_anything_else_is_never_overwritten(root, tmp_path, cap
     assert "already holds another MiniRef (pictures 40, seed 3, version" in told
     assert "choose another --root or remove it first." in told
     (tmp_path / "thesis.txt").write_text("years of work")
-    with pytest.raises(RootTakenError, match="already holds something that is not MiniRef"):
+    with pytest.raises(ValueError, match="already holds something that is not MiniRef"):
         write(tmp_path, 30)
-    with pytest.raises(RootTakenError, match="already holds something that is not MiniRef"):
+    with pytest.raises(ValueError, match="already holds something that is not MiniRef"):
         write(tmp_path / "thesis.txt", 30)
     (tmp_path / "miniref.json").write_text("{half")
-    with pytest.raises(RootTakenError, match="already holds something that is not MiniRef"):
+    with pytest.raises(ValueError, match="already holds something that is not MiniRef"):
         write(tmp_path, 30)
     assert (tmp_path / "thesis.txt").read_text() == "years of work"
 
