@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from tvnet.model.backbone import DeepLab
+from tvnet.model.expression import Expression
 from tvnet.model.method import build
 from tvnet.settings import PROFILES, Settings, settings
 
@@ -76,9 +77,10 @@ def costs(profile: Settings, words: int = WORDS) -> dict[str, Cost]:
         V_sim = {name: V[1:] for name, V in both.items()} if profile.model.enrichment else None
         model(V_in, V_sim, torch.ones(1, n_words).long(), torch.tensor([n_words]))
         counter.enter("")
-    # torch does not count its own LSTM: four gates, each of [word; state].
-    lstm = 2 * n_words * 4 * profile.model.d_s * (profile.model.d_words + profile.model.d_s)
-    counter.flop["expression"] += lstm
+    if isinstance(model.expression, Expression):
+        # torch does not count its own LSTM: four gates, each of [word; state].
+        lstm = 2 * n_words * 4 * profile.model.d_s * (profile.model.d_words + profile.model.d_s)
+        counter.flop["expression"] += lstm
     return {
         name: Cost(
             sum(p.numel() for p in part.parameters()), counter.flop[name], counter.kept[name]

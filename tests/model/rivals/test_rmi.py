@@ -25,7 +25,7 @@ def test_the_split_lstm_is_that_of_the_joined_input():
     """Cell by cell with torch's own LSTM over [cell; word], gates in its order i, f, g, o."""
     part, d = wakened(CellLSTM(5, 3, 4)), 4
     cells, words = double(2, 5, 2, 3), double(2, 4, 3)
-    states = part(cells, words, torch.zeros(2, 4, dtype=torch.bool))
+    part(cells, words, torch.zeros(2, 4, dtype=torch.bool), states := [])
     lstm = torch.nn.LSTM(5 + 3, d, batch_first=True, dtype=torch.float64)
     i, j, f, o = range(0, 4 * d, d)
     rows = torch.cat([torch.arange(k, k + d) for k in (i, f, j, o)])
@@ -55,7 +55,7 @@ def test_from_words_and_maps_to_the_score(given):
     h = states / states.norm(dim=-1, keepdim=True)
     cells = torch.cat([V5, t.O.expand(2, -1, -1, -1)], 1)
     no_pads = torch.zeros(2, 5, dtype=torch.bool)
-    m = model.conv_lstm(cells, torch.cat([e, h], -1), no_pads)
+    model.conv_lstm(cells, torch.cat([e, h], -1), no_pads, m := [])
     for b, n in enumerate(lengths):  # before a pad nothing is known of it
         last = m[n - 1][b]
         unbounded = 0.5 * torch.log((1.001 + last) / (1.001 - last))
@@ -89,7 +89,7 @@ def test_the_order_of_the_words_matters(given):
     one, two = (traced(ROW, model, maps, w, full).logits for w in (words, swapped))
     assert not torch.allclose(one, two)
     cells, spoken, none = double(1, 24, 2, 2), double(1, 3, 28), torch.zeros(1, 3).bool()
-    ends = [model.conv_lstm(cells, s, none)[-1] for s in (spoken, spoken.flip(1))]
+    ends = [model.conv_lstm(cells, s, none) for s in (spoken, spoken.flip(1))]
     assert not torch.allclose(*ends)
 
 

@@ -52,9 +52,9 @@ def expected_shapes(
 class CellLSTM(nn.Module):
     """The multimodal LSTM: one plain LSTM in every cell, with the same weights in all of them.
 
-    cells (B, d_x, h, w), words (B, T, d_y), pad (B, T) -> its states m, T times (B, d, h, w). Its
-    input is [cell; word; m], but what does not change is multiplied once: the cells for all words,
-    the words for all cells.
+    cells (B, d_x, h, w), words (B, T, d_y), pad (B, T) -> its last state m (B, d, h, w). A given
+    list collects the states. Its input is [cell; word; m], but what does not change is multiplied
+    once: the cells for all words, the words for all cells.
     """
 
     def __init__(self, d_x: int, d_y: int, d: int):
@@ -67,18 +67,28 @@ class CellLSTM(nn.Module):
             nn.init.uniform_(part.weight, -bound, bound)
         self.of_word.bias = None  # of_cell has it
 
-    def forward(self, cells: Tensor, words: Tensor, pad: Tensor) -> list[Tensor]:
+    # Sentences differ in length: a compiler shall see one word, not every number of words (D37).
+    @torch.compiler.disable(recursive=False)
+    def forward(
+        self, cells: Tensor, words: Tensor, pad: Tensor, states: list[Tensor] | None = None
+    ) -> Tensor:
         of_cell, of_words = self.of_cell(cells), self.of_word(words)
         m = c = to_float32(torch.zeros_like(of_cell[:, : of_cell.shape[1] // 4]))
-        states = []
         for t in range(words.shape[1]):
-            gates = of_cell + of_words[:, t, :, None, None] + self.of_state(m)
-            i, j, f, o = to_float32(gates).chunk(4, dim=1)
-            c_next = (f + 1.0).sigmoid() * c + i.sigmoid() * j.tanh()
-            m_next = o.sigmoid() * c_next.tanh()
-            c, m = unless_pad(c_next, c, pad[:, t]), unless_pad(m_next, m, pad[:, t])
-            states.append(m)
-        return states
+            m, c = self.step(of_cell, of_words[:, t], pad[:, t], m, c)
+            if states is not None:
+                states.append(m)
+        return m
+
+    def step(
+        self, of_cell: Tensor, of_word: Tensor, pad: Tensor, m: Tensor, c: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """State and memory (B, d, h, w) after one more word; a pad changes neither."""
+        gates = of_cell + of_word[:, :, None, None] + self.of_state(m)
+        i, j, f, o = to_float32(gates).chunk(4, dim=1)
+        c_next = (f + 1.0).sigmoid() * c + i.sigmoid() * j.tanh()
+        m_next = o.sigmoid() * c_next.tanh()
+        return unless_pad(m_next, m, pad), unless_pad(c_next, c, pad)
 
 
 def inverse_tanh(m: Tensor) -> Tensor:
@@ -122,13 +132,15 @@ class RMI(Method):
 
         # Each word as it is, beside the sentence up to it.
         sentence = torch.cat([read.e, read.h], dim=-1)
-        m = self.conv_lstm(concat(V5, O), sentence, read.pad)
-        last = F.relu(inverse_tanh(m[-1])) if self.ending == "unbounded" else m[-1]  # D71
-        score = self.score(last)
+        states: list[Tensor] | None = None if trace is None else []
+        m = self.conv_lstm(concat(V5, O), sentence, read.pad, states)
+        if self.ending == "unbounded":  # D71
+            m = F.relu(inverse_tanh(m))
+        score = self.score(m)
         logits = upsample(to_float32(score), size, self.settings.model.upsampling)
 
         if trace is not None:
             trace.w, trace.h, trace.V5, trace.O = read.e, read.h, V5, O
-            trace.m = {t + 1: state for t, state in enumerate(m)}
+            trace.m = {t + 1: state for t, state in enumerate(states)}
             trace.score, trace.logits = score, logits
         return logits
