@@ -110,27 +110,29 @@ class MAttNet(Method):
         """Mask logits (B, 1, size, size); positive means referent."""
         size = size or self.settings.data.size
         e, states, pad = self.expression(words, lengths)
-        h, w, a, q = self.phrases(e, states, pad, lengths)
         masks, real, alike = self.candidates(V_in)
-        box = boxes(masks.detach())
-        R4, R5 = (read_regions(V_in[name], box) for name in ("V4", "V5"))
+        # Small, then divided by 0.1 and turned into log odds: kept in float32 (D37).
+        with torch.autocast(words.device.type, enabled=False):
+            h, w, a, q = self.phrases(e, states, pad, lengths)
+            box = boxes(masks.detach())
+            R4, R5 = (read_regions(V_in[name], box) for name in ("V4", "V5"))
 
-        other = (
-            real[:, :, None] & real[:, None] & ~torch.eye(real.shape[1], device=real.device).bool()
-        )
-        same, is_same = nearest(box, other & alike, torch.zeros_like(alike))
-        near, is_near = nearest(box, other, alike)
-        x_subject, look = self.subject(R4, R5, q[0])
-        x_location = self.location(box, offsets(box, same, is_same))
-        x_relation = self.relation(pick(R5.mean(2), near), offsets(box, near, is_near))
-        S = {k: self.match[k](x, q[k]) for k, x in enumerate((x_subject, x_location, x_relation))}
-        S[2] = (S[2] * is_near).amax(2)  # a neighbour that is missing counts as 0, as in the code
-        total = sum(w[:, k, None] * S[k] for k in S).masked_fill(~real, -10.0)
-        choice = (total / TEMPERATURE).softmax(1)
-        if not self.training:
-            choice = F.one_hot(total.argmax(1), total.shape[1]).to(total.dtype)
+            itself = torch.eye(real.shape[1], device=real.device).bool()
+            other = real[:, :, None] & real[:, None] & ~itself
+            same, is_same = nearest(box, other & alike, torch.zeros_like(alike))
+            near, is_near = nearest(box, other, alike)
+            x_subject, look = self.subject(R4, R5, q[0])
+            x_location = self.location(box, offsets(box, same, is_same))
+            x_relation = self.relation(pick(R5.mean(2), near), offsets(box, near, is_near))
+            x = x_subject, x_location, x_relation
+            S = {k: match(x[k], q[k]) for k, match in enumerate(self.match)}
+            S[2] = (S[2] * is_near).amax(2)  # a missing neighbour counts as 0 (D85)
+            total = sum(w[:, k, None] * S[k] for k in S).masked_fill(~real, -10.0)
+            choice = (total / TEMPERATURE).softmax(1)
+            if not self.training:
+                choice = F.one_hot(total.argmax(1), total.shape[1]).to(total.dtype)
 
-        chance = torch.einsum("bj,bjhw->bhw", choice, masks)[:, None].clamp(1e-4, 1 - 1e-4)
+            chance = torch.einsum("bj,bjhw->bhw", choice, masks)[:, None].clamp(1e-4, 1 - 1e-4)
         logits = upsample(chance.logit(), size, self.settings.model.upsampling)
         if trace is not None:
             trace.h, trace.w, trace.a, trace.q, trace.masks = h, w, a, q, masks

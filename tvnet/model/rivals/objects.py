@@ -37,15 +37,17 @@ class Proposals(nn.Module):
         Z = sum(self.lateral[str(n)](concat(l2_normalize(V_in[f"V{n}"]), O)) for n in LEVELS).relu()
         regions = F.adaptive_avg_pool2d(to_float32(self.filter(Z)), SIDE).flatten(2)  # (B, d+4, J)
         of_cells, of_place = regions.split([Z.shape[1], 4], dim=1)
-        masks = torch.einsum("bdj,bdhw->bjhw", of_cells, to_float32(self.cell(Z)))
+        cells = to_float32(self.cell(Z))
         away = O[:, 4:6] - F.adaptive_avg_pool2d(O[:, 4:6], SIDE).flatten(2)[0].T[..., None, None]
         away = torch.cat(
             [away, away.square().sum(1, keepdim=True), torch.ones_like(away[:, :1])], 1
         )
         # A mask begins as a disc around its region.
-        disc = torch.tensor([0.0, 0.0, -8.0, 1.0], device=away.device, dtype=masks.dtype)
+        disc = torch.tensor([0.0, 0.0, -8.0, 1.0], device=away.device, dtype=cells.dtype)
         of_place = of_place + disc[:, None]
-        return (masks + torch.einsum("bkj,jkhw->bjhw", of_place, away)).sigmoid()
+        with torch.autocast(cells.device.type, enabled=False):
+            masks = torch.einsum("bdj,bdhw->bjhw", of_cells, cells)
+            return (masks + torch.einsum("bkj,jkhw->bjhw", of_place, away)).sigmoid()
 
 
 def boxes(masks: Tensor) -> Tensor:
