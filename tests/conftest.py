@@ -11,7 +11,8 @@ from PIL import Image
 
 from data_setup.convert.folders import FOLDERS, index_folders
 from tvnet.data import refer
-from tvnet.data.mask_store import store
+from tvnet.data.cache import TrainingCache
+from tvnet.data.masks import store
 from tvnet.data.neighbours import Neighbours
 from tvnet.data.words import Vocabulary
 from tvnet.model.backbone import DeepLab
@@ -129,7 +130,9 @@ def ready(tiny_root, tmp_path_factory):
     return Prepared(
         data,
         Vocabulary.build(s.text for s in data.samples("train")),
-        store(data, cache / "masks.npz"),
+        TrainingCache(
+            data, chosen.data.size, store(data, cache / "masks.npz"), cache, pixels=False
+        ),
         CachedFeatures(backbone, data, chosen.data.size, cache / "maps.bf16"),
         neighbours,
         word_rows=None,

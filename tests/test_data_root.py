@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tvnet.data import refer, world
+from tvnet.data import refer
 from tvnet.retrieval import build as stage_one
 from tvnet.settings import settings
 from tvnet.training import __main__ as one_run
@@ -18,8 +18,8 @@ LAPTOP = settings("laptop")
 @pytest.fixture
 def small_world(tiny_copy):
     """A root that says of itself that it is a MiniRef of 90 pictures."""
-    about = {"world": "MiniRef", "version": world.VERSION, "pictures": 90, "seed": 0}
-    (tiny_copy / world.MARKER).write_text(json.dumps(about))
+    about = {"world": "MiniRef", "version": refer.VERSION, "pictures": 90, "seed": 0}
+    (tiny_copy / refer.MARKER).write_text(json.dumps(about))
     return tiny_copy
 
 

@@ -15,7 +15,7 @@ import torch
 
 from tvnet.data import refer
 from tvnet.data.cache import TrainingCache
-from tvnet.data.mask_store import store
+from tvnet.data.masks import store
 from tvnet.files import replacing, write_json
 from tvnet.model.backbone import DeepLab
 from tvnet.retrieval.embeddings import embed
@@ -52,7 +52,7 @@ WRITES = {
     ),
     "masks": lambda ready, root, path: store(refer.read(root, "unc"), path),
     "pixels": lambda ready, root, path: TrainingCache(
-        refer.read(root, "unc"), 45, ready.masks, path
+        refer.read(root, "unc"), 45, ready.cache.masks, path
     ),
     "maps": lambda ready, root, path: maps(root, path),
     "result": lambda ready, root, path: write_json(path, {"text": "x" * 99}),

@@ -50,7 +50,6 @@ ROOMS = {
         "tvnet.data", "tvnet.model", "tvnet.retrieval", "tvnet.saved_model", "tvnet.rows",
         "tvnet.prediction",
     ),
-    "tvnet.examples": ("tvnet.data", "tvnet.predictor", "tvnet.saved_model"),
     "tvnet.__main__": ("tvnet.prediction", "tvnet.predictor", "tvnet.rows"),
     "tvnet.course": ("tvnet", "data_setup.miniref.write"),  # draws the world for a first look
     "data_setup": (),

@@ -15,6 +15,7 @@ from tvnet.model.backbone import Backbone
 from tvnet.model.method import Method, build
 from tvnet.model.weights_file import check_hash, fill, read_tensors, refuse_misfits
 from tvnet.settings import Settings, as_dict, settings
+from tvnet.settings_checks import differences
 
 SHAPING = ("data", "backbone", "model")  # the parts of the settings that a model depends on
 FILES = ("settings.json", "vocabulary.json", "model.safetensors")
@@ -97,18 +98,6 @@ def refuse_other(stored: Settings, expected: Settings, folder: Path) -> None:
     there, here = ({part: as_dict(s)[part] for part in SHAPING} for s in (stored, expected))
     if found := differences(there, here):
         raise ValueError(f"The model in {folder} was made with other settings: {'; '.join(found)}.")
-
-
-def differences(stored: dict, asked: dict, path: str = "") -> list[str]:
-    """Each leaf in which two plain dictionaries differ, as a clause."""
-    found = []
-    for key in sorted(stored.keys() | asked.keys()):
-        one, other = stored.get(key), asked.get(key)
-        if isinstance(one, dict) and isinstance(other, dict):
-            found += differences(one, other, f"{path}{key}.")
-        elif one != other:
-            found.append(f"{path}{key} is {one!r} there, {other!r} here")
-    return found
 
 
 def from_dict(values: dict) -> Settings:

@@ -1,4 +1,4 @@
-"""What the settings are held to: kinds, ranges, named choices; and changes by a command line."""
+"""What settings are held to: kinds, ranges, named choices; how two differ; changes to them."""
 
 from __future__ import annotations
 
@@ -66,6 +66,18 @@ def refuse_unknown(part: object, choices: dict[str, tuple]) -> None:
         if known not in allowed:
             listed = ", ".join(repr(choice) for choice in allowed)
             raise ValueError(f"{name} is {value!r:.40}: choose one of {listed}.")
+
+
+def differences(stored: dict, asked: dict, path: str = "") -> list[str]:
+    """Each leaf in which two plain dictionaries differ, as a clause."""
+    found = []
+    for key in sorted(stored.keys() | asked.keys()):
+        one, other = stored.get(key), asked.get(key)
+        if isinstance(one, dict) and isinstance(other, dict):
+            found += differences(one, other, f"{path}{key}.")
+        elif one != other:
+            found.append(f"{path}{key} is {one!r} there, {other!r} here")
+    return found
 
 
 def changed(settings: Any, assignments: Iterable[str]) -> Any:

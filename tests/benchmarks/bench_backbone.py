@@ -104,7 +104,7 @@ def train(ready: Prepared, dataset: ReferDataset, steps: int, budget: TrainingSe
             group["lr"] = 2e-3 * min(1, step / 100) * (1 + math.cos(math.pi * step / steps)) / 2
         batch, points = with_points(dataset, dice.choice(positions, BATCH).tolist())
         with torch.autocast("cpu", torch.bfloat16, enabled=low):
-            logits = forward(ready.features(batch)[0], points, dataset.size).float()
+            logits = forward(ready.features(batch)[0], points, dataset.cache.size).float()
         loss = F.binary_cross_entropy_with_logits(logits, batch.mask.float(), reduction="sum")
         optimiser.zero_grad()
         (loss / BATCH / 1000).backward()
@@ -120,12 +120,12 @@ def measure(head: Outliner, ready: Prepared, dataset: ReferDataset) -> np.ndarra
     for start in range(0, len(positions), BATCH):
         some = positions[start : start + BATCH]
         batch, points = with_points(dataset, some)
-        logits = head(ready.features(batch)[0], points, dataset.size)
+        logits = head(ready.features(batch)[0], points, dataset.cache.size)
         for k, i in enumerate(some):
             sample = dataset.samples[i]
             picture = dataset.data.pictures[sample.image_id]
             truth = dataset.masks.mask(sample.ann_id)
-            place = placement(picture.height, picture.width, dataset.size)
+            place = placement(picture.height, picture.width, dataset.cache.size)
             mask = clean(logits[k : k + 1], place)
             found.append((mask & truth).sum() / (mask | truth).sum())
     return np.array(found)

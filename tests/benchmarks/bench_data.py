@@ -24,7 +24,7 @@ from tests.real_root import real_samples, write_real_root  # noqa: E402
 from tvnet.data import refer  # noqa: E402
 from tvnet.data.cache import TrainingCache  # noqa: E402
 from tvnet.data.images import open_picture, placement, resize_and_pad  # noqa: E402
-from tvnet.data.mask_store import store  # noqa: E402
+from tvnet.data.masks import store  # noqa: E402
 
 SIZE, ROUNDS = 320, 7
 

@@ -13,7 +13,7 @@ import itertools
 
 from timing import interleaved, say
 
-from tvnet.examples import examples
+from tvnet.course.explorer.view import shipped_examples
 from tvnet.predictor import load
 
 WARM = "a new expression, its candidates looked at before"
@@ -22,14 +22,15 @@ COLD = "a new expression, no candidate looked at before"
 
 def measure(rounds: int = 25) -> dict[str, float]:
     """Median CPU seconds of one forward pass, and of what a reader waits for."""
-    predictor, forgetful, chosen = load(), load(), examples()
-    seen = [predictor.encode_image(example.path) for example in chosen]
-    for picture in seen:
-        for example in chosen:
-            predictor(picture, example.expression)
-    whole = predictor(seen[0], chosen[0].expression)
-    turn = itertools.cycle(itertools.product(seen, [example.expression for example in chosen]))
-    paths = itertools.cycle(example.path for example in chosen)
+    predictor, forgetful = load(), load()
+    data = predictor.retriever.data
+    chosen = shipped_examples(data)
+    files, texts = [data.pictures[e.image_id].path for e in chosen], [e.text for e in chosen]
+    seen = [predictor.encode_image(path) for path in files]
+    for picture, text in itertools.product(seen, texts):
+        predictor(picture, text)
+    whole = predictor(seen[0], texts[0])
+    turn, paths = itertools.cycle(itertools.product(seen, texts)), itertools.cycle(files)
 
     def cold() -> None:
         forgetful.retriever.forget()

@@ -83,7 +83,7 @@ def stage_two(d: int, images: int = 8000, queries: int = 4096) -> None:
         return torch.stack(answers).numpy()
 
     def ours():
-        return most_similar(own, found, ids, features, text)[0]
+        return most_similar(own, found, ids, features)[0]
 
     assert (loop() == ours()).mean() > 0.999  # float32 in another order: near ties may differ
     gathered = np.empty((K, d), np.float32)

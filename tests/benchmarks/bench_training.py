@@ -21,6 +21,7 @@ from timing import interleaved, say
 from torch import nn
 
 from tvnet.data import refer
+from tvnet.data.cache import TrainingCache
 from tvnet.model.blocks import Pointwise, upsample
 from tvnet.model.head import Head
 from tvnet.model.pretrained import load_backbone
@@ -29,8 +30,7 @@ from tvnet.model.tvnet import TVNet
 from tvnet.retrieval.build import build
 from tvnet.settings import Settings, settings
 from tvnet.training.features import LiveFeatures
-from tvnet.training.loop import logits_of, loss_of, parameter_groups
-from tvnet.training.order import batches
+from tvnet.training.loop import batches, logits_of, loss_of, parameter_groups
 from tvnet.training.setup import prepare
 
 SENTENCES = 24
@@ -100,10 +100,10 @@ def main() -> None:
 
         kept = ready.dataset(laptop, "train")
         live = ready.dataset(laptop, "train")
-        live.pixels = True
+        size = laptop.data.size
+        live.cache = TrainingCache(ready.data, size, ready.cache.masks, Path(out) / "pixels")
         frozen = load_backbone(laptop.backbone)
         trained_settings = replace(laptop, backbone=replace(laptop.backbone, train_from="res3"))
-        size = laptop.data.size
         both = {}
         low = {"precision": "bfloat16"}
         for name, changes in (("trained", {}), ("trained bfloat16", low)):

@@ -12,7 +12,7 @@ from papermill.parameterize import parameterize_notebook
 import tvnet
 from tvnet.course import start as module
 from tvnet.course.start import notebook_done, origin, start
-from tvnet.data import world
+from tvnet.data import refer
 
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 PATHS = sorted(NOTEBOOKS.glob("*.ipynb"))
@@ -30,10 +30,10 @@ def place(tmp_path, monkeypatch):
     return tmp_path
 
 
-def marked(root, pictures, version=world.VERSION):
+def marked(root, pictures, version=refer.VERSION):
     root.mkdir(parents=True)
     about = {"world": "MiniRef", "version": version, "pictures": pictures, "seed": 0}
-    (root / world.MARKER).write_text(json.dumps(about))
+    (root / refer.MARKER).write_text(json.dumps(about))
 
 
 def injected(path, values):
@@ -142,7 +142,7 @@ def test_the_default_folder_given_in_words_is_drawn_too(place):
     assert start(LEFT | {"DATA_DIR": "../repository/data/miniref-smoke"})[1].is_dir()
 
 
-@pytest.mark.parametrize("pictures, version", [(2000, world.VERSION), (90, 0)])
+@pytest.mark.parametrize("pictures, version", [(2000, refer.VERSION), (90, 0)])
 def test_another_world_is_refused(place, pictures, version):
     marked(place / "repository" / "data" / "miniref-smoke", pictures, version)
     with pytest.raises(ValueError, match=rf"pictures {pictures}, .* and MiniRef \(pictures 90, "):

@@ -5,15 +5,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 
 from tvnet.data import cache as module
 from tvnet.data import refer
 from tvnet.data.cache import TrainingCache
-from tvnet.data.dataset import ReferDataset, collate
+from tvnet.data.dataset import collate
 from tvnet.data.images import BLANK, mask_target, open_square
-from tvnet.data.mask_store import store
-from tvnet.data.words import Vocabulary
+from tvnet.data.masks import store
 from tvnet.settings import settings
 from tvnet.training.setup import prepare
 
@@ -50,19 +48,6 @@ def test_pixels_and_targets_are_those_computed_anew(data, masks, tmp_path):
         target = cache.target(ann_id)
         assert target.dtype == bool and target.shape == (SIZE, SIZE)
         assert np.array_equal(target, mask_target(data.mask(ann_id), SIZE))
-
-
-def test_batches_are_the_same_with_and_without(data, masks, tmp_path):
-    cache = TrainingCache(data, SIZE, masks, tmp_path / "cache")
-    vocabulary = Vocabulary.build(s.text for s in data.samples("train"))
-    plain, cached = (
-        collate([d[i] for i in range(len(d))])
-        for d in (
-            ReferDataset(data, "val", vocabulary, SIZE, 20, masks),
-            ReferDataset(data, "val", vocabulary, SIZE, 20, masks, cache=cache),
-        )
-    )
-    assert torch.equal(plain.image, cached.image) and torch.equal(plain.mask, cached.mask)
 
 
 def test_an_interrupted_build_goes_on(data, masks, tmp_path, monkeypatch):

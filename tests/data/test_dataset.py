@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from tvnet.data import refer
+from tvnet.data.cache import TrainingCache
 from tvnet.data.dataset import Batch, ReferDataset, collate
 from tvnet.data.images import BLANK, mask_target, open_square
-from tvnet.data.mask_store import MaskStore, store
+from tvnet.data.masks import store
 from tvnet.data.neighbours import Neighbours
 from tvnet.data.records import ReferData
 from tvnet.data.words import PAD, UNK, Vocabulary
@@ -28,8 +29,9 @@ def vocabulary(data):
 
 
 @pytest.fixture(scope="module")
-def masks(data, tmp_path_factory):
-    return store(data, tmp_path_factory.mktemp("masks") / "masks.npz")
+def cache(data, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cache")
+    return TrainingCache(data, SIZE, store(data, folder / "masks.npz"), folder)
 
 
 @pytest.fixture(scope="module")
@@ -42,8 +44,8 @@ def neighbours(data):
     return Neighbours(ids, similar, similar[:, None], ones, ones, np.zeros(len(ids), int), {})
 
 
-def test_items_hold_what_the_data_say(data, vocabulary, masks, neighbours):
-    dataset = ReferDataset(data, "train", vocabulary, SIZE, 3, masks, neighbours)
+def test_items_hold_what_the_data_say(data, vocabulary, cache, neighbours):
+    dataset = ReferDataset(data, "train", vocabulary, 3, cache, neighbours)
     samples = data.samples("train")
     assert len(dataset) == len(samples) == 24
     for i in (0, 1, 5, 23):
@@ -59,12 +61,11 @@ def test_items_hold_what_the_data_say(data, vocabulary, masks, neighbours):
         assert item["mask"].shape == (1, SIZE, SIZE) and item["mask"].dtype == torch.bool
         true = mask_target(data.mask(sample.ann_id), SIZE)
         assert np.array_equal(item["mask"][0], true)
-        assert np.array_equal(dataset[i]["mask"], item["mask"])  # from memory, the second time
     assert dataset[0]["similar_id"] == BLANK and not dataset[0]["similar"].any()
 
 
-def test_batches_pad_words_on_the_right(data, vocabulary, neighbours):
-    dataset = ReferDataset(data, "train", vocabulary, SIZE, 20, neighbours=neighbours)
+def test_batches_pad_words_on_the_right(data, vocabulary, cache, neighbours):
+    dataset = ReferDataset(data, "train", vocabulary, 20, cache, neighbours)
     batch = collate([dataset[i] for i in (0, 1, 2)])
     assert batch.lengths.tolist() == [2, 6, 2]
     assert batch.words.shape == (3, 6) and (batch.words[0, 2:] == PAD).all()
@@ -80,61 +81,46 @@ def test_batches_pad_words_on_the_right(data, vocabulary, neighbours):
     assert all(getattr(moved, f.name).device.type == "meta" for f in fields(Batch))
 
 
-def test_without_pixels_no_picture_is_opened(data, vocabulary, masks, neighbours, tmp_path):
+def test_without_pixels_no_picture_is_opened(data, vocabulary, cache, neighbours, tmp_path):
     nowhere = {i: replace(p, path=tmp_path / "none.jpg") for i, p in data.pictures.items()}
     blind = ReferData(data.name, nowhere, data.referents, data.segmentations, data.categories)
-    dataset = ReferDataset(blind, "val", vocabulary, SIZE, 20, masks, neighbours, pixels=False)
+    targets = TrainingCache(blind, SIZE, cache.masks, tmp_path / "cache", pixels=False)
+    dataset = ReferDataset(blind, "val", vocabulary, 20, targets, neighbours)
     batch = collate([dataset[0], dataset[1]])
     assert batch.image is None and batch.similar is None and batch.similar_id.shape == (2,)
-    assert batch.to("cpu").image is None
-    seeing = ReferDataset(blind, "val", vocabulary, SIZE, 20, masks, neighbours)
+    assert batch.mask.any() and batch.to("cpu").image is None
     with pytest.raises(FileNotFoundError, match="none.jpg is missing"):
-        seeing[0]
+        TrainingCache(blind, SIZE, cache.masks, tmp_path / "cache")
 
 
-def test_without_neighbours_there_is_nothing_similar(data, vocabulary, masks):
-    batch = collate([ReferDataset(data, "val", vocabulary, SIZE, 20, masks)[0]])
+def test_without_neighbours_there_is_nothing_similar(data, vocabulary, cache):
+    batch = collate([ReferDataset(data, "val", vocabulary, 20, cache)[0]])
     assert batch.similar_id is None and batch.similar is None and batch.image is not None
 
 
-def test_targets_are_decoded_once_a_referent(data, vocabulary, masks):
-    class Counting(MaskStore):
-        asked: list[int] = []
-
-        def mask(self, ann_id):
-            self.asked.append(ann_id)
-            return super().mask(ann_id)
-
-    counting = Counting(masks.runs, masks.sizes)
-    dataset = ReferDataset(data, "train", vocabulary, SIZE, 20, counting, pixels=False)
-    for _ in range(2):
-        [dataset[i] for i in range(len(dataset))]
-    assert sorted(counting.asked) == sorted({s.ann_id for s in data.samples("train")})
-
-
-def test_an_empty_expression_is_one_unknown_word(data, vocabulary, masks):
+def test_an_empty_expression_is_one_unknown_word(data, vocabulary, cache):
     empty = replace(data.referents[0], sentences=(refer.Sentence(1, " . "),))
     quiet = ReferData(data.name, data.pictures, (empty,), data.segmentations, data.categories)
-    batch = collate([ReferDataset(quiet, "train", vocabulary, SIZE, 20, masks)[0]])
+    batch = collate([ReferDataset(quiet, "train", vocabulary, 20, cache)[0]])
     assert batch.words.tolist() == [[UNK]] and batch.lengths.tolist() == [1]
 
 
-def test_a_sentence_without_neighbour_stops_at_once(data, vocabulary, masks, neighbours):
+def test_a_sentence_without_neighbour_stops_at_once(data, vocabulary, cache, neighbours):
     short = replace(
         neighbours, **{f.name: getattr(neighbours, f.name)[1:] for f in fields(neighbours)[:-1]}
     )
     first = neighbours.sent_id[0]
     with pytest.raises(ValueError, match=f"no line for sentence {first}: they were made for other"):
-        ReferDataset(data, "train", vocabulary, SIZE, 20, masks, short)
-    ReferDataset(data, "val", vocabulary, SIZE, 20, masks, short)  # which needs no such line
+        ReferDataset(data, "train", vocabulary, 20, cache, short)
+    ReferDataset(data, "val", vocabulary, 20, cache, short)  # which needs no such line
 
 
-def test_a_retrieved_image_of_other_data_stops_at_once(data, vocabulary, masks, neighbours):
+def test_a_retrieved_image_of_other_data_stops_at_once(data, vocabulary, cache, neighbours):
     strange = replace(neighbours, similar_id=np.full(len(neighbours.sent_id), 4711))
     with pytest.raises(ValueError, match="name image 4711, which unc does not hold"):
-        ReferDataset(data, "train", vocabulary, SIZE, 20, masks, strange)
+        ReferDataset(data, "train", vocabulary, 20, cache, strange)
 
 
-def test_an_unknown_split_is_refused(data, vocabulary):
+def test_an_unknown_split_is_refused(data, vocabulary, cache):
     with pytest.raises(ValueError, match="unc has no split 'test': choose one of train, val"):
-        ReferDataset(data, "test", vocabulary, SIZE, 20)
+        ReferDataset(data, "test", vocabulary, 20, cache)

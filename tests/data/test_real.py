@@ -7,10 +7,11 @@ import pytest
 
 from tests.real_root import REASON, real_samples, write_real_root
 from tvnet.data import refer
+from tvnet.data.cache import TrainingCache
 from tvnet.data.dataset import ReferDataset, collate
 from tvnet.data.images import open_picture
-from tvnet.data.mask_store import store
-from tvnet.data.masks import decode, from_counts, to_counts
+from tvnet.data.masks import from_counts, store, to_counts
+from tvnet.data.records import decode
 from tvnet.data.words import Vocabulary
 
 pytestmark = pytest.mark.skipif(real_samples() is None, reason=REASON)
@@ -80,7 +81,7 @@ def test_crowds_decode_as_pycocotools_does(opened):
 def test_the_data_set_runs(opened, tmp_path):
     _, _, data = opened
     vocabulary = Vocabulary.build(s.text for s in data.samples("train"))
-    masks = store(data, tmp_path / "masks.npz")
-    dataset = ReferDataset(data, "val", vocabulary, 320, 20, masks)
+    cache = TrainingCache(data, 320, store(data, tmp_path / "masks.npz"), tmp_path / "cache")
+    dataset = ReferDataset(data, "val", vocabulary, 20, cache)
     batch = collate([dataset[i] for i in range(8)])
     assert batch.image.shape == (8, 3, 320, 320) and batch.mask.flatten(1).any(1).all()

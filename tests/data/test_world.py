@@ -6,14 +6,14 @@ import re
 import pytest
 
 from data_setup.miniref import write
-from tvnet.data import world
-from tvnet.data.world import require_world
+from tvnet.data import refer
+from tvnet.data.refer import require_world
 
 MARKER = {"world": "MiniRef", "version": write.VERSION, "pictures": 30, "seed": 3}
 
 
 def test_reader_and_writer_agree_on_the_marker():
-    assert (world.VERSION, world.MARKER) == (write.VERSION, write.MARKER)
+    assert (refer.VERSION, refer.MARKER) == (write.VERSION, write.MARKER)
 
 
 def test_a_drawn_world_is_taken_by_its_own_numbers_only(tmp_path):
@@ -26,7 +26,7 @@ def test_a_drawn_world_is_taken_by_its_own_numbers_only(tmp_path):
 
 @pytest.mark.parametrize("key, value", [("pictures", 90), ("seed", 0), ("version", 99)])
 def test_another_world_is_refused_with_both_values_and_the_command(tmp_path, key, value):
-    (tmp_path / world.MARKER).write_text(json.dumps(MARKER | {key: value}))
+    (tmp_path / refer.MARKER).write_text(json.dumps(MARKER | {key: value}))
     with pytest.raises(ValueError) as refusal:
         require_world(tmp_path, 30, seed=3)
     sentence = str(refusal.value)
@@ -38,7 +38,7 @@ def test_another_world_is_refused_with_both_values_and_the_command(tmp_path, key
 
 @pytest.mark.parametrize("text", ["{half", "[]", '"MiniRef"'])
 def test_a_damaged_marker_is_named(tmp_path, text):
-    (tmp_path / world.MARKER).write_text(text)
+    (tmp_path / refer.MARKER).write_text(text)
     with pytest.raises(ValueError, match=r"miniref\.json is damaged"):
         require_world(tmp_path, 30)
 

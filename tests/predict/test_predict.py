@@ -13,8 +13,10 @@ from PIL import Image
 import tvnet
 from tests.test_saved_model import hash_again
 from tvnet.data import refer
+from tvnet.data.cache import TrainingCache
 from tvnet.data.dataset import ReferDataset, collate
 from tvnet.data.images import open_image, placement
+from tvnet.data.masks import store
 from tvnet.data.words import Vocabulary
 from tvnet.evaluation.evaluate import clean
 from tvnet.model.method import build as build_model
@@ -69,7 +71,8 @@ def test_a_mask_is_the_evaluators_with_the_neighbour_of_the_build(predictor, tin
     """Two ways to one mask: sentences of a split by the neighbours file, and typed ones."""
     data, chosen = predictor.retriever.data, predictor.model.settings
     neighbours = build(chosen, data, tmp_path)
-    dataset = ReferDataset(data, "val", predictor.vocabulary, 64, 20, neighbours=neighbours)
+    cache = TrainingCache(data, 64, store(data, tmp_path / "masks.npz"), tmp_path / "cache")
+    dataset = ReferDataset(data, "val", predictor.vocabulary, 20, cache, neighbours)
     features = LiveFeatures(predictor.retriever.backbone, data, 64)
     for i, sample in enumerate(dataset.samples):
         found = predictor(data.pictures[sample.image_id].path, sample.text)

@@ -6,6 +6,7 @@ import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,7 +16,6 @@ from tvnet import predictor as module
 from tvnet.data import refer
 from tvnet.data.words import UNK, Vocabulary
 from tvnet.evaluation.metrics import figures
-from tvnet.examples import examples
 from tvnet.model.method import build
 from tvnet.predictor import POOL, load
 from tvnet.release.ship import EXAMPLES, shipped_settings
@@ -31,6 +31,17 @@ ROOT = Path(__file__).resolve().parents[2]
 def size_of(folder):
     """Bytes of what ships, without the checksums that are kept beside it."""
     return sum(p.stat().st_size for p in folder.rglob("[!.]*") if p.is_file())
+
+
+def examples():
+    """The sentences of examples.json, the worst first, with their pictures and true masks."""
+    data = refer.read(POOL, CHOSEN["dataset"])
+    found = []
+    for line in CHOSEN["sentences"]:
+        (sample,) = data.samples_of([line["sent_id"]])
+        path, truth = data.pictures[sample.image_id].path, data.mask(sample.ann_id)
+        found.append(SimpleNamespace(**line, expression=sample.text, path=path, truth=truth))
+    return found
 
 
 @pytest.fixture(scope="module")

@@ -44,20 +44,6 @@ def test_stage_two_takes_the_most_similar_candidate():
     assert np.isneginf(similarity[1, 1:]).all()
 
 
-@pytest.mark.parametrize("d", [7, 512, 4096])
-def test_stage_two_says_the_same_bits_in_groups_of_any_size(d):
-    rng = np.random.default_rng(1)
-    ids, features = np.arange(40) * 3, unit(rng, 40, d)
-    own = rng.choice(ids, 300)
-    found = np.stack([rng.permutation(ids)[:20] for _ in range(9)])
-    text = np.sort(rng.choice(9, 300, p=[0.8] + 8 * [0.025]))
-    found = found[text]
-    found[rng.random(found.shape) < 0.05] = BLANK
-    alone = most_similar(own, found, ids, features)
-    grouped = most_similar(own, found, ids, features, text)
-    assert np.array_equal(alone[0], grouped[0]) and np.array_equal(alone[1], grouped[1])
-
-
 class Colours:
     """An image encoder for tests: the mean colour of the picture's name."""
 

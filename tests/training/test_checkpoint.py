@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from tvnet.data.cache import TrainingCache
 from tvnet.data.dataset import collate
 from tvnet.model.backbone import DeepLab
 from tvnet.settings import as_dict, settings
 from tvnet.training.checkpoint import Checkpoints
 from tvnet.training.features import LiveFeatures
-from tvnet.training.loop import train
-from tvnet.training.order import batches
+from tvnet.training.loop import batches, train
 
 SMOKE = settings("smoke")
 SHORT = replace(SMOKE, training=replace(SMOKE.training, steps=6, batch=2, snapshot_every=2))
@@ -279,9 +279,9 @@ def test_processes_share_a_batch_without_changing_it(ready):
         next(batches(dataset, 4, 3, share=(0, 3)))
 
 
-def test_pictures_that_occur_twice_in_a_batch_are_seen_once(ready, monkeypatch):
+def test_pictures_that_occur_twice_in_a_batch_are_seen_once(ready, tmp_path):
     dataset = ready.dataset(SMOKE, "train")
-    dataset.pixels = True
+    dataset.cache = TrainingCache(ready.data, SMOKE.data.size, ready.cache.masks, tmp_path)
     backbone = DeepLab(SMOKE.backbone).freeze()
     live = LiveFeatures(backbone, ready.data, SMOKE.data.size)
     batch = collate([dataset[i] for i in range(6)])

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from tvnet.data.cache import TrainingCache
 from tvnet.data.dataset import ReferDataset, collate
 from tvnet.data.images import BLANK
 from tvnet.model.backbone import DeepLab
@@ -82,16 +83,10 @@ def both(ready, tmp_path_factory):
     return live, CachedFeatures(live.backbone, ready.data, SMOKE.data.size, folder)
 
 
-def batch_of(ready, neighbours, similar=None):
-    dataset = ReferDataset(
-        ready.data,
-        "train",
-        ready.vocabulary,
-        SMOKE.data.size,
-        SMOKE.data.max_words,
-        ready.masks,
-        neighbours,
-    )
+def batch_of(ready, neighbours, folder, similar=None):
+    cache = TrainingCache(ready.data, SMOKE.data.size, ready.cache.masks, folder)
+    words = ready.vocabulary, SMOKE.data.max_words
+    dataset = ReferDataset(ready.data, "train", *words, cache, neighbours)
     batch = collate([dataset[i] for i in range(6)])
     if similar is not None:
         batch.similar_id[:] = similar
@@ -100,8 +95,8 @@ def batch_of(ready, neighbours, similar=None):
 
 
 @pytest.mark.parametrize("similar", [None, BLANK])
-def test_maps_from_disk_are_those_that_are_computed(ready, both, similar):
-    batch = batch_of(ready, ready.neighbours, similar)
+def test_maps_from_disk_are_those_that_are_computed(ready, both, similar, tmp_path):
+    batch = batch_of(ready, ready.neighbours, tmp_path, similar)
     (V_in, V_sim, valid), (V_in_disk, V_sim_disk, valid_disk) = (f(batch) for f in both)
     assert valid is not None and torch.equal(valid, valid_disk)
     assert valid.all() == (similar == BLANK)  # these pictures have padding, a black square none
@@ -112,8 +107,8 @@ def test_maps_from_disk_are_those_that_are_computed(ready, both, similar):
             np.testing.assert_allclose(read[name], kept, rtol=2**-7, atol=1e-4)
 
 
-def test_without_a_retrieved_image_neither_gives_one(ready, both):
-    batch = batch_of(ready, neighbours=None)
+def test_without_a_retrieved_image_neither_gives_one(ready, both, tmp_path):
+    batch = batch_of(ready, None, tmp_path)
     for features in both:
         V_in, V_sim, valid = features(batch)
         assert V_sim is None and valid is None and set(V_in) == {"V2", "V3", "V4", "V5"}

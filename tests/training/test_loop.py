@@ -21,12 +21,12 @@ from tvnet.rows import BEST, ROWS, row_settings
 from tvnet.settings import TrainingSettings, settings
 from tvnet.training.loop import (
     ablate_input,
+    batches,
     learning_rate,
     loss_of,
     parameter_groups,
     train,
 )
-from tvnet.training.order import batches
 
 SMOKE = settings("smoke")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import tvnet
 from data_setup.miniref.write import write
-from tvnet.data.world import require_world
+from tvnet.data.refer import require_world
 from tvnet.files import write_json
 from tvnet.provenance import provenance
 from tvnet.settings import Settings

@@ -1,4 +1,4 @@
-"""How referents look by the annotations alone: their colour, what surrounds them, their extent."""
+"""How referents look by the annotations alone, and the images that show alike ones."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from tqdm import tqdm
 from tvnet.data.images import open_image
 from tvnet.data.records import ReferData, Sample
 
+ALIKE = 10  # referents of the nearest colours, of which the largest is taken
 RING = 32  # the ring is as wide as the image's longer side over this
 
 
@@ -66,3 +67,30 @@ def _grown(mask: np.ndarray, by: int) -> np.ndarray:
     x = max_pool2d(x, (2 * by + 1, 1), stride=1, padding=(by, 0))
     x = max_pool2d(x, (1, 2 * by + 1), stride=1, padding=(0, by))
     return x[0, 0].numpy() > 0
+
+
+def oracle(queries: list[Sample], pool: list[Sample], data: ReferData) -> np.ndarray:
+    """For each query, the image of a referent of the pool: of the same category, of nearly the same
+    colour, and large. No retrieval could better it: it knows the annotations, which cheats (D39).
+
+    Of the ALIKE referents of the category whose mean colour is nearest, in other images, the one
+    that fills the largest share of its image. Where the pool has none of the category, all
+    categories count.
+    """
+    seen = appearances([*queries, *pool], data)
+    held = list({s.ann_id: s for s in pool}.values())
+    category = np.array([s.category_id for s in held])
+    image = np.array([s.image_id for s in held])
+    colour = np.array([seen[s.ann_id].colour for s in held])
+    share = np.array([seen[s.ann_id].share for s in held])
+    found: dict[int, int] = {}
+    for query in queries:
+        if query.ann_id in found:
+            continue
+        other = image != query.image_id
+        of_kind = other & (category == query.category_id)
+        allowed = np.flatnonzero(of_kind if of_kind.any() else other)
+        far = np.square(colour[allowed] - seen[query.ann_id].colour).sum(1)
+        alike = allowed[np.argsort(far, kind="stable")[:ALIKE]]
+        found[query.ann_id] = image[alike[share[alike].argmax()]]
+    return np.array([found[query.ann_id] for query in queries])

@@ -17,7 +17,7 @@ import PIL
 from tqdm import tqdm
 
 from tvnet.data.images import BLANK, mask_target, open_square
-from tvnet.data.mask_store import MaskStore
+from tvnet.data.masks import MaskStore
 from tvnet.data.records import ReferData
 from tvnet.files import replacing
 from tvnet.settings import fingerprint
@@ -74,20 +74,26 @@ class Blocks:
 
 
 class TrainingCache:
-    """The padded squares of a data set's pictures, and the targets of its referents."""
+    """The targets of a data set's referents and, with `pixels`, the padded squares of its pictures.
 
-    def __init__(self, data: ReferData, size: int, masks: MaskStore, folder: Path):
+    `masks` are those at the pictures' own size.
+    """
+
+    def __init__(
+        self, data: ReferData, size: int, masks: MaskStore, folder: Path, pixels: bool = True
+    ):
         """Opens the cache of these inputs under `folder`, or completes it first."""
-        self.size = size
+        self.size, self.masks, self.squares = size, masks, None
         about = {"data": data.fingerprint, "size": size, "version": VERSION}
         key = fingerprint(about | {"pillow": PIL.__version__})
         inside = folder / f"training-{data.name}-{size}-{key}"
-        self.squares = Blocks(
-            inside / "pictures",
-            data.pictures,
-            size * size * 3,
-            lambda ids: (open_square(data, image_id, size) for image_id in ids),
-        )
+        if pixels:
+            self.squares = Blocks(
+                inside / "pictures",
+                data.pictures,
+                size * size * 3,
+                lambda ids: (open_square(data, image_id, size) for image_id in ids),
+            )
         self.targets = Blocks(
             inside / "masks",
             data.image_of,

@@ -10,8 +10,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from tvnet.data.cache import TrainingCache
-from tvnet.data.images import BLANK, mask_target, open_square
-from tvnet.data.mask_store import MaskStore
+from tvnet.data.images import BLANK
 from tvnet.data.neighbours import COMMAND, Neighbours
 from tvnet.data.records import ReferData
 from tvnet.data.words import PAD, Vocabulary
@@ -47,21 +46,17 @@ class ReferDataset(Dataset):
         data: ReferData,
         split: str,
         vocabulary: Vocabulary,
-        size: int,
         max_words: int,
-        masks: MaskStore | None = None,
+        cache: TrainingCache,
         neighbours: Neighbours | None = None,
-        pixels: bool = True,
-        cache: TrainingCache | None = None,
     ):
-        """Takes the masks of `masks`, or decodes them anew where it is None.
+        """Targets and, where the cache holds any, pictures are read from there.
 
-        With `cache`, pictures and targets are read from there instead. pixels=False leaves the
-        pictures out: then ids, words and masks are all there is. Raises ValueError when the split
-        is unknown, or a sentence has no neighbour or a retrieved image is none of the data's.
+        Raises ValueError when the split is unknown, or a sentence has no neighbour or a retrieved
+        image is none of the data's.
         """
-        self.data, self.vocabulary, self.masks = data, vocabulary, masks or data
-        self.size, self.max_words, self.pixels, self.cache = size, max_words, pixels, cache
+        self.data, self.vocabulary, self.max_words = data, vocabulary, max_words
+        self.cache, self.masks = cache, cache.masks
         self.samples = data.samples(split)
         self.similar_ids = None
         if neighbours is not None:
@@ -72,27 +67,15 @@ class ReferDataset(Dataset):
                     f"The neighbours name image {min(strange)}, which {data.name} does not hold: "
                     f"they were made for other data, run `{COMMAND}` again."
                 )
-        self._packed: dict[int, np.ndarray] = {}  # targets by annotation, eight pixels a byte
 
     def __len__(self) -> int:
         return len(self.samples)
 
-    def target(self, ann_id: int) -> np.ndarray:
-        """(S, S) bool training target of a referent."""
-        if self.cache is not None:
-            return self.cache.target(ann_id)
-        if ann_id not in self._packed:
-            self._packed[ann_id] = np.packbits(mask_target(self.masks.mask(ann_id), self.size))
-        bits = np.unpackbits(self._packed[ann_id], count=self.size**2)
-        return bits.reshape(self.size, self.size).astype(bool)
-
     def _pixels(self, image_id: int) -> Tensor:
-        if self.cache is not None:
-            return torch.from_numpy(self.cache.square(image_id)).permute(2, 0, 1)
-        return torch.from_numpy(open_square(self.data, image_id, self.size)).permute(2, 0, 1)
+        return torch.from_numpy(self.cache.square(image_id)).permute(2, 0, 1)
 
     def __getitem__(self, i: int) -> dict:
-        target = torch.from_numpy(self.target(self.samples[i].ann_id))
+        target = torch.from_numpy(self.cache.target(self.samples[i].ann_id))
         return self.inputs(i) | {"mask": target[None]}
 
     def inputs(self, i: int) -> dict:
@@ -103,7 +86,7 @@ class ReferDataset(Dataset):
             item[name] = torch.tensor(getattr(sample, name))
         if self.similar_ids is not None:
             item["similar_id"] = torch.tensor(int(self.similar_ids[i]))
-        if self.pixels:
+        if self.cache.squares is not None:
             item["image"] = self._pixels(sample.image_id)
             if self.similar_ids is not None:
                 item["similar"] = self._pixels(int(self.similar_ids[i]))

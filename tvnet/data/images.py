@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from tvnet.data.archive import file_of
+from tvnet.data.contents import file_of
 from tvnet.data.photo import flat
 from tvnet.data.records import ReferData
 

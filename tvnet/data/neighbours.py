@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from tvnet.data.arrays import load_arrays, save_arrays
+from tvnet.settings_checks import differences
 
 COMMAND = "python -m tvnet.retrieval.build"
-TABLES = ("candidates", "text_similarity", "image_similarity")  # (N, k); the others are (N,)
 
 
 @dataclass
@@ -36,24 +36,9 @@ class Neighbours:
         return self.similar_id[np.searchsorted(self.sent_id, sent_ids)]
 
     def save(self, path: Path) -> None:
-        """Written whole. Raises ValueError when the arrays do not fit together."""
-        self._check()
-        save_arrays(path, self._arrays(), self.settings)
-
-    def _arrays(self) -> dict[str, np.ndarray]:
-        names = [f.name for f in fields(self) if f.name != "settings"]
-        return {name: np.ascontiguousarray(getattr(self, name)) for name in names}
-
-    def _check(self) -> None:
-        n, k = self.candidates.shape if self.candidates.ndim == 2 else (-1, -1)
-        for name, array in self._arrays().items():
-            wanted = (n, k) if name in TABLES else (n,)
-            if array.shape != wanted:
-                raise ValueError(f"the neighbours' {name} has shape {array.shape}, not {wanted}")
-        if (np.diff(self.sent_id) <= 0).any():
-            raise ValueError("the neighbours' sent_id does not ascend")
-        if ((self.chosen < -1) | (self.chosen >= k)).any():
-            raise ValueError(f"the neighbours' chosen leaves the range -1 to {k - 1}")
+        """Written whole."""
+        arrays = {name: value for name, value in vars(self).items() if name != "settings"}
+        save_arrays(path, arrays, self.settings)
 
     @classmethod
     def load(cls, path: Path, expected: dict | None = None) -> Neighbours:
@@ -63,17 +48,12 @@ class Neighbours:
         try:
             arrays, settings = load_arrays(path)
             found = cls(**arrays, settings=settings)
-            found._check()
         except (TypeError, ValueError) as error:
             raise ValueError(
                 f"{path} is not a neighbours file ({error}): delete it and run `{COMMAND}`."
             ) from error
         if expected is not None and found.settings != expected:
-            differing = "; ".join(
-                f"{key}: {settings.get(key)!r} there, {expected.get(key)!r} here"
-                for key in sorted(expected.keys() | settings.keys())
-                if expected.get(key) != settings.get(key)
-            )
+            differing = "; ".join(differences(settings, expected))
             raise ValueError(
                 f"The neighbours at {path} were made for other settings ({differing}): run "
                 f"`{COMMAND}` with yours."

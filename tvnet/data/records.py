@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,9 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tvnet.data.archive import NOTHING, is_there
-from tvnet.data.contents import contents
-from tvnet.data.masks import decode
+from tvnet.data.contents import NOTHING, contents, is_there
 
 
 @dataclass(frozen=True)
@@ -111,25 +110,45 @@ class ReferData:
             for s in r.sentences
         ]
 
-    def samples_of(self, sent_ids: np.ndarray) -> list[Sample]:
-        """The sentences with these ids (N,), of whatever split."""
+    def samples_of(self, sent_ids: Iterable[int]) -> list[Sample]:
+        """The sentences with these ids, of whatever split."""
         of_id = {s.sent_id: s for split in self.splits for s in self.samples(split)}
-        return [of_id[i] for i in sent_ids.tolist()]
+        return [of_id[i] for i in sent_ids]
 
     def mask(self, ann_id: int) -> np.ndarray:
         """The true mask (H, W) bool at the picture's size: the union of its parts.
 
-        Raises ValueError, naming the annotation, when nothing refers to it or it is malformed.
+        Raises ValueError when nothing refers to the annotation.
         """
         if ann_id not in self.image_of:
             raise ValueError(f"{self.name} refers to no annotation {ann_id}.")
+        return decode(self.segmentations[ann_id], *self.size_of(ann_id))
+
+    def size_of(self, ann_id: int) -> tuple[int, int]:
+        """Height and width of the picture of an annotation, and so of its mask."""
         picture = self.pictures[self.image_of[ann_id]]
-        try:
-            return decode(self.segmentations[ann_id], picture.height, picture.width)
-        except ValueError as error:
-            raise ValueError(f"Annotation {ann_id} of {self.name}: {error}") from error
+        return picture.height, picture.width
 
     @cached_property
     def image_of(self) -> dict[int, int]:
         """annotation id -> image id, for every annotation that is referred to."""
         return {referent.ann_id: referent.image_id for referent in self.referents}
+
+
+def decode(segmentation: Any, height: int, width: int) -> np.ndarray:
+    """Mask (height, width) bool of a COCO segmentation, which data_setup has checked.
+
+    A segmentation is a list of polygons, a run-length dict, or a list of them; their parts are
+    joined by union, so that overlaps make no holes.
+    """
+    from pycocotools import mask as coco
+
+    runs = []
+    for part in segmentation if isinstance(segmentation, list) else [segmentation]:
+        if not isinstance(part, dict):
+            runs += coco.frPyObjects([part], height, width)
+        elif isinstance(part["counts"], list):
+            runs.append(coco.frPyObjects(part, height, width))
+        else:  # compressed
+            runs.append(part)
+    return coco.decode(coco.merge(runs)).astype(bool)

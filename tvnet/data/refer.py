@@ -1,4 +1,5 @@
-"""The reader of a data root: index/NAME.json, which data_setup has checked and written."""
+"""The reader of a data root: index/NAME.json, which data_setup has checked and written, and whether
+it is the very MiniRef that a profile needs."""
 
 from __future__ import annotations
 
@@ -8,10 +9,13 @@ from pathlib import Path
 
 from tvnet.data.photo import MAX_PIXELS
 from tvnet.data.records import Picture, ReferData, Referent, Sentence
+from tvnet.files import read_json
 
 NAMES = ("unc", "unc+", "gref", "referit")  # the paper's
 FORMAT = "tvnet index 1"
 AGAIN = "fetch or draw the data again"  # the next step of most errors below
+VERSION = 2  # of the drawn world; a test holds it equal to the one that data_setup writes
+MARKER = "miniref.json"  # beside every drawn world, and beside no other data
 MAX_SIDE = 20_000  # pixels; a larger one is no picture of these data sets but a damaged index
 
 
@@ -86,3 +90,28 @@ def _picture(image_id: int, path: Path, width: int, height: int) -> Picture:
     if not fits or width * height > MAX_PIXELS:
         raise ValueError(f"The index gives the picture {path} {width}x{height} pixels: {AGAIN}.")
     return Picture(image_id, path, width, height)
+
+
+def require_world(root: Path | str, pictures: int, seed: int = 0) -> str:
+    """How the world in `root` is called, e.g. "MiniRef (pictures 90, seed 0, version 1)".
+
+    "" where `root` holds no drawn world. Raises ValueError, with both values and the command that
+    mends it, where the world is another than the one of so many pictures and this seed.
+    """
+    root = Path(root)
+    if not (root / MARKER).exists():
+        return ""
+    found = read_json(root / MARKER, dict, AGAIN)
+    needed = {"pictures": pictures, "seed": seed, "version": VERSION}
+    values = {key: found.get(key) for key in needed}
+    if values != needed:
+        raise ValueError(
+            f"{root} holds {_called(values)} and {_called(needed)} is needed: remove this folder "
+            f"or choose another, then draw the world with `python -m data_setup miniref --root "
+            f"{root} --pictures {pictures} --seed {seed}`."
+        )
+    return _called(values)
+
+
+def _called(values: dict[str, object]) -> str:
+    return "MiniRef (" + ", ".join(f"{key} {value}" for key, value in values.items()) + ")"

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from concurrent.futures import as_completed
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
 
 import numpy as np
-from tqdm import tqdm
 
 from tvnet import process_group
 from tvnet.data.arrays import load_arrays, save_arrays
-from tvnet.devices import device_of
 from tvnet.evaluation.evaluate import evaluate
 from tvnet.evaluation.metrics import BINS, PerSentence, by_size, counters, figures
-from tvnet.evaluation.workers import workers
+from tvnet.evaluation.workers import in_parallel, workers
 from tvnet.files import read_json, write_json
 from tvnet.model.method import Method
 from tvnet.model.pretrained import LEAK
@@ -133,26 +130,15 @@ def ablation(
 ) -> list[dict]:
     """The results of runs (row, seed); those that have finished before are read.
 
-    One process a core on a CPU, one on a GPU. Every run is a function of its settings and seed,
-    so the number of processes changes no result.
+    Every run is a function of its settings and seed, so the number of processes changes no result.
     """
-    data_dir, out_dir, runs = Path(data_dir), Path(out_dir), list(runs)
-    device = str(device_of(device))
+    runs = list(runs)
     for row in dict.fromkeys(row for row, _ in runs):  # the caches, before the workers need them
         prepare(row_settings(settings, row), data_dir, out_dir)
-    results = []
-    with workers(None if device == "cpu" else 1) as pool:
-        waiting = [pool.submit(run, settings, *job, data_dir, out_dir, device) for job in runs]
-        with tqdm(total=len(waiting), desc="training", unit="run") as bar:
-            for done in as_completed(waiting):
-                result = read_result(done.result())
-                results.append(result)
-                count = result["metrics"]["clean"]["all"]
-                precision = 100 * count["hits"][0] / count["n"]
-                bar.set_postfix_str(f"{result['row']} {result['seed']}: Prec@0.5 {precision:.1f}")
-                bar.update()
+    jobs = [(settings, *one, data_dir, out_dir) for one in runs]
+    folders = in_parallel(run, jobs, device, "training")
     order = list(EVERY)
-    return sorted(results, key=lambda r: (order.index(r["row"]), r["seed"]))
+    return sorted(map(read_result, folders), key=lambda r: (order.index(r["row"]), r["seed"]))
 
 
 def row_costs(

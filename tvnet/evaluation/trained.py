@@ -11,11 +11,10 @@ import torch
 
 from tvnet.data.dataset import collate
 from tvnet.data.images import open_picture, placement
-from tvnet.devices import device_of
 from tvnet.evaluation.ablation import RESULT, checkpoints_of, run_folder
 from tvnet.evaluation.evaluate import clean, evaluate
 from tvnet.evaluation.metrics import PerSentence, by_size
-from tvnet.evaluation.workers import workers
+from tvnet.evaluation.workers import in_parallel
 from tvnet.model.method import Method
 from tvnet.rows import row_settings
 from tvnet.saved_model import load, load_backbone_of
@@ -59,26 +58,21 @@ def measure_again(
     splits: by default the evaluated one. crf: refined by DenseCRF; such a run is named "row+DCRF",
     so that the two are never mixed.
     """
-    device, runs = str(device_of(device)), list(runs)
-    splits = list(splits) or [settings.data.eval_split]
-    with workers(None if device == "cpu" else 1) as pool:
-        waiting = {
-            (row, seed, split): pool.submit(
-                _found, settings, row, seed, data_dir, out_dir, device, split, "none", crf
-            )
-            for split in splits
-            for row, seed in runs
+    runs, splits = list(runs), list(splits) or [settings.data.eval_split]
+    jobs = [(row, seed, split) for split in splits for row, seed in runs]
+    given = [(settings, data_dir, out_dir, *job, "none", crf) for job in jobs]
+    return [
+        {
+            "row": f"{row}+DCRF" if crf else row,
+            "seed": seed,
+            "dataset": settings.data.dataset,
+            "split": split,
+            "metrics": by_size(found),
         }
-        return [
-            {
-                "row": f"{row}+DCRF" if crf else row,
-                "seed": seed,
-                "dataset": settings.data.dataset,
-                "split": split,
-                "metrics": by_size(done.result()),
-            }
-            for (row, seed, split), done in waiting.items()
-        ]
+        for (row, seed, split), found in zip(
+            jobs, in_parallel(_again, given, device, "measure again"), strict=True
+        )
+    ]
 
 
 def swap_neighbours(
@@ -92,17 +86,13 @@ def swap_neighbours(
 ) -> dict[tuple[str, int], PerSentence]:
     """A trained row with its retrieved images replaced at test time, evaluator clean, by the name
     "row, control" and the seed."""
-    device = str(device_of(device))
-    split = settings.data.eval_split
-    with workers(None if device == "cpu" else 1) as pool:
-        waiting = {
-            (f"{row}, {control}", seed): pool.submit(
-                _found, settings, row, seed, data_dir, out_dir, device, split, control, False
-            )
-            for control in controls
-            for seed in seeds
-        }
-        return {key: done.result()["clean"] for key, done in waiting.items()}
+    split, jobs = settings.data.eval_split, [(c, seed) for c in controls for seed in seeds]
+    given = [(settings, data_dir, out_dir, row, seed, split, c, False) for c, seed in jobs]
+    found = in_parallel(_again, given, device, "swap neighbours")
+    return {
+        (f"{row}, {control}", seed): one["clean"]
+        for (control, seed), one in zip(jobs, found, strict=True)
+    }
 
 
 def use_control(
@@ -113,17 +103,10 @@ def use_control(
     ready.neighbours = prepare(chosen, data_dir, out_dir).neighbours
 
 
-def _found(
-    settings: Settings,
-    row: str,
-    seed: int,
-    data_dir: Path,
-    out_dir: Path,
-    device: str,
-    split: str,
-    control: str,
-    crf: bool,
-) -> dict[str, PerSentence]:
+def _again(
+    settings: Settings, data_dir: Path, out_dir: Path, row: str, seed: int, split: str,
+    control: str, crf: bool, device: str,
+) -> dict[str, PerSentence]:  # fmt: skip
     model, ready = load_run(settings, row, seed, data_dir, out_dir)
     if control != "none":
         use_control(ready, control, model.settings, data_dir, out_dir)
@@ -167,5 +150,5 @@ def masks_of(
             place = placement(picture.height, picture.width, logits.shape[-1])
             lines[k][2][row] = clean(logits[k : k + 1], place)
     for sample, line in zip(samples, lines, strict=True):
-        line[2]["truth"] = ready.masks.mask(sample.ann_id)
+        line[2]["truth"] = ready.cache.masks.mask(sample.ann_id)
     return lines

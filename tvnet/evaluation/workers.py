@@ -3,11 +3,27 @@
 import multiprocessing
 import os
 import threading
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 
-from tvnet.devices import one_thread
+from tqdm import tqdm
+
+from tvnet.devices import device_of, one_thread
+
+
+def in_parallel(function: Callable, jobs: list[tuple], device: str, about: str) -> list:
+    """function(*job, device) of each job, in their order: one process a core on a CPU, one on a
+    GPU.
+
+    Raises what the first job that fails does, at once.
+    """
+    device = str(device_of(device))
+    with workers(None if device == "cpu" else 1) as pool:
+        waiting = [pool.submit(function, *job, device) for job in jobs]
+        for done in tqdm(as_completed(waiting), about, len(jobs), unit="run"):
+            done.result()
+        return [done.result() for done in waiting]
 
 
 @contextmanager

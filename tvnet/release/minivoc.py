@@ -16,7 +16,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from tvnet.data.images import placement, resize_and_pad
-from tvnet.data.world import MARKER
+from tvnet.data.refer import MARKER
 from tvnet.files import read_json
 
 # What the backbone's recipe is made for; a test holds it equal to what data_setup draws.

@@ -19,7 +19,7 @@ from tvnet.data import refer
 from tvnet.data.images import BLANK
 from tvnet.data.neighbours import Neighbours
 from tvnet.data.records import ReferData, Sample
-from tvnet.data.world import require_world
+from tvnet.data.refer import require_world
 from tvnet.devices import device_of, own_device
 from tvnet.model.pretrained import PRETRAINED, load_backbone
 from tvnet.process_group import barrier, gather, is_main_process, join, rank_and_size
@@ -120,7 +120,7 @@ def retrieve(
     found, by_text = ranking.of_sentences(best, own_text, own, k)
     if ties == "all":
         found = ranking.through_ties(best, own_text, own, found, images, features)
-    column, by_image = ranking.most_similar(own, found, images, features, own_text)
+    column, by_image = ranking.most_similar(own, found, images, features)
     similar = found[np.arange(len(queries)), column]
     if control != "none":
         similar = ranking.controlled(control, queries, samples, data)

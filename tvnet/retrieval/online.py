@@ -132,23 +132,19 @@ class Retriever:
             found = ranking.through_ties(*given, found, np.array(ids), features)
         _, by_image = ranking.most_similar(given[2], found, np.array(ids), features)
         real = found[0] != BLANK
-        return self._ranked(vector, found[0][real], by_text[0][real], by_image[0][real])
-
-    def _ranked(
-        self, vector: object, found: np.ndarray, by_text: np.ndarray, by_image: np.ndarray
-    ) -> tuple[Candidate, ...]:
+        by_text, by_image = by_text[0][real], by_image[0][real]
         final = np.argsort(np.argsort(-by_image, kind="stable"))
         return tuple(
             Candidate(
-                image_id=int(image_id),
-                expression=self._sentence(vector, int(image_id)),
+                image_id=image_id,
+                expression=self._sentence(vector, image_id),
                 text_similarity=float(by_text[n]),
                 image_similarity=float(by_image[n]),
                 text_rank=1 + int((by_text > by_text[n]).sum()),
                 image_rank=1 + int((by_image > by_image[n]).sum()),
                 final_rank=1 + int(final[n]),
             )
-            for n, image_id in enumerate(found)
+            for n, image_id in enumerate(found[0][real].tolist())
         )
 
     def _sentence(self, vector: object, image_id: int) -> str:

@@ -20,9 +20,9 @@ from typing import Any
 
 import numpy as np
 
+from tvnet.data.appearance import oracle
 from tvnet.data.images import BLANK  # fills the places that the pool is too small to give
 from tvnet.data.records import ReferData, Sample
-from tvnet.retrieval.oracle import oracle
 from tvnet.retrieval.search import MICRO, NOTHING, blocks
 
 SEED = 0  # of the hashes
@@ -176,27 +176,19 @@ def of_sentences(
 
 
 def most_similar(
-    own: np.ndarray, found: np.ndarray, image_ids: np.ndarray, features: np.ndarray, text: Any = 0
+    own: np.ndarray, found: np.ndarray, image_ids: np.ndarray, features: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Stage 2: which of its candidates looks most like the query's image.
 
     own (Q,), found (Q, k) ids of stage 1, image_ids (M,) ascending, features (M, d) unit rows.
-    text (Q,): queries of equal text share candidates, which are then gathered once. Returns the
-    chosen column (Q,), the first of equals, and all similarities (Q, k).
+    Returns the chosen column (Q,), the first of equals, and all similarities (Q, k).
     """
     own = np.searchsorted(image_ids, own)
     other = np.searchsorted(image_ids, found).clip(max=len(image_ids) - 1)
     similarity = np.empty(found.shape, dtype=np.float32)
-    text = np.broadcast_to(text, len(found))
-    order = np.argsort(text, kind="stable")
-    for group in np.split(order, np.flatnonzero(np.diff(text[order])) + 1):
-        shared, columns = other[group[0]], [slice(None)]
-        if len(group) > 1:
-            shared, inverse = np.unique(other[group], return_inverse=True)
-            columns = inverse.reshape(len(group), -1)
-        rows = features.take(shared, axis=0, mode="clip")
-        for row, column in zip(group, columns, strict=True):
-            similarity[row] = np.einsum("d,kd->k", features[own[row]], rows)[column]
+    for row, (one, many) in enumerate(zip(own, other, strict=True)):
+        rows = features.take(many, axis=0, mode="clip")
+        similarity[row] = np.einsum("d,kd->k", features[one], rows)
     similarity = similarity.round(6)
     similarity[found == BLANK] = -np.inf
     return similarity.argmax(axis=1), similarity

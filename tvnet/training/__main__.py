@@ -25,21 +25,8 @@ from tvnet.retrieval.build import build
 from tvnet.rows import BEST, EVERY, row_settings
 from tvnet.settings import settings
 from tvnet.settings_checks import changed
-from tvnet.training.order import share_equally
+from tvnet.training.loop import share_equally
 from tvnet.training.setup import prepare
-
-
-def parser() -> argparse.ArgumentParser:
-    """The options that name one run."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--data", type=Path, default=Path("data/miniref"))
-    parser.add_argument("--out", type=Path, default=Path("out"))
-    parser.add_argument("--profile", default="laptop")
-    parser.add_argument("--set", nargs="+", default=[], metavar="part.name=value")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--row", default=BEST, help=", ".join(EVERY))
-    return parser
 
 
 def train_and_measure(options: argparse.Namespace) -> None:
@@ -68,7 +55,15 @@ def train_and_measure(options: argparse.Namespace) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """One thread, as an ablation's runs have, so that the same run ends in the same bits."""
-    options = parser().parse_args(arguments)
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--data", type=Path, default=Path("data/miniref"))
+    parser.add_argument("--out", type=Path, default=Path("out"))
+    parser.add_argument("--profile", default="laptop")
+    parser.add_argument("--set", nargs="+", default=[], metavar="part.name=value")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--row", default=BEST, help=", ".join(EVERY))
+    options = parser.parse_args(arguments)
     one_thread()
     try:
         train_and_measure(options)

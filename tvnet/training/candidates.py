@@ -10,7 +10,7 @@ from torch import Tensor
 
 from tvnet.data.dataset import Batch
 from tvnet.data.images import mask_target
-from tvnet.data.mask_store import MaskStore
+from tvnet.data.masks import MaskStore
 from tvnet.data.records import ReferData
 from tvnet.training.features import CachedFeatures, LiveFeatures, Maps
 

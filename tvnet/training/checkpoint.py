@@ -23,7 +23,7 @@ from torch.optim import Optimizer
 
 from tvnet import process_group
 from tvnet.files import explain_write, read_json, replacing, sha256_of
-from tvnet.saved_model import differences
+from tvnet.settings_checks import differences
 
 KEPT = 2
 DIGITS = 16  # of the sha256, in a checkpoint's name

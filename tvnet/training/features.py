@@ -21,9 +21,9 @@ from tvnet.data.dataset import Batch
 from tvnet.data.images import BLANK, open_square, placement
 from tvnet.data.records import ReferData
 from tvnet.model.backbone import Backbone
+from tvnet.model.method import Maps
 from tvnet.settings import fingerprint
 
-Maps = dict[str, Tensor]
 BATCH = 16  # pictures that the backbone sees at once while their maps are made
 
 

@@ -5,20 +5,57 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import count
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tvnet import process_group
-from tvnet.data.dataset import Batch, ReferDataset
+from tvnet.data.dataset import Batch, ReferDataset, collate
 from tvnet.data.word_kinds import word_kinds
 from tvnet.data.words import UNK
-from tvnet.model.method import Method, build
+from tvnet.model.method import Maps, Method, build
 from tvnet.settings import Settings, TrainingSettings
 from tvnet.training.checkpoint import Checkpoints
-from tvnet.training.features import CachedFeatures, LiveFeatures, Maps
-from tvnet.training.order import batches
+from tvnet.training.features import CachedFeatures, LiveFeatures
+
+
+def share_equally(size: int, world: int) -> None:
+    """Raises ValueError when `world` processes cannot take as many of `size` sentences each."""
+    if size % world:
+        raise ValueError(
+            f"A batch of {size} cannot be shared by {world} processes: set training.batch to a "
+            f"multiple of {world}."
+        )
+
+
+def batches(
+    dataset: ReferDataset,
+    size: int,
+    seed: int,
+    first: int = 0,
+    share: tuple[int, int] = (0, 1),
+) -> Iterator[Batch]:
+    """The batches of steps first, first + 1, ...: a pure function of seed and step.
+
+    Every epoch has a fresh, random order (D42); sentences that do not fill a last batch wait for
+    the next one.
+    share = (rank, world): of each batch, this process takes every world-th sentence. Raises
+    ValueError when the batch cannot be shared equally.
+    """
+    rank, world = share
+    share_equally(size, world)
+    per_epoch = max(1, len(dataset) // size)
+    epoch, order = -1, np.empty(0)
+    for step in count(first):
+        if epoch != step // per_epoch:
+            epoch = step // per_epoch
+            dice = np.random.Generator(np.random.Philox(key=[seed, epoch]))
+            order = dice.permutation(len(dataset))  # D42
+        start = step % per_epoch * size
+        yield collate([dataset[int(i)] for i in order[start : start + size][rank::world]])
 
 
 def learning_rate(step: int, settings: TrainingSettings) -> float:
@@ -125,7 +162,10 @@ def train(
             length = torch.nn.utils.get_total_norm(gradients)
             if not (loss + length).isfinite():  # the same command makes this very step again
                 checkpoints.save(step, learning, optimiser)
-                raise FloatingPointError(not_finite(step, loss, length, batch))
+                raise FloatingPointError(
+                    f"The loss is {loss.item()}, the length of its gradient {length.item()} at "
+                    f"step {step} (sentences {batch.sent_id.tolist()}): lower the learning rate."
+                )
             optimiser.step()
         checkpoints.log(step, loss.item())
         report(step, loss.item())
@@ -170,14 +210,6 @@ def compiled(model: Method) -> Method:
             "training.compile=false, which takes about twice as long."
         )
     return torch.compile(model)
-
-
-def not_finite(step: int, loss: Tensor, length: Tensor, batch: Batch) -> str:
-    """The sentence for a loss or a gradient that is not finite."""
-    return (
-        f"The loss is {loss.item()}, the length of its gradient {length.item()} at step {step} "
-        f"(sentences {batch.sent_id.tolist()}): lower the learning rate."
-    )
 
 
 @contextmanager

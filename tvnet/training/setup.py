@@ -12,11 +12,11 @@ from tvnet.data import refer
 from tvnet.data.cache import TrainingCache
 from tvnet.data.dataset import ReferDataset
 from tvnet.data.glove import glove_rows
-from tvnet.data.mask_store import MaskStore, store
+from tvnet.data.masks import store
 from tvnet.data.neighbours import Neighbours
 from tvnet.data.records import ReferData
+from tvnet.data.refer import require_world
 from tvnet.data.words import Vocabulary, tokenise
-from tvnet.data.world import require_world
 from tvnet.model.pretrained import load_backbone
 from tvnet.retrieval.build import identity, neighbours_path
 from tvnet.settings import Settings
@@ -26,29 +26,20 @@ from tvnet.training.features import CachedFeatures, LiveFeatures
 
 @dataclass
 class Prepared:
-    """Opened data: annotations, words, masks, the frozen backbone's maps, retrieved images."""
+    """Opened data: annotations, words, targets, the frozen backbone's maps, retrieved images."""
 
     data: ReferData
     vocabulary: Vocabulary
-    masks: MaskStore
+    cache: TrainingCache  # targets, and pictures where the backbone sees them
     features: CachedFeatures | LiveFeatures | WithCandidates
     neighbours: Neighbours | None  # None without enrichment
     word_rows: Tensor | None  # GloVe's, if asked for: the embedding before the first step
-    cache: TrainingCache | None = None  # pixels and targets, where the backbone sees pixels
 
     def dataset(self, settings: Settings, split: str) -> ReferDataset:
         """One split as the model takes it, with retrieved images where the settings enrich."""
-        return ReferDataset(
-            self.data,
-            split,
-            self.vocabulary,
-            settings.data.size,
-            settings.data.max_words,
-            self.masks,
-            neighbours=self.neighbours if settings.model.enrichment else None,
-            pixels=self.features.pixels,
-            cache=self.cache,
-        )
+        neighbours = self.neighbours if settings.model.enrichment else None
+        words = self.vocabulary, settings.data.max_words
+        return ReferDataset(self.data, split, *words, self.cache, neighbours)
 
     def unknown_words(self, max_words: int) -> dict[str, dict[str, float]]:
         """Per split, in per cent: words and sentences outside the vocabulary, sentences cut."""
@@ -102,5 +93,5 @@ def prepare(settings: Settings, data_dir: Path, out_dir: Path) -> Prepared:
     masks = store(data, cache / f"masks-{data.name}-{data.fingerprint}.npz")
     if settings.model.method == "mattnet-oracle":  # D87
         features = WithCandidates(features, data, masks, settings.data.size)
-    pixels = TrainingCache(data, settings.data.size, masks, cache) if features.pixels else None
-    return Prepared(data, vocabulary, masks, features, neighbours, word_rows, pixels)
+    targets = TrainingCache(data, settings.data.size, masks, cache, features.pixels)
+    return Prepared(data, vocabulary, targets, features, neighbours, word_rows)

@@ -18,7 +18,6 @@ from data_setup.miniref.write import write
 from tests.data_setup.fetch.fault_server import running
 from tests.data_setup.fetch.mirror import edited, pack, registry, tree
 from tvnet.data import refer
-from tvnet.data.dataset import ReferDataset
 from tvnet.data.glove import glove_rows
 from tvnet.data.images import open_square
 from tvnet.data.words import Vocabulary
@@ -89,12 +88,15 @@ def test_the_masks_of_referit_are_those_of_the_drawn_world(fetched, world):
 
 def test_workers_read_the_zip_each_with_its_own_handle(fetched):
     data = refer.read(fetched[0], "unc")
-    vocabulary = Vocabulary.build(s.text for s in data.samples("train"))
-    dataset = ReferDataset(data, "train", vocabulary, 64, 20)
-    loader = torch.utils.data.DataLoader(dataset, batch_size=None, num_workers=2)
-    open_square(data, next(iter(data.pictures)), 64)  # the parent has its handle open
-    for k, item in enumerate(loader):
-        assert torch.equal(item["image"], dataset[k]["image"])
+    ids = list(data.pictures)
+
+    def square(image_id):
+        return torch.from_numpy(open_square(data, image_id, 64))
+
+    loader = torch.utils.data.DataLoader(ids, batch_size=None, num_workers=2, collate_fn=square)
+    square(ids[0])  # the parent has its handle open
+    for image_id, found in zip(ids, loader, strict=True):
+        assert torch.equal(found, square(image_id))
 
 
 def test_a_second_fetch_asks_for_nothing(fetched, shared, tmp_path):

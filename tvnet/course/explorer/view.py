@@ -6,7 +6,6 @@ holds what every layer shows, so that drawing a layer runs no model.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from tvnet.data.images import crop_and_resize, open_image
 from tvnet.data.photo import Photo, read_photo
 from tvnet.data.records import ReferData
 from tvnet.data.words import normalise_text
+from tvnet.files import read_json
 from tvnet.model.amf import AMF
 from tvnet.model.blocks import to_float32, upsample
 from tvnet.prediction import Prediction, WithoutWord
@@ -118,10 +118,10 @@ def shipped() -> dict[str, Predictor]:
 
 def shipped_examples(data: ReferData) -> list[Example]:
     """The sentences that were chosen when the shipped model was trained, failures last."""
-    chosen = json.loads((MODELS / "examples.json").read_text("utf-8"))["sentences"]
-    text = {s.sent_id: s.text for r in data.referents for s in r.sentences}
-    chosen.sort(key=lambda sentence: sentence["kind"])  # stable: "spread" before "worst"
-    return [Example(s["image_id"], text[s["sent_id"]], s["kind"]) for s in chosen]
+    chosen = read_json(MODELS / "examples.json", {"sentences": list}, "install tvnet again")
+    lines = sorted(chosen["sentences"], key=lambda line: line["kind"])  # "spread" before "worst"
+    samples = data.samples_of([line["sent_id"] for line in lines])
+    return [Example(s.image_id, s.text, e["kind"]) for s, e in zip(samples, lines, strict=True)]
 
 
 def spread(data: ReferData, split: str, count: int = EXAMPLES) -> list[Example]:

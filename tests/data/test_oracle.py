@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from tvnet.data import refer
+from tvnet.data.appearance import ALIKE, oracle
 from tvnet.data.images import open_image
-from tvnet.retrieval.oracle import ALIKE, oracle
 from tvnet.retrieval.ranking import pool_of
 
 
