@@ -61,7 +61,7 @@ bench: .venv/bench small-world  ## measure speed and memory against what is usua
 bench-gpu: setup  ## the paper's step on a CUDA GPU against its limit
 	$(BIN)/python tests/benchmarks/bench_gpu.py
 
-# An upload is one message (tvnet/course/explorer/upload.py holds its limits); files below notebooks
+# An upload is one message (tvnet/course/explorer/page.py holds its limits); files below notebooks
 # would be served to anybody without the token, and the page holds its own picture.
 app: setup  ## the explorer in a browser, for this computer only; the link with its token is printed
 	JUPYTER_PATH=notebooks/templates $(BIN)/python -m voila notebooks/10_explorer.ipynb \

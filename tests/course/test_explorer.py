@@ -20,8 +20,7 @@ from tvnet.course.explorer import view
 from tvnet.course.explorer import widget as module
 from tvnet.course.explorer.canvas import Panel
 from tvnet.course.explorer.layers import LAYERS
-from tvnet.course.explorer.preview import static_preview
-from tvnet.course.explorer.upload import uploaded
+from tvnet.course.explorer.page import static_preview, uploaded
 from tvnet.prediction import NEIGHBOURS
 
 EXPLORER = Path(view.__file__).parent

@@ -23,8 +23,7 @@ from tornado.httpclient import HTTPClientError, HTTPRequest
 from tornado.websocket import _default_max_message_size, websocket_connect
 
 from tests.app_options import ROOT, app_options
-from tvnet.course.explorer.page import Page
-from tvnet.course.explorer.upload import LIMITS
+from tvnet.course.explorer.page import LIMITS, Page
 
 TOKEN = "app-test"
 V1 = "v1.kernel.websocket.jupyter.org"

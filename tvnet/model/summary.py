@@ -1,8 +1,8 @@
-"""The cost of the model by part: parameters, arithmetic, memory for the backward pass.
+"""The cost of the model by part: parameters and arithmetic.
 
     python -m tvnet.model.summary --profile paper
 
-Runs one forward pass with random weights and counts operations and saved tensors.
+Runs one forward pass with random weights and counts operations.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from tvnet.model.backbone import DeepLab
@@ -30,17 +30,13 @@ class Cost:
 
     parameters: int
     flop: int  # forward; a multiplication and an addition count as two
-    kept: int  # bytes that autograd keeps for the backward pass
 
 
 class CostCounter:
-    """Adds up the arithmetic and the kept tensors of the part that is running."""
+    """Adds up the arithmetic of the part that is running."""
 
     def __init__(self, parts: dict[str, nn.Module]):
-        self.flop, self.kept = Counter(), Counter()
-        self.running = ""
-        self.seen = {p.untyped_storage().data_ptr() for m in parts.values() for p in m.parameters()}
-        self.alive: list[Tensor] = []  # so that no address is used twice
+        self.flop, self.running = Counter(), ""
         self.flop_counter = FlopCounterMode(display=False)
         for name, part in parts.items():
             # A container is never called itself; what it holds is.
@@ -54,14 +50,6 @@ class CostCounter:
         self.flop[self.running] += total - sum(self.flop.values())
         self.running = name
 
-    def keep(self, tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() not in self.seen:
-            self.seen.add(storage.data_ptr())
-            self.alive.append(tensor)
-            self.kept[self.running] += storage.nbytes()
-        return tensor
-
 
 def costs(profile: Settings, words: int = WORDS) -> dict[str, Cost]:
     """{part: Cost}: the siamese backbone, then TV-Net's parts in the order of Fig. 2."""
@@ -70,8 +58,7 @@ def costs(profile: Settings, words: int = WORDS) -> dict[str, Cost]:
     model = build(profile, words)
     parts = {"backbone": backbone} | {n: p for n, p in model.named_children() if p is not None}
     counter = CostCounter(parts)
-    hooks = torch.autograd.graph.saved_tensors_hooks(counter.keep, lambda tensor: tensor)
-    with counter.flop_counter, hooks:
+    with torch.no_grad(), counter.flop_counter:
         both = backbone(torch.zeros(2, 3, size, size, dtype=torch.uint8))
         V_in = {name: V[:1] for name, V in both.items()}
         V_sim = {name: V[1:] for name, V in both.items()} if profile.model.enrichment else None
@@ -82,24 +69,20 @@ def costs(profile: Settings, words: int = WORDS) -> dict[str, Cost]:
         lstm = 2 * n_words * 4 * profile.model.d_s * (profile.model.d_words + profile.model.d_s)
         counter.flop["expression"] += lstm
     return {
-        name: Cost(
-            sum(p.numel() for p in part.parameters()), counter.flop[name], counter.kept[name]
-        )
+        name: Cost(sum(p.numel() for p in part.parameters()), counter.flop[name])
         for name, part in parts.items()
     }
 
 
 def table(found: dict[str, Cost]) -> str:
     """The costs as lines, the sums last."""
-    head = [n for n in found if n != "backbone"]
-    lines = [f"{'part':<17}{'parameters, M':>15}{'GFLOP forward':>15}{'kept, MB':>10}"]
-    sums = {"head alone": head, "total": list(found)}
+    head = [cost for name, cost in found.items() if name != "backbone"]
     rows = {name: [cost] for name, cost in found.items()}
-    rows |= {name: [found[n] for n in parts] for name, parts in sums.items()}
+    rows |= {"head alone": head, "total": list(found.values())}
+    lines = [f"{'part':<17}{'parameters, M':>15}{'GFLOP forward':>15}"]
     for name, many in rows.items():
-        parameters = sum(c.parameters for c in many) / 1e6
-        flop, kept = sum(c.flop for c in many) / 1e9, sum(c.kept for c in many) / 1e6
-        lines.append(f"{name:<17}{parameters:>15.2f}{flop:>15.1f}{kept:>10.0f}")
+        parameters, flop = sum(c.parameters for c in many), sum(c.flop for c in many)
+        lines.append(f"{name:<17}{parameters / 1e6:>15.2f}{flop / 1e9:>15.1f}")
     return "\n".join(lines)
 
 

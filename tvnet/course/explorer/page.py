@@ -1,4 +1,5 @@
-"""The explorer's page: its controls by name, its panels, its status line. It uses no model.
+"""The explorer's page: its controls by name, its panels, its status line, and a static preview of
+them for readers without a kernel. It uses no model.
 
 It keeps to the core of ipywidgets 7.7, so that it works in every notebook.
 """
@@ -6,17 +7,26 @@ It keeps to the core of ipywidgets 7.7, so that it works in every notebook.
 from __future__ import annotations
 
 import base64
+import tempfile
+import textwrap
 from html import escape
+from pathlib import Path
 
 import ipywidgets as widgets
+import matplotlib
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
 
 from tvnet.course.explorer.canvas import NARROW, Panel, png
 from tvnet.course.explorer.layers import LAYERS
-from tvnet.course.explorer.preview import static_preview
-from tvnet.course.explorer.upload import LIMITS
+from tvnet.data.photo import read_photo
 from tvnet.model.trace import LEVELS
 from tvnet.prediction import NEIGHBOURS
 
+# Megabytes that a server accepts in one message. Jupyter's is tornado's default of 10 MiB; ours is
+# two bytes for each of the pixels that read_photo accepts, and as much as tornado buffers.
+LIMITS = {"the app": 100, "JupyterLab": 10}
+GAP, LINE = 12, 18  # pixels of the static preview
 STYLE = """<style>
 .tv-explorer { max-width: 1060px; font-size: 13px; }
 .tv-explorer .widget-toggle-buttons { display: flex; }
@@ -136,3 +146,46 @@ class Page(widgets.VBox):
                 "version_major": 2, "version_minor": 0, "model_id": self.model_id,
             },
         }  # fmt: skip
+
+
+def uploaded(control: widgets.FileUpload) -> tuple[Image.Image, str]:
+    """The last picture that ipywidgets 7 or 8 has uploaded, and its name.
+
+    Raises ValueError with a sentence.
+    """
+    files = control.value
+    if isinstance(files, dict):  # ipywidgets 7: {name: {"content": bytes}}
+        named = [(name, file["content"]) for name, file in files.items()]
+    else:  # ipywidgets 8: ({"name": str, "content": memoryview}, ...)
+        named = [(file["name"], file["content"]) for file in files]
+    if not named:
+        raise ValueError("No file was uploaded: choose a picture again.")
+    name, content = named[-1]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "picture"
+        path.write_bytes(content)
+        try:
+            return read_photo(path), name
+        except ValueError as error:
+            raise ValueError(str(error).replace(str(path), f"'{name}'")) from error
+
+
+def static_preview(title: str, panels: list[Panel], columns: int = 4) -> np.ndarray:
+    """(h, w, 3) uint8: the panels side by side under a title, each over its caption."""
+    font = ImageFont.truetype(
+        str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"), 13
+    )
+    width = max(panel.pixels.shape[1] for panel in panels)
+    height = max(panel.pixels.shape[0] for panel in panels)
+    captions = [textwrap.wrap(panel.caption, width // 7) for panel in panels]
+    step_x, step_y = width + GAP, height + GAP + LINE * max(map(len, captions))
+    columns = min(columns, len(panels))
+    size = (GAP + columns * step_x, 2 * GAP + LINE + -(-len(panels) // columns) * step_y)
+    sheet = Image.new("RGB", size, "white")
+    pen = ImageDraw.Draw(sheet)
+    pen.text((GAP, GAP // 2), title, "black", font)
+    for place, (panel, lines) in enumerate(zip(panels, captions, strict=True)):
+        x, y = GAP + place % columns * step_x, GAP + LINE + place // columns * step_y
+        sheet.paste(Image.fromarray(panel.pixels), (x, y))
+        pen.multiline_text((x, y + panel.pixels.shape[0] + 2), "\n".join(lines), "black", font)
+    return np.asarray(sheet)

@@ -14,8 +14,7 @@ from functools import lru_cache, partial, wraps
 from tvnet.course.explorer.canvas import cells_of, most_probable_cell
 from tvnet.course.explorer.cards import Gallery, Strip
 from tvnet.course.explorer.layers import WITH_LEVEL, draw, neighbour_name, short
-from tvnet.course.explorer.page import Page
-from tvnet.course.explorer.upload import uploaded
+from tvnet.course.explorer.page import Page, uploaded
 from tvnet.course.explorer.view import (
     Example,
     Predictors,

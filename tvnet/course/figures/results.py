@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from textwrap import fill
-from typing import TYPE_CHECKING
 
+import matplotlib.pyplot as plt
 import numpy as np
+import seaborn as sns
+from matplotlib.figure import Figure
 
 from tvnet.course.contrasts import NAMES, Contrast
 from tvnet.course.tables import HEADINGS, SIZES, by_seed, paper_table
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 
 def plot_table1(results: list[dict], columns: tuple[str, ...], evaluator: str = "clean") -> Figure:
@@ -19,9 +18,6 @@ def plot_table1(results: list[dict], columns: tuple[str, ...], evaluator: str = 
 
     One line of panels for All, one for Small. Colour-blind safe.
     """
-    import matplotlib.pyplot as plt
-    import seaborn as sns
-
     sns.set_theme(style="whitegrid", palette="colorblind")
     paper = paper_table()
     rows = [row for row in by_seed(results, "all", evaluator) if row in paper["all"]]
@@ -50,9 +46,6 @@ def plot_contrasts(found: list[Contrast], earlier: list[Contrast] | None = None)
 
     earlier: the same contrasts of another run, in grey below ours.
     """
-    import matplotlib.pyplot as plt
-    import seaborn as sns
-
     sns.set_theme(style="whitegrid", palette="colorblind")
     figure, ax = plt.subplots(figsize=(8.5, 1.2 + 0.27 * len(found)))
     for y, c in enumerate(found):
@@ -137,8 +130,6 @@ def panel(
 
     lines: (expression, image (H, W, 3) uint8, {column: mask (H, W) bool}).
     """
-    import matplotlib.pyplot as plt
-
     columns = list(lines[0][2])
     figure, axes = plt.subplots(
         len(lines),

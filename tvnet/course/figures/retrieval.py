@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+import matplotlib.pyplot as plt
 import numpy as np
+import seaborn as sns
+from matplotlib.figure import Figure
 
 from tvnet.data.images import BLANK, mask_target, open_square
 from tvnet.data.neighbours import Neighbours
 from tvnet.data.records import ReferData
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 SIDE = 128  # pixels of a thumbnail
 COLUMNS = 7
@@ -22,8 +20,6 @@ def retrieval_card(data: ReferData, neighbours: Neighbours, sent_id: int) -> Fig
 
     Raises ValueError when the neighbours hold no line for the sentence.
     """
-    import matplotlib.pyplot as plt
-
     similar = int(neighbours.of(np.array([sent_id]))[0])
     row = int(np.searchsorted(neighbours.sent_id, sent_id))
     referent, text = next(
@@ -58,9 +54,6 @@ def retrieval_card(data: ReferData, neighbours: Neighbours, sent_id: int) -> Fig
 
 def plot_retrieval_report(report: dict) -> Figure:
     """Histograms of both similarities, the chosen one's rank by text, and the effect of k."""
-    import matplotlib.pyplot as plt
-    import seaborn as sns
-
     sns.set_theme(style="whitegrid", palette="colorblind")
     figure, axes = plt.subplots(2, 2, figsize=(9, 6))
     for ax, name in zip(axes[0], ("text similarity", "image similarity"), strict=True):

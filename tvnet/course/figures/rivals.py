@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import matplotlib.pyplot as plt
 import numpy as np
+import seaborn as sns
 import torch
+from matplotlib.figure import Figure
 
 from tvnet.course.figures import overlay
 from tvnet.data.dataset import collate
@@ -16,9 +18,6 @@ from tvnet.data.words import tokenise
 from tvnet.evaluation.trained import load_run
 from tvnet.model.rivals.cmpc import TYPES, CMPCTrace
 from tvnet.settings import Settings
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 
 @dataclass
@@ -84,9 +83,6 @@ def common_words(
 
 def draw_types(found: Comprehension) -> Figure:
     """Words against types, each word's shares in its row."""
-    import matplotlib.pyplot as plt
-    import seaborn as sns
-
     figure, ax = plt.subplots(figsize=(5.5, 0.42 * len(found.words) + 1))
     sns.heatmap(
         found.types, vmin=0, vmax=1, annot=True, fmt=".2f", cmap="cividis", cbar=False, ax=ax,
@@ -100,8 +96,6 @@ def draw_types(found: Comprehension) -> Figure:
 
 def draw_graph(found: Comprehension) -> Figure:
     """The weights of the two most relational words, and one cell's row of the adjacency."""
-    import matplotlib.pyplot as plt
-
     size = len(found.image)
     maps = {f"“{word}” points at": where for word, where in found.attended.items()}
     maps["+ receives from"] = found.neighbours

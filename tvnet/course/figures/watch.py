@@ -6,13 +6,12 @@ import os
 import sys
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import matplotlib.pyplot as plt
 import numpy as np
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-    from torch import nn
+from matplotlib.figure import Figure
+from torch import nn
 
 PLAIN = "TVNET_PLAIN"  # set where nobody watches: lines instead of a plot
 
@@ -64,7 +63,6 @@ class Watch:
         if not self.live:
             print(self.line(), flush=True)
             return
-        import matplotlib.pyplot as plt
         from IPython.display import display
 
         figure = self.plot()
@@ -76,8 +74,6 @@ class Watch:
 
     def plot(self) -> Figure:
         """The loss, its mean over ten steps, and the IoU of each validation."""
-        import matplotlib.pyplot as plt
-
         figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3), width_ratios=(2, 1))
         steps, losses = np.array([*self.losses]), np.array([*self.losses.values()])
         left.plot(steps, losses, alpha=0.3)
