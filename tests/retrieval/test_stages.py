@@ -173,7 +173,7 @@ def test_the_file_is_made_once_and_its_name_changes_with_every_setting(data, tmp
     other = replace(SMOKE, data=replace(SMOKE.data, size=64))
     names.add(stage_one.neighbours_path(other, data, tmp_path).name)
     assert len(names) == 6
-    with pytest.raises(ValueError, match="made for other settings .*k: 20 there, 3 here"):
+    with pytest.raises(ValueError, match="made for other settings .*k is 20 there, 3 here"):
         Neighbours.load(path, stage_one.identity(SMOKE, data) | {"k": 3})
 
 

@@ -223,7 +223,7 @@ def test_compiling_without_a_compiler_is_refused(ready, monkeypatch):
 def test_evaluation_makes_no_training_targets(ready, monkeypatch):
     chosen = row_settings(SMOKE, "Baseline")
     dataset = ready.dataset(chosen, "val")
-    monkeypatch.setattr(type(dataset), "target", lambda *_: pytest.fail("it made a target"))
+    monkeypatch.setattr(type(dataset.cache), "target", lambda *_: pytest.fail("it made a target"))
     found = evaluate(TVNet(chosen, len(ready.vocabulary)), dataset, ready.features)
     assert len(found["clean"].sent_id) == len(dataset)
 

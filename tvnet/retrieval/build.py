@@ -21,6 +21,7 @@ from tvnet.data.neighbours import Neighbours
 from tvnet.data.records import ReferData, Sample
 from tvnet.data.refer import require_world
 from tvnet.devices import device_of, own_device
+from tvnet.model.backbone import Backbone
 from tvnet.model.pretrained import PRETRAINED, load_backbone
 from tvnet.process_group import barrier, gather, is_main_process, join, rank_and_size
 from tvnet.retrieval import paper_encoders as paper
@@ -56,10 +57,15 @@ def neighbours_path(chosen: Settings, data: ReferData, out_dir: Path, split: str
 
 
 def encoders(
-    chosen: Settings, data: ReferData, weights: Path, device: str = "cpu"
+    chosen: Settings,
+    data: ReferData,
+    weights: Path,
+    device: str = "cpu",
+    backbone: Backbone | None = None,
 ) -> tuple[TextEncoder, ImageEncoder]:
     """The encoders that the settings name; the paper's from a folder of weights.
 
+    backbone: with the settings' own weights, where it has been loaded already.
     Raises FileNotFoundError or ValueError on weights that are absent or others than the pinned.
     """
     text, image = chosen.retrieval.text, chosen.retrieval.image
@@ -68,7 +74,8 @@ def encoders(
     else:
         by_text = paper.DistilBert(weights, text, paper.precision_of(device), device)
     if image == "backbone":
-        return by_text, PooledBackbone(load_backbone(chosen.backbone, weights), chosen.data.size)
+        backbone = backbone or load_backbone(chosen.backbone, weights)
+        return by_text, PooledBackbone(backbone, chosen.data.size)
     return by_text, paper.Vgg16(weights, image, paper.precision_of(device), device)
 
 

@@ -86,7 +86,9 @@ class Retriever:
 
     @cached_property
     def encoders(self) -> tuple[TextEncoder, ImageEncoder]:
-        return encoders(self.chosen, self.data, self.weights)
+        trained = self.chosen.backbone.train_from != "none"  # stage 2 sees it as it was before
+        known = None if trained else self.backbone
+        return encoders(self.chosen, self.data, self.weights, backbone=known)
 
     @cached_property
     def pool(self) -> ranking.Pool:
