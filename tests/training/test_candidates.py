@@ -16,7 +16,7 @@ ROW = "MAttNet, true objects"
 def test_every_referent_of_the_picture_is_a_candidate_and_the_choice_is_one_of_them(ready):
     chosen = row_settings(SMOKE, ROW)
     dataset = ready.dataset(chosen, "val")
-    features = WithCandidates(ready.features, ready.data, ready.masks, chosen.data.size)
+    features = WithCandidates(ready.features, ready.data, ready.cache.masks, chosen.data.size)
     batch = collate([dataset[i] for i in range(len(dataset))])
     V_in, _, _ = features(batch)
     assert V_in["objects"].shape == (len(dataset), 6, 96, 96)
