@@ -16,7 +16,7 @@ ROW = "MAttNet, true objects"
 def test_every_referent_of_the_picture_is_a_candidate_and_the_choice_is_one_of_them(ready):
     chosen = row_settings(SMOKE, ROW)
     dataset = ready.dataset(chosen, "val")
-    features = WithCandidates(ready.features, ready.data, ready.cache.masks, chosen.data.size)
+    features = WithCandidates(ready.features, ready.data, ready.cache)
     batch = collate([dataset[i] for i in range(len(dataset))])
     V_in, _, _ = features(batch)
     assert V_in["objects"].shape == (len(dataset), 6, 96, 96)
@@ -24,7 +24,7 @@ def test_every_referent_of_the_picture_is_a_candidate_and_the_choice_is_one_of_t
     assert not V_in["objects"][:, 2:].any()
     for b, sample in enumerate(dataset.samples):
         own = V_in["objects"][b, sample.category_id - 1].numpy()
-        assert np.array_equal(own, dataset.target(sample.ann_id))
+        assert np.array_equal(own, dataset.cache.target(sample.ann_id))
     torch.manual_seed(0)
     masks = logits_of(build(chosen, len(ready.vocabulary)).eval(), features, batch)[:, 0] > 0
     for b in range(len(dataset)):

@@ -91,7 +91,7 @@ def prepare(settings: Settings, data_dir: Path, out_dir: Path) -> Prepared:
     else:
         features = LiveFeatures(backbone, data, settings.data.size)
     masks = store(data, cache / f"masks-{data.name}-{data.fingerprint}.npz")
-    if settings.model.method == "mattnet-oracle":  # D87
-        features = WithCandidates(features, data, masks, settings.data.size)
     targets = TrainingCache(data, settings.data.size, masks, cache, features.pixels)
+    if settings.model.method == "mattnet-oracle":  # D87
+        features = WithCandidates(features, data, targets)
     return Prepared(data, vocabulary, targets, features, neighbours, word_rows)
