@@ -37,12 +37,12 @@ def readme_block(summary: dict, sentences: Sentences) -> str:
         f"{origin['versions']['torch']}; the backbone is {summary['backbone']}.\n\n"
         + short_markdown(summary["runs"], summary["costs"])
         + "\n\nFour contrasts were chosen before the runs. Each difference is measured on the same "
-        "sentences and stands with its 95 % interval over pictures and seeds; p is corrected for "
-        "the twelve lines:\n\n"
+        "sentences and stands with its 95 % interval over pictures and, where there are several, "
+        "seeds; p is corrected for the number of lines:\n\n"
         + contrasts.markdown(contrasts.fixed(sentences))
         + "\n\n"
         "![Every step of Table 1: ours with its interval, the paper's as a mark](notebooks/figures/contrasts.png)\n\n"
-        "![Random referents of val: image, CMPC, Baseline, +RES, full model, truth]"
+        "![Random referents of val: the image, the masks of several rows, the truth]"
         "(notebooks/figures/fig5.png)\n"
     )
 
