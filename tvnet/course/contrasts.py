@@ -145,4 +145,5 @@ def claim_verdict(claim: dict, runs: list[dict], sentences: Sentences) -> str:
         f"({c.ours.value:+.1f} [{c.ours.low:+.1f}, {c.ours.high:+.1f}])"
         for c in found
     ]
-    return f"on MiniRef, {found[0].ours.seeds} seeds: " + ", ".join(verdicts)
+    seeds = found[0].ours.seeds
+    return f"on MiniRef, {seeds} seed{'s' * (seeds > 1)}: " + ", ".join(verdicts)
