@@ -83,7 +83,7 @@ def markdown(
 
 
 def short_markdown(results: list[dict], costs: dict[str, dict]) -> str:
-    """Table 1 on one screen: the columns that the notebook compares, and what a step costs."""
+    """Table 1 on one screen: the columns that the notebook compares, and a forward pass's work."""
     shown = [("all", c) for c in ("prec_0.5", "prec_0.8", "prec_0.9", "overall_iou")]
     shown += [("small", c) for c in ("prec_0.5", "overall_iou")]
     ours = {size: by_seed(results, size, "clean") for size in SIZES}
@@ -91,8 +91,8 @@ def short_markdown(results: list[dict], costs: dict[str, dict]) -> str:
     rows = []
     for row in ours["all"]:
         cells = [cell([seed[c] for seed in ours[size][row].values()]) for size, c in shown]
-        rows.append([row, str(len(ours["all"][row])), *cells, cost_cells(costs, row)[-1]])
-    return table(["row", "seeds", *head, "step"], rows)
+        rows.append([row, str(len(ours["all"][row])), *cells, cost_cells(costs, row)[1]])
+    return table(["row", "seeds", *head, "GFLOP"], rows)
 
 
 def cost_cells(costs: dict[str, dict], row: str) -> list[str]:

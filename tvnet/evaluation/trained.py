@@ -142,6 +142,8 @@ def masks_of(
         picks = np.random.default_rng(seed).choice(known, min(count, len(known)), replace=False)
         samples = [dataset.samples[i] for i in picks]
         pictures = [ready.data.pictures[sample.image_id] for sample in samples]
+        if not len(picks):
+            return []
         if not lines:
             images = [np.asarray(open_picture(p.path, p.width, p.height)) for p in pictures]
             lines = [(s.text, image, {}) for s, image in zip(samples, images, strict=True)]
