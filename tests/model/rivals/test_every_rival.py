@@ -154,7 +154,9 @@ def test_a_saved_rival_comes_back_as_itself(row, ready, tmp_path):
 
 @pytest.mark.parametrize("row", RIVALS)
 def test_in_bfloat16_it_is_close(row):
-    model, maps = wakened(build(row_settings(SMOKE, row), 30)).float(), inputs(2, 96)
+    model, maps = build(row_settings(SMOKE, row), 30), inputs(2, 96)
+    if row != "STEP":  # with weights as large, its rounds would enlarge whatever is rounded
+        wakened(model).float()
     model.train(row == "MAttNet")  # where it chooses softly
     with torch.no_grad():
         exact = model(*maps)
@@ -163,5 +165,4 @@ def test_in_bfloat16_it_is_close(row):
     error = (low - exact).abs() / exact.abs().max()
     assert low.dtype == torch.float32
     assert 0 < error.mean() < 0.02
-    # Where objects are chosen, or the map of a round asks for the next, a few pixels change wholly.
-    assert row in ("MAttNet", "STEP") or error.max() < 0.15
+    assert row == "MAttNet" or error.max() < 0.15  # of an object's mask, a few pixels change wholly
