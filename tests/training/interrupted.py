@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+import traceback
 import warnings
 
 import torch
@@ -31,6 +32,8 @@ def start(settings, dataset, features, folder):
             weights, losses = trained(settings, dataset, features, folder)
             (folder / "weights").write_bytes(weights + repr(losses).encode())
             os._exit(0)
+        except BaseException:
+            traceback.print_exc()
         finally:
             os._exit(1)
     return child
