@@ -11,17 +11,6 @@ from tvnet.model.rivals.brinet import Gate, LanguageAttention, VisualAttention
 ROW = "BRINet"
 
 
-@pytest.fixture(autouse=True)
-def _seed():
-    torch.manual_seed(0)
-
-
-@pytest.fixture
-def given():
-    maps, _, words, lengths = inputs(2, 64, SMALL.backbone)
-    return {name: V.double() for name, V in maps.items()}, words, lengths
-
-
 def test_cells_ask_the_words():
     v1, h, lengths = double(2, 3, 2, 2), double(2, 4, 3), (4, 2)
     pad = torch.arange(4) >= torch.tensor(lengths)[:, None]

@@ -6,23 +6,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from tests.model.rivals.tiny import SMALL, inputs, size_at_the_papers, small, traced
+from tests.model.rivals.tiny import size_at_the_papers, small, traced
 from tests.tiny_parts import double, wakened
 from tvnet.model.blocks import upsample
 from tvnet.model.rivals.cmsa import CrossModalSelfAttention, GatedFusion
 
 ROW = "CMSA"
-
-
-@pytest.fixture(autouse=True)
-def _seed():
-    torch.manual_seed(0)
-
-
-@pytest.fixture
-def given():
-    maps, _, words, lengths = inputs(2, 64, SMALL.backbone)
-    return {name: V.double() for name, V in maps.items()}, words, lengths
 
 
 def by_hand(part, pairs, T, pool, act):

@@ -23,11 +23,6 @@ CHOSEN = [
 ]
 
 
-@pytest.fixture(autouse=True)
-def _seed():
-    torch.manual_seed(0)
-
-
 def test_every_method_of_the_settings_is_registered():
     assert tuple(METHODS) == CHOICES["method"]
     for row in RIVALS:

@@ -11,11 +11,6 @@ from tvnet.model.blocks import upsample
 from tvnet.model.rivals.kwa import Context, QueryAttention
 
 
-@pytest.fixture(autouse=True)
-def _seed():
-    torch.manual_seed(0)
-
-
 def test_each_region_weighs_the_words_by_two_layers():
     part, h, r = wakened(QueryAttention(6)), double(2, 3, 6), double(2, 4, 6)
     pad = torch.tensor([[False] * 3, [False, False, True]])

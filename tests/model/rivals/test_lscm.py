@@ -12,11 +12,6 @@ from tvnet.model.rivals import lscm, tree
 from tvnet.model.rivals.lscm import WordGraph, WordNorm
 
 
-@pytest.fixture(autouse=True)
-def _seed():
-    torch.manual_seed(0)
-
-
 def kinds_of(sentence):
     return torch.tensor([word_kinds.word_kinds(sentence.split())])
 

@@ -10,12 +10,6 @@ from tests.tiny_parts import double, wakened
 from tvnet.model.rivals.mattnet_modules import Match, Phrases, Subject
 from tvnet.model.rivals.objects import boxes, nearest, offsets, pick, read_regions
 
-
-@pytest.fixture(autouse=True)
-def _seed():
-    torch.manual_seed(0)
-
-
 # left, top, right, bottom in pixels of 64, and the category
 OBJECTS = [((0, 0, 16, 16), 1), ((24, 0, 40, 16), 2), ((0, 24, 16, 56), 1), ((48, 40, 64, 64), 3)]
 

@@ -3,22 +3,11 @@
 import pytest
 import torch
 
-from tests.model.rivals.tiny import SMALL, inputs, size_at_the_papers, small, traced
+from tests.model.rivals.tiny import size_at_the_papers, small, traced
 from tests.tiny_parts import double, wakened
 from tvnet.model.rivals.rmi import CellLSTM, inverse_tanh
 
 ROW = "RMI"
-
-
-@pytest.fixture(autouse=True)
-def _seed():
-    torch.manual_seed(0)
-
-
-@pytest.fixture
-def given():
-    maps, _, words, lengths = inputs(2, 64, SMALL.backbone)
-    return {name: V.double() for name, V in maps.items()}, words, lengths
 
 
 def test_the_split_lstm_is_that_of_the_joined_input():

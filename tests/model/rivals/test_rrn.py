@@ -4,21 +4,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from tests.model.rivals.tiny import SMALL, inputs, size_at_the_papers, small, traced
+from tests.model.rivals.tiny import size_at_the_papers, small, traced
 from tvnet.model.blocks import upsample
 
 ROW = "RRN"
-
-
-@pytest.fixture(autouse=True)
-def _seed():
-    torch.manual_seed(0)
-
-
-@pytest.fixture
-def given():
-    maps, _, words, lengths = inputs(2, 64, SMALL.backbone)
-    return {name: V.double() for name, V in maps.items()}, words, lengths
 
 
 def pointwise(layer, x):

@@ -1,6 +1,5 @@
 """STEP: rounds of words, heat maps and a refined map, by hand; what each part may see."""
 
-import pytest
 import torch
 import torch.nn.functional as F
 from torch.autograd import gradcheck
@@ -9,11 +8,6 @@ from tests.model.rivals.tiny import SMALL, inputs, small, traced
 from tests.tiny_parts import double, wakened
 from tvnet.model.blocks import upsample
 from tvnet.model.rivals.step import STEP, ConvGRU
-
-
-@pytest.fixture(autouse=True)
-def _seed():
-    torch.manual_seed(0)
 
 
 def gru_by_hand(gru, P, X, state):

@@ -26,11 +26,6 @@ from tvnet.settings import settings
 from tvnet.training.setup import prepare
 
 
-@pytest.fixture(autouse=True)
-def _seed():
-    torch.manual_seed(0)
-
-
 def test_cmpc_at_the_papers_size_has_prior_codes_widths():
     """40x40 cells of 1000 numbers; 15 products, 2 rounds and 3008 channels before the last conv."""
     with torch.device("meta"):
