@@ -7,6 +7,7 @@ they are. Every other step of Table 1 is shown beside them with its interval.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from tvnet.course.tables import (
     COLUMNS,
@@ -68,6 +69,7 @@ def every(
     return [c for c in _contrasts(sentences, steps, SIZES, COLUMNS) if c.measure in shown]
 
 
+@lru_cache(maxsize=4)  # the claims ask for the same steps again and again
 def _contrasts(
     sentences: Sentences,
     steps: tuple[tuple[str, str], ...],

@@ -17,7 +17,7 @@ from tvnet.files import replacing
 from tvnet.settings import Settings
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # so it may be the key of a cache
 class Sentences:
     """N sentences of one split, in one order, evaluator clean.
 

@@ -74,9 +74,6 @@ def plot_contrasts(found: list[Contrast], earlier: list[Contrast] | None = None)
 
 def plot_learning(results: list[dict]) -> Figure:
     """The loss of every run, a moving mean over a fortieth of its steps; one colour a row."""
-    import matplotlib.pyplot as plt
-    import seaborn as sns
-
     sns.set_theme(style="whitegrid", palette="colorblind")
     figure, ax = plt.subplots(figsize=(8, 4.5))
     colours = {row: f"C{k}" for k, row in enumerate(dict.fromkeys(r["row"] for r in results))}
@@ -99,9 +96,6 @@ def plot_costs(
 
     One panel a column of Table 1; one dot a seed.
     """
-    import matplotlib.pyplot as plt
-    import seaborn as sns
-
     sns.set_theme(style="whitegrid", palette="colorblind")
     figure, axes = plt.subplots(1, len(columns), figsize=(4.6 * len(columns), 3.6), squeeze=False)
     ours = {row: seeds for row, seeds in by_seed(results, "all", "clean").items() if row in costs}
