@@ -35,9 +35,8 @@ evening: evening-world  ## the published Table 1 again, stopped and resumed as y
 	$(BIN)/python notebooks/run.py -p PROFILE evening -p SEEDS 3 -p TABLE3 "unc gref referit" 09_ablations
 	@echo "The result is in out/evening. To show it in README.md: make publish OUT=out/evening"
 
-test: lint small-world  ## lint, tests, and every notebook in the smoke profile
+test: lint small-world  ## lint and tests, which run every notebook in the smoke profile
 	$(BIN)/python -m pytest -n auto --dist loadfile
-	$(MAKE) notebooks
 
 FAULTS := tests/data_setup/fetch/test_download.py tests/data_setup/convert tests/faults/counted.py \
   tests/faults/kill_loops.py tests/faults/training_kills.py
