@@ -20,15 +20,17 @@ class Watch:
     """Give it to `train` as `report`, and `validation(judge)` as `validate`.
 
     In a notebook it draws loss and IoU; elsewhere, and where TVNET_PLAIN is set, it prints a line.
-    Every `pause` seconds at most, and after the last of `steps`.
+    Every `pause` seconds at most, by default 5 for the plot and 60 for lines, which all remain to
+    be read, and after the last of `steps`.
     """
 
-    def __init__(self, steps: int, pause: float = 5.0):
-        self.steps, self.pause = steps, pause
+    def __init__(self, steps: int, pause: float | None = None):
+        self.steps = steps
         self.losses: dict[int, float] = {}  # by the number of finished steps
         self.scores: dict[int, float] = {}
         self.began = self.shown = time.monotonic()
         self.live = "ipykernel" in sys.modules and not os.environ.get(PLAIN)
+        self.pause = (5 if self.live else 60) if pause is None else pause
         self.place: Any = None  # the output cell of the plot
 
     def __call__(self, step: int, loss: float) -> None:
