@@ -32,7 +32,7 @@ ROOMS = {
     "tvnet.rows": (),
     "tvnet.provenance": (),
     "tvnet.data": (),
-    "tvnet.model": (),
+    "tvnet.model": ("tvnet.rows",),
     "tvnet.retrieval": ("tvnet.data", "tvnet.model.backbone", "tvnet.model.pretrained"),
     "tvnet.saved_model": ("tvnet.data", "tvnet.model"),
     "tvnet.training": ("tvnet.data", "tvnet.model", "tvnet.retrieval", "tvnet.saved_model"),

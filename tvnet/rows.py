@@ -53,8 +53,21 @@ def on_data_set(settings: Settings, name: str) -> Settings:
 
 
 def row_settings(settings: Settings, row: str) -> Settings:
-    """The settings of a row of Table 1 or 2, or of a control."""
+    """The settings of a row of Table 1 or 2, or of a control.
+
+    A method with options of its own ("rrn:start=input") stays what it is. Raises ValueError where
+    there is no such row, or where the settings name another row's method.
+    """
     if row not in EVERY:
         raise ValueError(f"There is no row '{row}': choose from {', '.join(EVERY)}.")
+    own = EVERY[row]["model"].get("method", "tvnet")
+    asked = settings.model.method
+    if asked.partition(":")[0] not in ("tvnet", own):
+        raise ValueError(
+            f"Row '{row}' runs {own}, and model.method is '{asked}': drop one of them."
+        )
     changes = {part: replace(getattr(settings, part), **new) for part, new in EVERY[row].items()}
-    return replace(settings, **changes)
+    chosen = replace(settings, **changes)
+    if asked == "tvnet":
+        return chosen
+    return replace(chosen, model=replace(chosen.model, method=asked))

@@ -1,8 +1,9 @@
-"""One row of Table 1 with one seed, alone or on several devices.
+"""One row of Table 1 or 2 with one seed, alone or on several devices.
 
     python -m tvnet.training --data data/miniref --row Baseline+RES+AMF --seed 0
     torchrun --nproc-per-node 2 -m tvnet.training --data data/miniref
     python -m tvnet.training --set training.steps=6000 training.batch=4
+    python -m tvnet.training --row RRN --set model.method=rrn:start=input
 
 The same command again resumes the run where it stopped; a finished run is shown. --set changes any
 number of tvnet/settings.py; such a run has its own folder. Several machines share one --out folder.
@@ -21,6 +22,7 @@ from tvnet.data import refer
 from tvnet.devices import device_of, one_thread, own_device
 from tvnet.evaluation.ablation import read_result, run
 from tvnet.evaluation.metrics import figures
+from tvnet.model.method import options_of
 from tvnet.retrieval.build import build
 from tvnet.rows import BEST, EVERY, row_settings
 from tvnet.settings import settings
@@ -34,6 +36,7 @@ def train_and_measure(options: argparse.Namespace) -> None:
     profile = changed(settings(options.profile), options.set)
     chosen = row_settings(profile, options.row)
     share_equally(chosen.training.batch, process_group.launched())  # before the long work
+    options_of(chosen.model.method)
     if process_group.launched() > 1 and chosen.model.amf_norm == "batch":
         raise ValueError(
             "amf_norm is 'batch', whose statistics would differ between processes: choose 'group' "

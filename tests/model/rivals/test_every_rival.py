@@ -13,6 +13,7 @@ from tvnet.model.rivals import OPTIONS
 from tvnet.rows import EVERY, RIVALS, TABLE1, TABLE2, row_settings
 from tvnet.saved_model import load, save
 from tvnet.settings import CHOICES
+from tvnet.training.__main__ import main
 from tvnet.training.loop import parameter_groups, train
 
 CHOSEN = [
@@ -59,6 +60,25 @@ def test_an_option_that_does_not_exist_is_named(method, sentence):
     with pytest.raises(ValueError, match="^method is 'rnn': choose one of 'tvnet', 'cmpc', "):
         replace(SMOKE.model, method="rnn")
     assert options_of("rrn:start=input") == ("rrn", {"start": "input"})
+
+
+def test_a_rows_own_options_stay_and_another_rows_method_is_refused():
+    asked = replace(SMOKE, model=replace(SMOKE.model, method="rrn:start=input"))
+    assert row_settings(asked, "RRN").model.method == "rrn:start=input"
+    assert not row_settings(asked, "RRN").model.enrichment
+    for row, own in (("RMI", "rmi"), ("Baseline", "tvnet")):
+        sentence = f"^Row '{row}' runs {own}, and model.method is 'rrn:start=input': drop one of"
+        with pytest.raises(ValueError, match=sentence):
+            row_settings(asked, row)
+
+
+def test_a_setting_that_a_system_does_not_have_ends_before_anything_is_read(tmp_path, capsys):
+    options = ["--data", str(tmp_path / "none"), "--out", str(tmp_path), "--row", "KWA"]
+    assert main([*options, "--profile", "smoke", "--set", "model.method=kwa:tree=all"]) == 2
+    assert capsys.readouterr().err == "kwa has no option 'tree': it has keys.\n"
+    assert main([*options[:-1], "KVA"]) == 2
+    assert "There is no row 'KVA': choose from LSTM-CNN, CMPC, " in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("row", RIVALS)
