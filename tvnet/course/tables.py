@@ -24,6 +24,11 @@ def table(head: list[str], rows: list[list[str]]) -> str:
     return "\n".join("| " + " | ".join(r) + " |" for r in (head, ["---"] * len(head), *rows))
 
 
+def folded(title: str, text: str) -> str:
+    """Markdown that a reader unfolds: for lists in which one looks something up."""
+    return f"<details><summary>{title}</summary>\n\n{text}\n\n</details>"
+
+
 def paper_table() -> dict:
     """Table 1 as printed: {"columns": [...], "all": {row: [...]}, "small": {...}}."""
     return load("paper_tables")["table1"]
