@@ -53,9 +53,8 @@ lint: setup  ## style of code and notebooks
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	@touch $@
 
-bench: .venv/bench small-world  ## measure speed and memory against what is usual and what is possible
-	@set -e; for file in $(filter-out %_gpu.py, $(wildcard tests/benchmarks/bench_*.py)); do \
-	  echo "== $$file"; $(BIN)/python $$file; done
+bench: .venv/bench small-world  ## speed and memory beside what is possible: 15 minutes, two with FAST=1
+	$(BIN)/python tests/benchmarks/record.py
 
 bench-gpu: setup  ## the paper's step on a CUDA GPU against its limit
 	$(BIN)/python tests/benchmarks/bench_gpu.py

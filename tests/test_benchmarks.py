@@ -1,5 +1,6 @@
 """A benchmark that measures nothing fails, and `make bench` installs what the benchmarks need."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -43,5 +44,15 @@ def test_make_bench_installs_what_it_needs_and_leaves_the_gpu_apart():
     make = ["make", "--dry-run", "--always-make", "bench"]
     printed = subprocess.run(make, capture_output=True, text=True, cwd=ROOT, check=True).stdout
     assert "pip install" in printed and "--editable '.[bench]'" in printed
-    ran = {path.name for path in BENCHMARKS.glob("bench_*.py") if path.name in printed}
-    assert ran == {path.name for path in BENCHMARKS.glob("bench_*.py")} - {"bench_gpu.py"}
+    asked = subprocess.run(
+        [sys.executable, BENCHMARKS / "record.py", "bench_gpu"], capture_output=True, text=True
+    )
+    assert asked.returncode == 1 and "There is no benchmark 'bench_gpu'" in asked.stderr
+
+
+def test_the_page_of_figures_is_the_one_that_their_files_make(monkeypatch):
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    monkeypatch.setitem(os.environ, "OMP_NUM_THREADS", "1")  # timing.py sets these
+    import record
+
+    assert (BENCHMARKS / "README.md").read_text("utf-8") == record.page()

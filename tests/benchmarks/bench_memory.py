@@ -100,9 +100,9 @@ def measured(run, *given) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--pictures", type=int, default=19_992)
-    parser.add_argument("--expressions", type=int, default=141_564)
-    parser.add_argument("--keys", type=int, default=1_000_000)
+    parser.add_argument("--pictures", type=int, default=2_000 if timing.FAST else 19_992)
+    parser.add_argument("--expressions", type=int, default=14_000 if timing.FAST else 141_564)
+    parser.add_argument("--keys", type=int, default=100_000 if timing.FAST else 1_000_000)
     options = parser.parse_args()
     measured(whole_build, options.pictures, options.expressions)
     measured(many_keys, options.keys)

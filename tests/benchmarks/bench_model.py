@@ -7,18 +7,17 @@ convolutions may pass it, where the library uses Winograd's algorithm). Interlea
 one thread, CPU time, medians; batch 1, forward, backward and Adam, in float32 and bfloat16.
 """
 
-from __future__ import annotations
-
 import statistics
 import time
 
 import torch
 from full_step import step
+from timing import FAST, say
 from torch.utils.flop_counter import FlopCounterMode
 
 from tvnet.settings import settings
 
-SIDE, ROUNDS = 2048, 3
+SIDE, ROUNDS = 2048, 1 if FAST else 3
 
 
 def product_rate(dtype: torch.dtype) -> float:
@@ -32,14 +31,14 @@ def product_rate(dtype: torch.dtype) -> float:
 
 
 def main() -> None:
-    torch.set_num_threads(1)
     torch.set_flush_denormal(True)
     for dtype, target in ((torch.float32, 0.88), (torch.bfloat16, 0.85)):
+        name = str(dtype)[6:]
         if dtype == torch.bfloat16 and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
             print("bfloat16  not measured: this CPU only emulates it")
             continue
         # The plain layout: 3x3 kernels were faster in it on the CPU where both were tried.
-        run = step(settings("paper"), 1, str(dtype)[6:], "cpu", layout=torch.contiguous_format)
+        run = step(settings("paper"), 1, name, "cpu", layout=torch.contiguous_format)
         with FlopCounterMode(display=False) as counter:
             run()  # warms up, too
         flop = counter.get_total_flops()
@@ -49,11 +48,9 @@ def main() -> None:
             began = time.process_time()
             run()
             shares.append(flop / (time.process_time() - began) / rates[-1])
-        print(f"{str(dtype)[6:]}, one step: {flop / 1e9:.0f} GFLOP")
-        print(
-            f"product {statistics.median(rates) / 1e9:6.1f} GFLOP/s, "
-            f"step {statistics.median(shares):.2f} of it (limit about 1, target {target})"
-        )
+        print(f"{name}, one step: {flop / 1e9:.0f} GFLOP")
+        limit = f"limit about 1: a product runs at {statistics.median(rates) / 1e9:.0f} GFLOP/s"
+        say(f"paper-size step, {name} / product rate", statistics.median(shares), target, limit)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,10 @@
 """How every benchmark measures: one process, one thread, CPU time, variants taking turns.
 
 Import it before numpy and faiss, which read the number of threads when they are loaded.
+FAST=1 in the environment asks for small inputs: a look at whether all is well, not a figure.
 """
 
+import json
 import os
 import time
 from collections.abc import Callable
@@ -13,6 +15,7 @@ for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 
 import torch  # noqa: E402
 
+FAST = os.environ.get("FAST") == "1"
 torch.set_num_threads(1)  # also where torch was loaded before
 
 
@@ -39,8 +42,15 @@ def peak(precision: str, size: tuple[int, int, int] = (512, 768, 16384)) -> floa
 
 
 def say(what: str, measured: float, target: float, limit: str, unit: str = "x") -> None:
-    """One line of the report: measured, aimed at, and what this machine could at most."""
+    """One line of the report: measured, aimed at, and what this machine could at most.
+
+    record.py names a file in TVNET_FIGURES, and the figure is added to it as well.
+    """
     reached = "reached" if measured >= target else "NOT reached"
     print(
         f"{what:58}{measured:9.2f}{unit}   target {target:g}{unit}, {reached}; {limit}", flush=True
     )
+    if path := os.environ.get("TVNET_FIGURES"):
+        figure = {"what": what, "measured": measured, "target": target, "unit": unit}
+        with open(path, "a") as file:
+            file.write(json.dumps(figure | {"limit": limit}) + "\n")

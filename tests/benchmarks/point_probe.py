@@ -1,6 +1,6 @@
 """What frozen maps hold of an outline: a small head gets one point of an object and draws it.
 
-    python tests/benchmarks/bench_backbone.py --data data/miniref [--steps 3000] \\
+    python tests/benchmarks/point_probe.py --data data/miniref [--steps 3000] \\
       [--set training.precision=bfloat16 training.compile=true]
 
 Localisation is given, so what is missed is missing in the maps (or in the head, which is why it
