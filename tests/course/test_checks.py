@@ -21,6 +21,7 @@ WRONG = {
         lambda p: np.count_nonzero(p, axis=0) == 1: "punch a hole",
         lambda p: p.min(axis=0): "the intersection",
         lambda p: p[0].copy(): "one part only",
+        lambda p: p.max(axis=1): "along the first axis",
     },
     "shared_images": {
         lambda t, v: len({*t} & {*v}) / len({*t}): "you divide by train's images",
@@ -31,8 +32,9 @@ WRONG = {
     "size_bin": {
         lambda a, p: ("small", "medium", "big")[(20 * a > p) + (10 * a > p)]: "no longer small",
         lambda a, p: ("small", "medium")[a > 1024]: "COCO's absolute areas",
-        lambda a, p: "big": "it gives big instead of small for input 1, 100",
+        lambda a, p: "medium": "it gives medium instead of small for input 1, 100",
         lambda a, p: a / p: "it gives 0.01 instead of small",
+        lambda a, p: answers.size_bin(p, a): "area and pixels are exchanged",
     },
     "overall_iou": {
         lambda i, u: np.mean(i / u): "mean IoU; divide the sums",
@@ -46,23 +48,27 @@ WRONG = {
         lambda v, x: len([i for i in v if i >= x]): "divide by the number of sentences",
         lambda v, x: sum(i for i in v if i >= x) / len(v): "each of them counts as 1",
         lambda v, x: np.mean(v < x): "miss the threshold",
+        lambda v, x: 100 * np.mean(v >= x): "per cent",
     },
     "mask_loss": {
         half_mean: "weight decay weighs",
         lambda z, m: half_mean(z, m) * m.numel(): "averaged over the batch",
         lambda z, m: half_mean(z.sigmoid(), m) * m[0].numel(): "sigmoid twice",
         lambda z, m: -(F.logsigmoid(z)[m]).sum() / len(z): "outside the mask",
+        lambda z, m: answers.mask_loss(m.float(), z): "logits and mask are exchanged",
     },
     "rate_at": {
         lambda t, n, a, b: a * max(0, 1 - t / n) ** 0.9: "must be `last`, not zero",
         lambda t, n, a, b: b + (a - b) * max(0, 1 - t / n): "straight line",
         lambda t, n, a, b: b + (a - b) * min(1, t / n) ** 0.9: "it rises",
+        lambda t, n, a, b: answers.rate_at(t, n, b, a): "`first` and `last` are exchanged",
         lambda t, n, a, b: (a - b) * abs(1 - t / n) ** 0.9 + b: "instead of 1e-05 for input 15",
     },
     "shuffled": {
         lambda w, n, m, o: (w[o], n[o], m.clone()): "the masks stay",
         lambda w, n, m, o: (w[o], n.clone(), m[o]): "lengths stay behind",
         lambda w, n, m, o: [w, n, m]: "nothing has moved",
+        lambda w, n, m, o: (w[o], m[o], n[o]): "the three in another order",
         lambda w, n, m, o: tuple(t[torch.argsort(o)] for t in (w, n, m)): "you send row i",
     },
     "last_state": {
@@ -72,6 +78,8 @@ WRONG = {
         ): "one step too late",
         lambda h, n: torch.stack([h[b, :k].mean(0) for b, k in enumerate(n)]): "the LAST state",
         lambda h, n: h[:, 0] + 0: "the first state",
+        lambda h, n: h[:, n - 1] + 0: "every length in every row",
+        lambda h, n: h[n - 1, list(range(len(n)))]: "rows and steps are exchanged",
     },
     "to_square": {
         lambda x, y, w, h, s: (x * s / max(w, h), y * s / max(w, h)): "between two black bars",
@@ -81,6 +89,8 @@ WRONG = {
             s - (h - y) * s / max(w, h),
         ): "both bars lie before",
         lambda x, y, w, h, s: answers.to_square(y, x, h, w, s): "you return (y, x)",
+        lambda x, y, w, h, s: ((s - w) / 2 + x, (s - h) / 2 + y): "the scale is missing",
+        lambda x, y, w, h, s: answers.to_square(x, y, h, w, s): "width and height are exchanged",
     },
     "candidates": {
         lambda s, i, own, k: answers.candidates(s, i, -1, k): "own image is among them",
@@ -106,6 +116,8 @@ WRONG = {
             (q @ k.T / q.shape[1] ** 0.5).masked_fill(~v, -torch.inf).T.softmax(1).T.nan_to_num()
         ): "each ROW is",
         lambda q, k, v: answers.attention(q * q.shape[1] ** 0.5, k, v): "the scale is missing",
+        lambda q, k, v: answers.attention(q / q.shape[1] ** 0.5, k, v): "the width itself",
+        lambda q, k, v: torch.softmax(k @ q.T / q.shape[1] ** 0.5, 1): "keys are exchanged",
         lambda q, k, v: answers.attention(q, k, torch.ones_like(v)): "padding gets a share",
         lambda q, k, v: answers.attention(q, k, v | True) * v: "AFTER the softmax",
         lambda q, k, v: (q @ (k * v[:, None]).T / q.shape[1] ** 0.5).softmax(1): "exp(0) is one",
@@ -116,6 +128,7 @@ WRONG = {
         lambda v, g, b: torch.addcmul(v, g, b): "the gate has no bound",
         lambda v, g, b: torch.addcmul(b, g.sigmoid(), v): "gate what the cell has",
         lambda v, g, b: torch.lerp(v, b, g.sigmoid()): "you blend the two",
+        lambda v, g, b: answers.enriched(v, b, g): "gate and borrowed are exchanged",
     },
     "coordinates_of": {
         lambda r, c, h, w: (
@@ -132,6 +145,9 @@ WRONG = {
             answers.coordinates_of(r, c, h, w)[k] for k in (1, 0, 3, 2, 5, 4, 7, 6)
         ): "x and y are exchanged",
         lambda r, c, h, w: (*answers.coordinates_of(r, c, h, w)[:6], 2 / w, 2 / h): "1 / w",
+        lambda r, c, h, w: tuple(
+            answers.coordinates_of(r, c, h, w)[k] for k in (0, 1, 2, 3, 0, 1, 6, 7)
+        ): "the edge for the centre",
     },
     "lstm_step": {
         lambda i, f, o, g, c: answers.lstm_step(i, f - 1, o, g, c): "half closed",
@@ -144,6 +160,7 @@ WRONG = {
             o.sigmoid() * c.tanh(),
             answers.lstm_step(i, f, o, g, c)[1],
         ): "NEW memory",
+        lambda i, f, o, g, c: list(reversed(answers.lstm_step(i, f, o, g, c))): "(c, h)",
     },
     "unshuffle": {
         lambda x: x.reshape(len(x), 4 * x.shape[1], x.shape[2] // 2, -1): "only rename the axes",
@@ -158,6 +175,7 @@ WRONG = {
         lambda u, v, a: torch.cat([v * torch.sigmoid(a), u], 1): "U comes first",
         lambda u, v, a: torch.cat((u, v), dim=1): "that is Cct",
         lambda u, v, a: torch.cat([u, v * a], 1): "a share between 0 and 1",
+        lambda u, v, a: torch.cat([u, v * a.sigmoid()], -1): "along another axis",
     },
 }
 
@@ -194,6 +212,14 @@ def test_a_line_begins_with_the_hint_and_stays_readable(name):
         assert len(line) < 600
         hint = line.split(" (it gives ")[0].removeprefix("x ")
         assert hint.startswith("it gives ") or " for input " not in hint
+
+
+def test_an_error_is_one_line_and_its_numbers_are_short():
+    def failing(i, u):
+        raise ValueError(f"{1 / 3}\nand more")
+
+    line = checks.overall_iou(failing)
+    assert line == "x it raises ValueError (0.33333) for input [1], [2]"
 
 
 def test_nan_gets_a_hint_where_no_mistake_is_known():

@@ -21,6 +21,10 @@ def union_of(yours: Callable) -> str:
         "where two parts overlap you punch a hole": lambda p: p.sum(0) == 1,
         "you keep only what ALL parts cover, the intersection": lambda p: p.all(0),
         "you keep one part only": lambda p: p[0],
+        "you join along a side of the picture; the parts lie along the first axis, axis 0": (
+            lambda p: p.any(1),
+            lambda p: p.any(2),
+        ),
     }
     return verdict(yours, reference.union_of, cases, mistakes)
 
@@ -61,6 +65,12 @@ def last_state(yours: Callable) -> str:
             [row[:k].mean(0) for row, k in zip(h, n, strict=True)]
         ),
         "you take the first state; the LSTM has read one word only": lambda h, n: h[:, 0],
+        "states[:, lengths - 1] takes every length in every row; index rows and steps together": (
+            lambda h, n: h[:, n - 1]
+        ),
+        "rows and steps are exchanged: the rows are the first axis": (
+            lambda h, n: h[n - 1, torch.arange(len(n))]
+        ),
     }
     return verdict(yours, reference.last_state, cases, mistakes)
 
@@ -91,6 +101,12 @@ def to_square(yours: Callable) -> str:
         ),
         "you return (y, x); asked for is (x, y)": (
             lambda x, y, w, h, size: reference.to_square(x, y, w, h, size)[::-1]
+        ),
+        "the scale is missing: the picture is first resized until its longer side fits": (
+            lambda x, y, w, h, size: (x + (size - w) / 2, y + (size - h) / 2)
+        ),
+        "width and height are exchanged where you compute the bars": (
+            lambda x, y, w, h, size: reference.to_square(x, y, h, w, size)
         ),
     }
     return verdict(yours, reference.to_square, cases, mistakes)

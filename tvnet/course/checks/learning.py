@@ -26,6 +26,7 @@ def mask_loss(yours: Callable) -> str:
         "you sum over the images too; the sum over pixels is averaged over the batch": (
             lambda z, m: bce(z, m.float(), reduction="sum")
         ),
+        "logits and mask are exchanged": (lambda z, m: bce(m.float(), z, reduction="sum") / len(z)),
         "you pass the logits through a sigmoid twice": (
             lambda z, m: bce(z.sigmoid(), m.float(), reduction="sum") / len(z)
         ),
@@ -44,6 +45,7 @@ def rate_at(yours: Callable) -> str:
         "at the last step it must be `last`, not zero: decay only the difference": (
             lambda t, n, a, b: a * (1 - min(t, n) / n) ** 0.9
         ),
+        "`first` and `last` are exchanged": (lambda t, n, a, b: reference.rate_at(t, n, b, a)),
         "this is a straight line; the power 0.9 is missing": (
             lambda t, n, a, b: (a - b) * (1 - min(t, n) / n) + b
         ),
@@ -73,6 +75,11 @@ def shuffled(yours: Callable) -> str:
             lambda w, n, m, o: (w[o], n, m[o])
         ),
         "nothing has moved": lambda w, n, m, o: (w, n, m),
+        "you return the three in another order; asked for is words, lengths, mask": (
+            lambda w, n, m, o: (w[o], m[o], n[o]),
+            lambda w, n, m, o: (n[o], w[o], m[o]),
+            lambda w, n, m, o: (m[o], w[o], n[o]),
+        ),
         "row i must be row order[i] of before; you send row i to order[i]": (
             lambda w, n, m, o: back(w, n, m, o.argsort())
         ),
@@ -95,6 +102,9 @@ def size_bin(yours: Callable) -> str:
         "exactly 5 % is no longer small, exactly 10 % no longer medium": inclusive,
         "these are COCO's absolute areas; the paper takes a share of the image": absolute,
         "5 % is 0.05: you compare the share with 5": lambda a, p: size_percent(a / p),
+        "area and pixels are exchanged: divide the mask by the image": (
+            lambda a, p: reference.size_bin(p, a)
+        ),
     }
     return verdict(yours, reference.size_bin, cases, mistakes)
 
@@ -130,5 +140,6 @@ def precision_at(yours: Callable) -> str:
             lambda v, x: np.where(v >= x, v, 0).mean()
         ),
         "you count the sentences that miss the threshold": lambda v, x: (v < x).mean(),
+        "you give per cent; the check expects a share": lambda v, x: 100 * (v >= x).mean(),
     }
     return verdict(yours, reference.precision_at, cases, mistakes)

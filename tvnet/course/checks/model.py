@@ -31,6 +31,14 @@ def attention(yours: Callable) -> str:
         "the scale is missing: divide the scores by the root of the width (D2)": (
             lambda q, k, v: (q @ k.T).masked_fill(~v, -torch.inf).softmax(1)
         ),
+        "you divide by the width itself; the scale is its square root (D2)": (
+            lambda q, k, v: (q @ k.T / q.shape[1]).masked_fill(~v, -torch.inf).softmax(1)
+        ),
+        "queries and keys are exchanged: a row belongs to a cell of the input image": (
+            lambda q, k, v: scores(k, q).softmax(1),
+            lambda q, k, v: scores(k, q).masked_fill(~v[:, None], -torch.inf).softmax(1),
+            lambda q, k, v: scores(k, q).masked_fill(~v, -torch.inf).softmax(1),
+        ),
         "padding gets a share; its scores must be minus infinity before the softmax": (
             lambda q, k, v: scores(q, k).softmax(1)
         ),
@@ -58,6 +66,9 @@ def enriched(yours: Callable) -> str:
         "you gate what the cell has; Eq. 2 gates what it borrows": (
             lambda v, g, b: g.sigmoid() * v + b
         ),
+        "gate and borrowed are exchanged: the sigmoid belongs to the gate": (
+            lambda v, g, b: v + b.sigmoid() * g
+        ),
         "you blend the two; Eq. 2 keeps V_in whole": (
             lambda v, g, b: (1 - g.sigmoid()) * v + g.sigmoid() * b
         ),
@@ -79,10 +90,15 @@ def coordinates_of(yours: Callable) -> str:
     def doubled(row: int, col: int, h: int, w: int) -> tuple:
         return (*reference.coordinates_of(row, col, h, w)[:6], 2 / w, 2 / h)
 
+    def edges(row: int, col: int, h: int, w: int) -> tuple:
+        left, top, right, bottom, _, _, width, height = reference.coordinates_of(row, col, h, w)
+        return left, top, right, bottom, left, top, width, height
+
     mistakes = {
         "you count from 0 to 1; O runs from -1 to 1 across the map": zero_to_one,
         "x and y are exchanged: first comes the left edge": turned,
         "the last two are shares of the map, 1 / w and 1 / h": doubled,
+        "you take the edge for the centre, which lies half a cell further": edges,
     }
     return verdict(yours, reference.coordinates_of, cases, mistakes)
 
@@ -107,6 +123,7 @@ def lstm_step(yours: Callable) -> str:
         "the memory leaves through a tanh: h = o * tanh(c)": (
             lambda i, f, o, g, c: (o.sigmoid() * step(i, f, o, g, c)[1], step(i, f, o, g, c)[1])
         ),
+        "you return (c, h); asked for is (h, c)": lambda i, f, o, g, c: step(i, f, o, g, c)[::-1],
         "h comes from the NEW memory": (
             lambda i, f, o, g, c: (o.sigmoid() * c.tanh(), step(i, f, o, g, c)[1])
         ),
@@ -150,6 +167,11 @@ def gated_detail(yours: Callable) -> str:
         "the gate holds back both": lambda u, v, a: a.sigmoid() * torch.cat([u, v], 1),
         "U comes first in [U; A2 * V2']": lambda u, v, a: torch.cat([a.sigmoid() * v, u], 1),
         "nothing is held back: that is Cct": lambda u, v, a: torch.cat([u, v], 1),
+        "you join along another axis; the channels are axis 1": (
+            lambda u, v, a: torch.cat([u, a.sigmoid() * v]),
+            lambda u, v, a: torch.cat([u, a.sigmoid() * v], 2),
+            lambda u, v, a: torch.cat([u, a.sigmoid() * v], 3),
+        ),
         "the gate is a share between 0 and 1: put it through a sigmoid": (
             lambda u, v, a: torch.cat([u, a * v], 1)
         ),

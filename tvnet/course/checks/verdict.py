@@ -6,6 +6,7 @@ what is wrong first and then the smallest input that shows it. An unattempted st
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +16,7 @@ import torch
 # hint -> the typical wrong answer that earns it, or several
 Mistakes = dict[str, Callable | tuple[Callable, ...]]
 LONGEST = 80  # characters of one value in a line
+DIGITS = re.compile(r"\d+\.\d{6,}(?:e[-+]?\d+)?")  # a number with more digits than are compared
 NAN = "it holds nan: somewhere you divide 0 by 0, or take a softmax of nothing but minus infinity"
 
 
@@ -35,12 +37,16 @@ def _line(yours: Callable, right: Callable, cases: list[tuple], mistakes: Mistak
         except NotImplementedError:  # what a student's copy has in place of an answer
             return "o not attempted yet"
         except Exception as error:  # the reader's own code may raise anything
-            return f"x it raises {type(error).__name__} ({error}) for {inputs}"
-        if not _same(got, wanted):
+            got, said = None, str(error).strip().split("\n")[0]
+            seen = f"it raises {type(error).__name__} ({said}) for {inputs}"
+        else:
+            if _same(got, wanted):
+                continue
             seen = f"it gives {_short(got)} instead of {_short(wanted)} for {inputs}"
-            hint = next((h for h, way in mistakes.items() if _made(yours, way, cases)), None)
-            hint = hint or (NAN if "nan" in _written(got) else None)
-            return f"x {hint} ({seen})" if hint else f"x {seen}"
+        hint = next((h for h, way in mistakes.items() if _made(yours, way, cases)), None)
+        hint = hint or (NAN if "nan" in _written(got) else None)
+        line = f"x {hint} ({seen})" if hint else f"x {seen}"
+        return DIGITS.sub(lambda number: f"{float(number[0]):.5g}", line)
     return f"+ passed ({len(cases)} cases)"
 
 
@@ -51,11 +57,16 @@ def _made(yours: Callable, mistake: Callable | tuple[Callable, ...], cases: list
 
 
 def _agree(yours: Callable, way: Callable, cases: list[tuple]) -> bool:
-    """Whether the reader's function gives the same wrong answers, on every case."""
+    """Whether the reader's function gives the same wrong answers or errors, on every case."""
+    return all(_same(_outcome(yours, case), _outcome(way, case)) for case in cases)
+
+
+def _outcome(function: Callable, case: tuple) -> Any:
+    """What a function returns, or the name of what it raises."""
     try:
-        return all(_same(yours(*case), way(*case)) for case in cases)
-    except Exception:  # the reader's own code may raise anything
-        return False
+        return function(*case)
+    except Exception as error:  # the reader's own code may raise anything
+        return f"raises {type(error).__name__}"
 
 
 def _same(got: Any, wanted: Any) -> bool:
