@@ -31,6 +31,7 @@ ROOMS = {
     **dict.fromkeys(GROUND, ()),
     "tvnet.rows": (),
     "tvnet.provenance": (),
+    "tvnet.overlay": (),
     "tvnet.data": (),
     "tvnet.model": ("tvnet.rows",),
     "tvnet.retrieval": ("tvnet.data", "tvnet.model.backbone", "tvnet.model.pretrained"),
@@ -50,7 +51,10 @@ ROOMS = {
         "tvnet.data", "tvnet.model", "tvnet.retrieval", "tvnet.saved_model", "tvnet.rows",
         "tvnet.prediction",
     ),
-    "tvnet.__main__": ("tvnet.prediction", "tvnet.predictor", "tvnet.rows"),
+    "tvnet.many": ("tvnet.data", "tvnet.overlay", "tvnet.prediction", "tvnet.predictor"),
+    "tvnet.__main__": (
+        "tvnet.many", "tvnet.overlay", "tvnet.prediction", "tvnet.predictor", "tvnet.rows",
+    ),
     "tvnet.course": ("tvnet", "data_setup.miniref.write"),  # draws the world for a first look
     "data_setup": (),
 }  # fmt: skip

@@ -1,6 +1,12 @@
-"""One picture and one expression -> a mask as a PNG, and what was retrieved for it.
+"""A picture and an expression, or many of both -> masks, and what was retrieved.
 
-python -m tvnet photo.jpg "left dog" --out mask.png
+    python -m tvnet photo.jpg "left dog" --out mask.png --overlay overlay.png
+    python -m tvnet photos "left dog" --out found
+    python -m tvnet pairs.csv --out found --skip
+
+A table has the columns image and sentence. Of many pictures, the folder found gets masks/,
+overlays/, scores.csv, masks.json (COCO's RLE) and index.html; the same command resumes a run that
+was stopped.
 """
 
 from __future__ import annotations
@@ -9,19 +15,13 @@ import argparse
 import sys
 from pathlib import Path
 
-import numpy as np
-from PIL import Image
-
 from tvnet.files import replacing
+from tvnet.many.pairs import read_pairs
+from tvnet.many.run import predict_many, refuse_unknown
+from tvnet.overlay import overlay, write_mask
 from tvnet.prediction import NEIGHBOURS, Prediction
-from tvnet.predictor import POOL, predict
+from tvnet.predictor import POOL, load
 from tvnet.rows import BEST, ROWS
-
-
-def write_mask(mask: np.ndarray, path: Path) -> None:
-    """A PNG, white where the referent is, whole or not there."""
-    with replacing(path) as part:
-        Image.fromarray(mask.astype(np.uint8) * 255).save(part, "PNG")
 
 
 def _sentences(found: Prediction) -> list[str]:
@@ -53,12 +53,18 @@ def _neighbour(text: str) -> str | int | Path:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m tvnet", description=__doc__.split("\n")[0])
-    parser.add_argument("image", help="a JPEG, PNG or the like")
-    parser.add_argument("expression", help="what to look for, as in 'left dog'")
-    parser.add_argument("--out", type=Path, help="the mask as a PNG")
+    parser = argparse.ArgumentParser(
+        prog="python -m tvnet", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("source", type=Path, help="a picture, a folder of pictures or a CSV table")
+    parser.add_argument("expression", nargs="?", help="what to look for, as in 'left dog'")
+    parser.add_argument("--out", type=Path, help="the mask as a PNG; of many pictures a new folder")
+    parser.add_argument("--overlay", type=Path, help="the mask over the picture as a PNG")
     parser.add_argument("--model", default=BEST, help=f"{', '.join(ROWS)}, or a folder")
-    parser.add_argument("--pool", type=Path, default=POOL, help="a data root to retrieve from")
+    parser.add_argument(
+        "--pool", type=Path, default=POOL,
+        help="the data root of the model's data set, to retrieve from: needed by a model of yours",
+    )  # fmt: skip
     parser.add_argument(
         "--neighbour", default="retrieved",
         help=f"{', '.join(NEIGHBOURS)}, the number of a picture of the pool, or a file",
@@ -66,30 +72,65 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--anyway", action="store_true", help="answer also where the model knows no word"
     )
+    parser.add_argument(
+        "--skip", action="store_true", help="of many pairs, leave out those that cannot be read"
+    )
     options = parser.parse_args(arguments)
+    many = options.source.is_dir() or options.source.suffix.lower() == ".csv"
     try:
-        if options.out and options.out.suffix.lower() != ".png":
-            raise ValueError(f"The mask is a PNG: name it {options.out.with_suffix('.png')}.")
-        if options.out and not options.out.absolute().parent.is_dir():
-            raise FileNotFoundError(f"There is no folder {options.out.parent}: make it first.")
-        found = predict(
-            options.image, options.expression, _neighbour(options.neighbour), options.model,
-            options.pool,
-        )  # fmt: skip
-        if found.knows_no_word and not options.anyway:
-            raise ValueError(
-                f"The model knows no word of '{options.expression:.40}': use words that it has "
-                "learned, as in 'left dog', or add --anyway for what the picture alone gives."
-            )
-        if options.out:
-            write_mask(found.mask, options.out)
+        print(*(_many if many else _one)(options), sep="\n")
     except (ValueError, OSError) as error:
         print(error, file=sys.stderr)
         return 2
-    print(*_sentences(found), sep="\n")
-    if options.out:
-        print(f"The mask is {options.out}.")
+    except KeyboardInterrupt:
+        print("Stopped; of many pictures, the same command resumes.", file=sys.stderr)
+        return 130
     return 0
+
+
+def _one(options: argparse.Namespace) -> list[str]:
+    """Write what is asked of one picture, and say what was found."""
+    files = {"mask": options.out, "overlay": options.overlay}
+    for name, path in files.items():
+        if path and path.suffix.lower() != ".png":
+            raise ValueError(f"The {name} is a PNG: name it {path.with_suffix('.png')}.")
+        if path and not path.absolute().parent.is_dir():
+            raise FileNotFoundError(f"There is no folder {path.parent}: make it first.")
+    if options.expression is None:
+        raise ValueError(
+            f"{options.source} has no sentence: say what to look for, as in 'left dog'."
+        )
+    if options.skip:
+        raise ValueError("--skip is for many pictures: name a folder or a CSV table.")
+    predictor = load(options.model, options.pool)
+    if not options.anyway:
+        refuse_unknown(predictor, options.expression)
+    found = predictor(options.source, options.expression, _neighbour(options.neighbour))
+    if options.out:
+        write_mask(found.mask, options.out)
+    if options.overlay:
+        with replacing(options.overlay) as part:
+            overlay(found.encoded.picture, found.mask).save(part, "PNG")
+    return [*_sentences(found), *(f"The {n} is {path}." for n, path in files.items() if path)]
+
+
+def _many(options: argparse.Namespace) -> list[str]:
+    """Write what is asked of many pictures, and say how much was found."""
+    if options.out is None or options.out.suffix.lower() == ".png":
+        raise ValueError("Many pictures have many masks: name a new folder for them with --out.")
+    if options.overlay:
+        raise ValueError("Of many pictures the folder of --out holds the overlays: no --overlay.")
+    pairs = read_pairs(options.source, options.expression)
+    predictor = load(options.model, options.pool)
+    records = predict_many(
+        predictor, pairs, options.out, _neighbour(options.neighbour), options.skip,
+        options.anyway, progress=True,
+    )  # fmt: skip
+    failed = [record for record in records if "error" in record]
+    lines = [f"{r['image']}, '{r['sentence']:.40}': {r['error']}" for r in failed]
+    if failed:
+        lines.insert(0, f"{len(failed)} of {len(records)} pairs were left out:")
+    return [*lines, f"{options.out} holds {len(records) - len(failed)} masks: open index.html."]
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
 from safetensors import SafetensorError
 
 SHIPPED = Path(__file__).parent / "shipped"  # weights, models and a pool that come with the package
@@ -57,6 +58,24 @@ def explain_write(path: Path) -> Iterator[None]:
             f"{path} could not be written ({why}): make room there, or name another folder, and "
             "run the same again."
         ) from error
+
+
+def sole_writer(folder: Path) -> FileLock:
+    """The lock of the only process that writes to a folder, which is made where it is missing.
+
+    What a killed writer has left half-written is removed. Raises ValueError when another process
+    writes there.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        lock = FileLock(folder / "lock").acquire(timeout=0)
+    except Timeout as error:
+        raise ValueError(
+            f"Another process is writing {folder}: wait for it, or use another folder."
+        ) from error
+    for part in folder.rglob("*.part*"):
+        part.unlink()
+    return lock
 
 
 def sha256_of(path: Path) -> str:

@@ -5,6 +5,7 @@ tvnet.predict("photo.jpg", "left dog").mask
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -14,7 +15,7 @@ import torch
 
 from tvnet.data.images import Placement, crop_and_resize
 from tvnet.data.photo import Photo
-from tvnet.data.words import UNK, Vocabulary, normalise_text, tokenise, unspaced
+from tvnet.data.words import UNK, Vocabulary
 from tvnet.files import SHIPPED, read_json
 from tvnet.model.method import Method
 from tvnet.model.pretrained import load_backbone
@@ -26,6 +27,8 @@ from tvnet.saved_model import MODELS, load_backbone_of
 from tvnet.saved_model import load as load_saved
 
 POOL = SHIPPED / "pool"  # a part of MiniRef
+BATCH = 8  # expressions about one picture that are predicted at a time
+Neighbour = tuple[str, int | None, EncodedImage | None]  # kind, image id, the picture that enriches
 
 
 def load(
@@ -59,7 +62,7 @@ def load(
         if Path(pool) == POOL and not (POOL / "index" / f"{name}.json").is_file():
             raise ValueError(
                 f"The pool that ships holds no '{name}', which the model in {folder} was trained "
-                "on: name a data root that does as its pool."
+                "on: name a data root that does as its pool (--pool)."
             )
         weights = Path(weights or Path(pool) / "weights")
         backbone = load_backbone(chosen.backbone, weights)
@@ -113,32 +116,63 @@ class Predictor:
         "self", the picture itself; an image id of the pool; or another picture, its file given as
         a Path. A model without RES has no use for any. Raises FileNotFoundError or ValueError.
         """
-        words = self._words(expression)
         encoded = image if isinstance(image, EncodedImage) else self.encode_image(image)
-        candidates: tuple[Candidate, ...] = ()
-        kind, image_id, similar = "none", None, None
+        return self._predictions(encoded, [expression], neighbour, Trace())[0]
+
+    def sentences(
+        self,
+        image: Photo | EncodedImage,
+        expressions: Sequence[str],
+        neighbour: str | int | Photo | EncodedImage = "retrieved",
+    ) -> Iterator[Prediction]:
+        """The same for several expressions about one picture, which is encoded once.
+
+        BATCH of them are predicted at a time; of their traces only the logits are kept.
+        """
+        encoded = image if isinstance(image, EncodedImage) else self.encode_image(image)
+        for start in range(0, len(expressions), BATCH):
+            part = expressions[start : start + BATCH]
+            yield from self._predictions(encoded, part, neighbour)
+
+    def _predictions(
+        self,
+        encoded: EncodedImage,
+        expressions: Sequence[str],
+        neighbour: str | int | Photo | EncodedImage,
+        trace: Trace | None = None,
+    ) -> list[Prediction]:
+        """A given trace is filled with all that one pass computes."""
+        words = [self.vocabulary.words_of(text, self.retriever.data.name) for text in expressions]
+        read = [line[: self.model.settings.data.max_words] for line in words]
+        candidates: list[tuple[Candidate, ...]] = [()] * len(words)
+        chosen: list[Neighbour] = [("none", None, None)] * len(words)
         if self.model.settings.model.enrichment:
-            candidates = self.retriever.retrieve(encoded, expression)
-            kind, image_id, similar = self._neighbour(neighbour, encoded, expression, candidates)
-        trace = Trace()
-        read = words[: self.model.settings.data.max_words]
-        probability, mask = _at_size(self._logits(encoded, similar, [read], trace), encoded.place)
-        return Prediction(
-            mask=mask[0],
-            probability=probability[0],
-            score=float(probability[0][mask[0]].mean()) if mask[0].any() else 0.0,
-            words=tuple(read),
-            unknown_words=tuple(
-                dict.fromkeys(word for word in read if word not in self.vocabulary.ids)
-            ),
-            left_out=len(words) - len(read),
-            candidates=candidates,
-            neighbour=kind,
-            neighbour_id=image_id,
-            encoded=encoded,
-            similar=similar,
-            trace=trace,
-        )
+            candidates = [self.retriever.retrieve(encoded, text) for text in expressions]
+            chosen = [
+                self._neighbour(neighbour, encoded, text, found)
+                for text, found in zip(expressions, candidates, strict=True)
+            ]
+        logits = self._logits(encoded, [similar for *_, similar in chosen], read, trace)
+        probability, mask = _at_size(logits, encoded.place)
+        return [
+            Prediction(
+                mask=mask[n],
+                probability=probability[n],
+                score=float(probability[n][mask[n]].mean()) if mask[n].any() else 0.0,
+                words=tuple(read[n]),
+                unknown_words=tuple(
+                    dict.fromkeys(word for word in read[n] if word not in self.vocabulary.ids)
+                ),
+                left_out=len(words[n]) - len(read[n]),
+                candidates=candidates[n],
+                neighbour=kind,
+                neighbour_id=image_id,
+                encoded=encoded,
+                similar=similar,
+                trace=trace or Trace(logits=logits[n : n + 1]),
+            )
+            for n, (kind, image_id, similar) in enumerate(chosen)
+        ]
 
     def without_each_word(self, whole: Prediction) -> list[WithoutWord]:
         """The mask of each expression that lacks one word of `whole`'s, everything else equal."""
@@ -148,7 +182,8 @@ class Predictor:
         height, width = (max(1, round(scale * side)) for side in (place.height, place.width))
         place = replace(place, height=height, width=width)
         full = _at_size(whole.trace.logits, place)[1][0]
-        masks = _at_size(self._logits(whole.encoded, whole.similar, shorter), place)
+        similar = [whole.similar] * len(shorter)
+        masks = _at_size(self._logits(whole.encoded, similar, shorter), place)
         found = []
         for word, p, m in zip(whole.words, *masks, strict=True):
             union = np.count_nonzero(m | full)
@@ -156,34 +191,13 @@ class Predictor:
             found.append(WithoutWord(word, m, p, iou))
         return found
 
-    def _words(self, expression: str) -> list[str]:
-        if not isinstance(expression, str):
-            raise ValueError(
-                f"An expression of type {type(expression).__name__} cannot be read: give a text."
-            )
-        name = self.retriever.data.name
-        words = tokenise(normalise_text(expression, name))
-        run = unspaced(expression)
-        if run and not self.vocabulary.ids.keys() & {*tokenise(normalise_text(run, name))}:
-            raise ValueError(
-                f"The model does not know '{run:.40}' as a word: put a space between the words of "
-                "the expression, though its script has none."
-            )
-        if not words:
-            raise ValueError(
-                f"The expression '{expression.strip():.40}' holds no word: say what to look for, "
-                "as in 'left dog'."
-            )
-        return words
-
     def _neighbour(
         self,
         asked: str | int | Photo | EncodedImage,
         encoded: EncodedImage,
         expression: str,
         candidates: tuple[Candidate, ...],
-    ) -> tuple[str, int | None, EncodedImage | None]:
-        """Kind, image id and the picture that enriches."""
+    ) -> Neighbour:
         if isinstance(asked, EncodedImage):
             return "picture", None, asked
         if isinstance(asked, str):
@@ -209,20 +223,21 @@ class Predictor:
     def _logits(
         self,
         encoded: EncodedImage,
-        similar: EncodedImage | None,
+        similar: list[EncodedImage | None],
         texts: list[tuple[str, ...] | list[str]],
         trace: Trace | None = None,
     ) -> torch.Tensor:
-        """Those (B, 1, size, size) of B lists of words."""
+        """Those (B, 1, size, size) of B lists of words, each with the picture that enriches it, or
+        all of them without."""
         ids = [[self.vocabulary.ids.get(word, UNK) for word in text] or [UNK] for text in texts]
         lengths = torch.tensor([len(line) for line in ids])
         words = torch.nn.utils.rnn.pad_sequence([torch.tensor(line) for line in ids], True)
         n = len(ids)
         V_in = {name: V.expand(n, -1, -1, -1) for name, V in encoded.maps.items()}
         V_sim = valid = None
-        if similar is not None:
-            V_sim = {name: V.expand(n, -1, -1, -1) for name, V in similar.maps.items()}
-            valid = similar.valid.expand(n, -1, -1)
+        if None not in similar:
+            V_sim = {name: torch.cat([one.maps[name] for one in similar]) for name in V_in}
+            valid = torch.cat([one.valid for one in similar])
         return self.model(V_in, V_sim, words, lengths, valid, trace=trace)
 
 

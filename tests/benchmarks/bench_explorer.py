@@ -33,7 +33,7 @@ def measure(explorer: Explorer) -> dict[str, float]:
     """Median seconds of one forward pass, of a redraw in each layer, and of a new expression."""
     model = list(explorer.predictors.values())[-1]
     found = explorer.view.prediction
-    forward = lambda _: model._logits(found.encoded, found.similar, [list(found.words)])  # noqa: E731
+    forward = lambda _: model._logits(found.encoded, [found.similar], [list(found.words)])  # noqa: E731
     seconds(forward, range(3))
     measured = {"forward pass": seconds(forward, range(15))}
     for layer in LAYERS:

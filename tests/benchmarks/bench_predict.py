@@ -37,7 +37,7 @@ def measure(rounds: int = 3 if FAST else 25) -> dict[str, float]:
     return interleaved(
         {
             "one forward pass": lambda: predictor._logits(
-                whole.encoded, whole.similar, [whole.words]
+                whole.encoded, [whole.similar], [whole.words]
             ),
             WARM: lambda: predictor(*next(turn)),
             COLD: cold,

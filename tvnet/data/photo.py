@@ -43,6 +43,12 @@ def read_photo(image: Photo) -> Image.Image:
         return _upright(file, f"The picture {image}", in_place=True)
 
 
+def check_photo(path: Path) -> None:
+    """Raise as `read_photo` does where a file's header shows already that it cannot be read."""
+    with _opened(path) as file:
+        _limit(*file.size, f"The picture {path}")
+
+
 def flat(picture: Image.Image) -> Image.Image:
     """A copy as 8-bit RGB, what is transparent on white: what training and prediction see.
 

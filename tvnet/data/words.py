@@ -96,6 +96,29 @@ class Vocabulary:
         """
         return [self.ids.get(word, UNK) for word in tokenise(text)[:max_words]] or [UNK]
 
+    def words_of(self, expression: str, dataset: str) -> list[str]:
+        """The words of an expression that somebody typed, in the form of a data set's.
+
+        Raises ValueError where it is no text, holds no word, or its script shows none.
+        """
+        if not isinstance(expression, str):
+            raise ValueError(
+                f"An expression of type {type(expression).__name__} cannot be read: give a text."
+            )
+        words = tokenise(normalise_text(expression, dataset))
+        run = unspaced(expression)
+        if run and not self.ids.keys() & {*tokenise(normalise_text(run, dataset))}:
+            raise ValueError(
+                f"The model does not know '{run:.40}' as a word: put a space between the words of "
+                "the expression, though its script has none."
+            )
+        if not words:
+            raise ValueError(
+                f"The expression '{expression.strip():.40}' holds no word: say what to look for, "
+                "as in 'left dog'."
+            )
+        return words
+
     def unknown(self, texts: Iterable[str]) -> tuple[float, float]:
         """Shares of words that the vocabulary lacks, and of texts that hold such a word."""
         texts = [tokenise(text) for text in texts]

@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -136,10 +136,11 @@ class Retriever:
         real = found[0] != BLANK
         by_text, by_image = by_text[0][real], by_image[0][real]
         final = np.argsort(np.argsort(-by_image, kind="stable"))
+        expressions = self._expressions(vector, found[0][real])
         return tuple(
             Candidate(
                 image_id=image_id,
-                expression=self._sentence(vector, image_id),
+                expression=expressions[image_id],
                 text_similarity=float(by_text[n]),
                 image_similarity=float(by_image[n]),
                 text_rank=1 + int((by_text > by_text[n]).sum()),
@@ -149,11 +150,16 @@ class Retriever:
             for n, image_id in enumerate(found[0][real].tolist())
         )
 
-    def _sentence(self, vector: object, image_id: int) -> str:
-        """Of a pool image's texts the one most like the query's, the first of equals."""
-        rows = np.unique(self.pool.text[self.pool.image == image_id])
-        similarity = vector @ self.pool.vectors[rows].T  # dense or sparse
-        return self.texts[rows[similarity.argmax()]]
+    def _expressions(self, vector: Any, image_ids: np.ndarray) -> dict[int, str]:
+        """Of each pool image's texts the one most like the query's, the first of equals."""
+        here = np.isin(self.pool.image, image_ids)
+        text, image = self.pool.text[here], self.pool.image[here]
+        rows, at = np.unique(text, return_inverse=True)
+        similarity = vector @ self.pool.vectors[rows].T  # (1, rows), dense or sparse
+        dense = similarity.toarray() if hasattr(similarity, "toarray") else similarity
+        order = np.lexsort((text, -dense[0][at]))
+        ids, first = np.unique(image[order], return_index=True)
+        return {int(i): self.texts[row] for i, row in zip(ids, text[order[first]], strict=True)}
 
     def random(self, image: EncodedImage, expression: str) -> int:
         """A pool image by the hash of the expression, never the picture itself."""

@@ -17,12 +17,11 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import torch
-from filelock import FileLock, Timeout
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from tvnet import process_group
-from tvnet.files import explain_write, read_json, replacing, sha256_of
+from tvnet.files import explain_write, read_json, replacing, sha256_of, sole_writer
 from tvnet.settings_checks import differences
 
 KEPT = 2
@@ -63,7 +62,7 @@ class Checkpoints:
         """
         before = {s: signal.signal(s, self._ask) for s in (signal.SIGTERM, signal.SIGINT)}
         try:
-            with self._lock() if self.writes else nullcontext():
+            with sole_writer(self.folder) if self.writes else nullcontext():
                 yield self
         finally:
             for number, handler in before.items():
@@ -73,18 +72,6 @@ class Checkpoints:
 
     def _ask(self, *_: object) -> None:
         self._stop = True
-
-    def _lock(self) -> FileLock:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        try:
-            lock = FileLock(self.folder / "lock").acquire(timeout=0)
-        except Timeout as error:
-            raise ValueError(
-                f"Another process is writing {self.folder}: wait for it, or use another folder."
-            ) from error
-        for part in self.folder.glob("*.part*"):  # of a writer that was killed
-            part.unlink()
-        return lock
 
     def newest(self) -> Path | None:
         """The newest whole checkpoint; a damaged one is skipped with a warning."""
