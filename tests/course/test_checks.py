@@ -210,8 +210,16 @@ def test_a_line_begins_with_the_hint_and_stays_readable(name):
         line = getattr(checks, name)(wrong)
         assert not re.search(r"\d{9,}|np\.|tensor\(|\bTrue|\bFalse", line), line
         assert len(line) < 600
-        hint = line.split(" (it gives ")[0].removeprefix("x ")
+        hint = re.split(r" \(it (?:gives|raises) ", line)[0].removeprefix("x ")
         assert hint.startswith("it gives ") or " for input " not in hint
+
+
+def test_functions_that_always_fail_get_no_hint():
+    def failing(*any):
+        raise RuntimeError("no")
+
+    for name in WRONG:
+        assert getattr(checks, name)(failing).startswith("x it raises RuntimeError (no) for input ")
 
 
 def test_an_error_is_one_line_and_its_numbers_are_short():

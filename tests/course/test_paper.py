@@ -80,7 +80,7 @@ def test_what_is_said_of_the_papers_tables_follows_from_them():
         for row in ("", "+RES", "+RES+Cct", "+RES+AMF")
     )
     res_brings = said["RES brings improvement on Prec@0.5 to 0.7, but decreases Prec@0.8 and 0.9"]
-    assert f"{base['all'][5]} to {res['all'][5]}," in res_brings
+    assert f"{base['all'][5]} to {res['all'][5]}" in res_brings
     text = said["Cct achieves considerable improvement"]
     assert f"{res['small'][5]} to {cct['small'][5]}" in text and cct["small"][5] < res["small"][5]
     p9 = {size: amf[size][4] - cct[size][4] for size in ("all", "small")}

@@ -37,7 +37,6 @@ def attention(yours: Callable) -> str:
         "queries and keys are exchanged: a row belongs to a cell of the input image": (
             lambda q, k, v: scores(k, q).softmax(1),
             lambda q, k, v: scores(k, q).masked_fill(~v[:, None], -torch.inf).softmax(1),
-            lambda q, k, v: scores(k, q).masked_fill(~v, -torch.inf).softmax(1),
         ),
         "padding gets a share; its scores must be minus infinity before the softmax": (
             lambda q, k, v: scores(q, k).softmax(1)
