@@ -40,9 +40,12 @@ def _parser() -> argparse.ArgumentParser:
         if name == "fetch":
             added.add_argument("--offline", action="store_true", help="open no connection")
     command("clean", commands.clean.__doc__, "data")
-    own = command("own", "a data set of your own pictures, masks and sentences", "data")
+    own = command(
+        "own", "a data set of your own pictures, masks or outlines, and sentences", "data"
+    )
     own.add_argument("folder", type=Path)
     own.add_argument("--name", default="own")
+    own.add_argument("--seed", type=int, default=0, help="of the splits, where no row names one")
     own.add_argument("--turn", action="store_true", help="turn pictures as their EXIF flag says")
     miniref = command("miniref", "draw the built-in world", "data/miniref")
     miniref.add_argument("--pictures", type=int, default=2000)
@@ -107,7 +110,7 @@ def _run(options: argparse.Namespace) -> None:
     elif options.command == "own":
         from data_setup.custom.write import write_custom
 
-        print(write_custom(options.folder, root, options.name, options.turn))
+        print(write_custom(options.folder, root, options.name, options.turn, options.seed))
     elif options.command == "clean":
         commands.clean(root)
     else:

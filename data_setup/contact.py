@@ -18,7 +18,7 @@ CELL = (264, 206)  # pixels of a picture's place
 TEXT = 40  # pixels of the two lines of text under it
 GAP = 8
 HEAD = 26
-COLOUR = np.array([255, 64, 129])
+COLOUR = np.array([86, 180, 233])  # sky blue within black: few things in photographs have it
 
 Sample = tuple[Image.Image, np.ndarray, str]  # picture, mask (H, W) bool, sentence
 
@@ -73,13 +73,19 @@ def _paste(
     size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
     pixels = np.asarray(picture.convert("RGB").resize(size, Image.Resampling.LANCZOS)).copy()
     inside = np.asarray(Image.fromarray(mask).resize(size))
-    padded = np.pad(inside, 2)
-    height, width = inside.shape
-    around = [padded[y : y + height, x : x + width] for y in (0, 2, 4) for x in (0, 2, 4)]
     pixels[inside] = (1 - tint) * pixels[inside] + tint * COLOUR
-    pixels[np.logical_or.reduce(around) & ~inside] = COLOUR
+    pixels[_wider(inside, 3) & ~inside] = 0
+    pixels[_wider(inside, 2) & ~inside] = COLOUR
     offset = at[0] + (CELL[0] - size[0]) // 2, at[1] + (CELL[1] - size[1]) // 2
     sheet.paste(Image.fromarray(pixels), offset)
+
+
+def _wider(inside: np.ndarray, by: int) -> np.ndarray:
+    """(H, W) bool: also the pixels that are at most `by` from a mask."""
+    height, width = inside.shape
+    padded, shifts = np.pad(inside, by), range(2 * by + 1)
+    around = [padded[y : y + height, x : x + width] for y in shifts for x in shifts]
+    return np.logical_or.reduce(around)
 
 
 def _wrapped(sentence: str, pen: ImageDraw.ImageDraw, font) -> str:

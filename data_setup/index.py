@@ -15,7 +15,7 @@ The same input gives the same bytes.
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from data_setup.fetch.sources import IntegrityError
@@ -36,7 +36,7 @@ class Index:
 
     def write(self, root: Path) -> None:
         """index/NAME.json of a data root, written under another name and renamed."""
-        body = json.dumps(asdict(self), separators=(",", ":")).encode()
+        body = json.dumps(vars(self), separators=(",", ":")).encode()
         head = {"format": FORMAT, "sha256": hashlib.sha256(body).hexdigest()}
         content = json.dumps(head).encode() + b"\n" + body + b"\n"
         write_whole(root / "index" / f"{self.name}.json", content)

@@ -1,4 +1,4 @@
-"""sentences.csv or sentences.json -> rows of texts; what a row says more or less is refused."""
+"""sentences.csv, sentences.json or an export that holds sentences -> rows of checked texts."""
 
 import csv
 import io
@@ -6,27 +6,32 @@ import json
 import re
 import unicodedata
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from data_setup.convert.validate import CONTROL, Findings
 from data_setup.fetch.sources import ContentError, SetupError
 from data_setup.words import without_spaces
 
+ANNOTATIONS = (".json", ".xml")  # endings of annotation files
 TABLES = ("sentences.csv", "sentences.json")
-NEEDED = ("image", "mask", "sentence")
-COLUMNS = (*NEEDED, "split", "id")
+COLUMNS = ("image", "mask", "sentence", "split", "id")
 TRAIN, EVALUATE = "train", "val"  # the splits that training reads where nothing else is set
 SPLIT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,30}")
 MEANT = {"training": "train", "validation": "val", "valid": "val", "dev": "val", "testing": "test"}
 FORMS = {"annotations": "COCO's", "shapes": "LabelMe's", "segmentation": "COCO's", "counts": "RLE"}
-DRAW = "polygons and run lengths are not read: draw each into a mask file"
+KEEP = "keep polygons and run lengths in a file of another name, as instances.json, and name that"
 
 
 @dataclass(frozen=True)
 class Row:
-    """One sentence; `place` says where it stands in the file, `id` is "" where none is given."""
+    """One sentence; `place` says where it stands in the file. Other fields may be "".
 
+    `mask` is a mask file or an annotation file of the folder, "" for any of the latter; `id` is the
+    referent's value in its mask file, or its id in the annotation file.
+    """
+
+    file: str
     place: str
     image: str
     mask: str
@@ -35,39 +40,50 @@ class Row:
     id: str
 
 
-def read_table(folder: Path, findings: Findings) -> tuple[Path, list[Row]]:
-    """The table of a folder and its usable rows; what is wrong with the others is a finding.
+Cells = Iterator[tuple[str, str, dict]]  # file, place, column -> cell of every sentence
 
-    Raises SetupError where there is not one table, ContentError where it cannot be read at all.
+
+def read_rows(folder: Path, exported: Cells, findings: Findings) -> list[Row]:
+    """The usable rows of a folder's table, or where it has none, of what its annotation files hold.
+
+    What is wrong with the others is a finding. Raises SetupError where there is not one table,
+    ContentError where it cannot be read at all.
     """
     tables = [folder / name for name in TABLES if (folder / name).is_file()]
-    if not tables:
-        raise SetupError(f"{folder} holds no {' and no '.join(TABLES)}: write one of them.")
     if len(tables) > 1:
         raise SetupError(f"{folder} holds {' and '.join(TABLES)}: remove one of them.")
-    table = tables[0]
-    found = _csv_rows if table.suffix == ".csv" else _json_rows
     rows, more = [], set()
-    for place, cells in found(table, findings):
-        more |= {key for key in cells if key not in COLUMNS}
+    for file, place, cells in _cells(tables[0], findings) if tables else exported:
+        more |= {(file, key) for key in cells if key not in COLUMNS}
         try:
-            rows.append(_row(place, cells))
+            rows.append(_row(file, place, cells))
         except ValueError as error:
-            findings.problem(table.name, place, str(error))
-    for key in sorted(more):
-        findings.remark(table.name, f"column '{key:.30}'", "is not read")
+            findings.problem(file, place, str(error))
+    for file, key in sorted(more):
+        findings.remark(file, f"column '{key:.30}'", "is not read")
     if not rows and not findings.problems:
-        findings.problem(table.name, "it", "has no rows")
-    rows = _with_splits(table, rows, findings)
-    texts = [row.sentence for row in rows if row.split == TRAIN]
+        if not tables:
+            raise SetupError(
+                f"{folder} holds no {' and no '.join(TABLES)}, and no export of an annotation tool "
+                "that holds sentences: write one of them."
+            )
+        findings.problem(tables[0].name, "it", "has no rows: write one for each sentence")
+    _check_splits(rows, findings)
+    texts = [row.sentence for row in rows if row.split in ("", TRAIN)]
     runs = without_spaces(texts)
     if 2 * len(runs) > len(texts):  # each would be one word: training refuses them as well
         reason = (
             f"has {len(runs)} of {len(texts)} sentences that show no words, as '{runs[0]:.40}': "
             "put a space between the words of every sentence, though their script has none"
         )
-        findings.problem(table.name, f"split '{TRAIN}'", reason)
-    return table, rows
+        findings.problem(rows[0].file, f"split '{TRAIN}'", reason)
+    return rows
+
+
+def _cells(table: Path, findings: Findings) -> Cells:
+    found = _csv_rows if table.suffix == ".csv" else _json_rows
+    for place, cells in found(table, findings):
+        yield table.name, place, cells
 
 
 def _text(table: Path) -> str:
@@ -118,11 +134,12 @@ def _header(table: Path, cells: list[str]) -> list[str]:
     names = [cell.strip().casefold() for cell in cells]
     while not names[-1]:  # spreadsheets write empty columns at the end
         names.pop()
-    if not set(NEEDED) <= set(names) or len(set(names)) < len(names):
+    masks = {"image", "mask"} <= set(names) or "id" in names
+    if "sentence" not in names or not masks or len(set(names)) < len(names):
         raise ContentError(
             f"{table} has the columns {', '.join(f'{name!r:.30}' for name in names[:8])}: its "
-            f"first line must name {', '.join(NEEDED)} and may name split and id, each once, "
-            "separated by commas."
+            "first line must name image, mask, sentence (id, sentence beside an annotation file) "
+            "and may name split and id, each once, separated by commas."
         )
     return names
 
@@ -135,9 +152,8 @@ def _json_rows(table: Path, findings: Findings) -> Iterator[tuple[str, dict]]:
     if not isinstance(found, list):
         keys = list(found) if isinstance(found, dict) else []
         what = f"an object with the keys {_listed(keys)}" if keys else "no list"
-        raise ContentError(
-            f"{table} holds {what}{_form(keys)}: a list of objects with {', '.join(NEEDED)} is due."
-        )
+        due = "a list of objects with image, mask, sentence is due"
+        raise ContentError(f"{table} holds {what}{_form(keys)}: {due}.")
     for number, entry in enumerate(found, start=1):
         place = f"entry {number}"
         if isinstance(entry, dict):
@@ -153,47 +169,45 @@ def _listed(keys: list[str]) -> str:
 def _form(keys: list[str]) -> str:
     """What is to say where keys are those of another format."""
     form = next((FORMS[key] for key in keys if key in FORMS), None)
-    return f" ({form} form; {DRAW})" if form else ""
+    return f" ({form} form; {KEEP})" if form else ""
 
 
-def _row(place: str, cells: dict) -> Row:
+def _row(file: str, place: str, cells: dict) -> Row:
     texts = {}
     for key in COLUMNS:
         value = cells.get(key)
         if key == "id" and type(value) is int:
             value = str(value)
         if key == "mask" and re.fullmatch(r"\s*[\[{].*[\]}]\s*", str(value), re.DOTALL):
-            raise ValueError(f"has no file of a mask; {DRAW}")
+            raise ValueError(f"holds no name of a mask file: {KEEP}")
         if value is not None and not isinstance(value, str):
             raise ValueError(f"has the {key} {value!r:.30}, which is no text")
         texts[key] = (value or "").strip()
         for c in texts[key]:
             if unicodedata.category(c) in CONTROL:
                 raise ValueError(f"has the character U+{ord(c):04X} in its {key}: remove it")
-    lacking = [key for key in NEEDED if not texts[key]]
+    plain = not texts["mask"].lower().endswith(ANNOTATIONS)  # which need no image
+    lacking = [key for key in ("image", "mask") if not texts[key] and plain and not texts["id"]]
+    lacking += ["sentence"] * (not texts["sentence"])
     if lacking:
         keys = list(cells)
-        raise ValueError(f"lacks {' and '.join(lacking)}; it has {_listed(keys)}{_form(keys)}")
-    return Row(place, **texts)
+        reason = f"lacks {' and '.join(lacking)}; it has {_listed(keys)}{_form(keys)}"
+        raise ValueError(f"{reason}: fill the cells, or remove the row")
+    return Row(file, place, **texts)
 
 
-def _with_splits(table: Path, rows: list[Row], findings: Findings) -> list[Row]:
-    """The rows, all of them with a split that can be used."""
+def _check_splits(rows: list[Row], findings: Findings) -> None:
+    """Every row has a split that can be used, or none has one."""
     if not any(row.split for row in rows):
-        if rows:
-            findings.remark(table.name, "it", f"names no split, so every row is '{TRAIN}'")
-        rows = [replace(row, split=TRAIN) for row in rows]
+        return
     for row in rows:
         known = MEANT.get(row.split.casefold(), row.split.casefold())
+        reason = ""
         if not row.split:
-            findings.problem(table.name, row.place, "has no split, but other rows have one")
+            reason = "has no split, but other rows have one: give every row one, or none"
         elif not SPLIT.fullmatch(row.split):
             reason = f"has the split {row.split!r:.40}: use letters, digits, - and _"
-            findings.problem(table.name, row.place, reason)
         elif known in (TRAIN, EVALUATE, "test") and known != row.split:
-            findings.problem(table.name, row.place, f"has the split '{row.split}': write '{known}'")
-    for split, use in ((TRAIN, "trains on"), (EVALUATE, "evaluates on")):
-        if rows and split not in {row.split for row in rows}:
-            reason = f"has no row; `DataSettings` {use} it unless another is named"
-            findings.remark(table.name, f"split '{split}'", reason)
-    return rows
+            reason = f"has the split '{row.split}': write '{known}'"
+        if reason:
+            findings.problem(row.file, row.place, reason)

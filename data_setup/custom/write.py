@@ -1,46 +1,55 @@
 """A folder of pictures, masks and sentences -> a data set that everything else accepts."""
 
 import hashlib
+import json
 import re
 from pathlib import Path
 from random import Random
 
+from tqdm import tqdm
+
 from data_setup.contact import COLUMNS, ROWS, samples, write_contact_sheet
-from data_setup.convert.annotations import report
+from data_setup.convert.annotations import refuse
 from data_setup.convert.glove import forget_rows
-from data_setup.convert.validate import Findings, counts
+from data_setup.convert.validate import Findings
 from data_setup.custom.join import Joined, content
-from data_setup.custom.table import TRAIN, read_table
+from data_setup.custom.regions import Annotations
+from data_setup.custom.sheet import data_sheet, markdown
+from data_setup.custom.splits import copies, divided, leaks
+from data_setup.custom.table import EVALUATE, TRAIN, Row, read_rows
 from data_setup.fetch.sources import SetupError, read_registry
 from data_setup.files import sha256_of, write_whole
 from data_setup.index import Index
 from data_setup.statistics import write_statistics
-from data_setup.words import pieces
 
 
-def write_custom(folder: Path, root: Path, name: str, turn: bool = False) -> str:
-    """Make the set `name` of a root from `folder`, which holds sentences.csv or sentences.json.
+def write_custom(folder: Path, root: Path, name: str, turn: bool = False, seed: int = 0) -> str:
+    """Make the set `name` of a root from `folder`, and its data sheet; the lines that say so.
 
-    Each row has image, mask and sentence, and may have split ("train" where no row has one) and id,
-    the referent's value in its mask (masks.py has the rule). Rows with the same mask and id are
-    sentences of one referent. With `turn`, pictures that an EXIF flag turns are kept as turned
-    copies, and masks are taken as drawn on those. Returns the data sheet. Raises SetupError, or
-    ContentError that lists every bad row.
+    The folder holds pictures with sentences.csv or sentences.json, or an annotation tool's export
+    (formats.py) that says the sentences itself; data_setup/README.md shows each. Where no row names
+    a split, pictures are divided by `seed`, copies of one together. With `turn`, pictures that an
+    EXIF flag turns are kept as turned copies, and masks are taken as drawn on those. Raises
+    SetupError, or ContentError that lists every bad row; the root has the set as a whole or not.
     """
     if not re.fullmatch(r"[a-z0-9][a-z0-9+_-]{0,30}", name) or name in read_registry():
         raise SetupError(f"'{name}' cannot be the name of your data set: choose another --name.")
+    if not folder.is_dir():
+        raise SetupError(f"There is no folder {folder}: name the one that holds your pictures.")
     findings = Findings()
-    table, rows = read_table(folder, findings)
-    joined = Joined(folder, turn, table.name, findings)
-    for row in rows:
-        try:
-            joined.add(row)
-        except ValueError as error:
-            findings.problem(table.name, row.place, str(error))
-    joined.remark_on_shared_pictures()
-    report(root, name, findings)
-    place = f"images/{name}"
-    made = {table.name: sha256_of(table)}
+    annotations = Annotations(folder, root)
+    rows = read_rows(folder, annotations.sentences(findings), findings)
+    joined = Joined(annotations, turn, findings)
+    _join(joined, rows, name)
+    refused = root / "reports" / f"{name}.refused.json"
+    if findings.problems:
+        write_whole(refused, json.dumps(findings.problems, indent=1).encode())
+        refuse(name, findings, f" {refused} lists all of them.")
+    tables = {row.file for row in rows}
+    source = tables.copy().pop() if len(tables) == 1 else folder.name
+    groups, leaking, drawn = _settle(joined, seed, source)
+    tables |= annotations.used.keys()
+    place, made = f"images/{name}", {file: sha256_of(folder / file) for file in sorted(tables)}
     for kept, (file, turned) in joined.kept.items():
         copy = content(folder, file, turned)
         write_whole(root / place / kept, copy)
@@ -50,15 +59,62 @@ def write_custom(folder: Path, root: Path, name: str, turn: bool = False) -> str
     index = Index(name, made, [place], pictures, [[1, "object"]], referents, masks)
     forget_rows(root)
     write_statistics(root, index)
-    sheet = write_sheet(root, index, joined.remarked)
+    sheet = data_sheet(index, joined, groups, leaking, drawn)
+    reports = root / "reports"
+    write_whole(reports / f"{name}.json", json.dumps(sheet, indent=1).encode())
+    write_whole(reports / f"{name}.md", markdown(sheet).encode())
+    write_contact(root, index, joined.remarked)
     index.write(root)
-    shown = f"Look at {sheet}: it shows the masks as understood."
+    refused.unlink(missing_ok=True)
+    refuse(name, findings, f" {reports / name}.md lists all of them.")  # prints the remarks
     return "\n".join(
-        [f"{name} is ready in {root}: {len(referents)} referents.", *splits(index), shown]
+        [
+            f"{name} is ready in {root}: {len(referents)} referents.",
+            *_lines(sheet),
+            f"Read {reports / name}.md, and look at {name}.png beside it: it shows the masks as "
+            "understood.",
+        ]
     )
 
 
-def write_sheet(root: Path, index: Index, remarked: dict[int, str]) -> Path:
+def _join(joined: Joined, rows: list[Row], name: str) -> None:
+    """Add every row; what cannot be used is a problem, once for the sentences of one region."""
+    problems = joined.findings.problems
+    for row in tqdm(rows, desc=name, unit=" sentences", disable=None):
+        try:
+            joined.add(row)
+        except ValueError as error:
+            problem = {"file": row.file, "record": row.place, "reason": str(error)}
+            if problems[-1:] != [problem]:
+                problems.append(problem)
+
+
+def _settle(joined: Joined, seed: int, file: str) -> tuple[list[list[str]], list[dict], int | None]:
+    """Groups of copies, what leaks between splits, and the seed where the splits came from it."""
+    files, findings = list(joined.pictures), joined.findings
+    groups = [[files[k] for k in group] for group in copies(joined.thumbnails)]
+    referents = list(joined.referents.values())
+    drawn = None if all(referent[4] for referent in referents) else seed
+    if drawn is not None:
+        hashes = {name: sha256_of(joined.annotations.folder / name) for name in files}
+        chosen = divided([[hashes[name] for name in group] for group in groups], seed)
+        split_of = {f: split for group, split in zip(groups, chosen, strict=True) for f in group}
+        for referent in referents:
+            referent[4] = split_of[files[referent[2] - 1]]
+        findings.remark(file, "it", f"names no split, so seed {seed} divides the pictures")
+    leaking = leaks(groups, ((files[referent[2] - 1], referent[4]) for referent in referents))
+    for leak in leaking:
+        same = " = ".join(f"'{name}'" for name in leak["pictures"])
+        reason = f"is in the splits {' and '.join(leak['splits'])}"
+        findings.remark(file, f"picture {same}", reason)
+    for split, use in ((TRAIN, "trains on"), (EVALUATE, "evaluates on")):
+        if split not in {referent[4] for referent in referents}:
+            reason = f"has no row; `DataSettings` {use} it unless another is named"
+            findings.remark(file, f"split '{split}'", reason)
+    return groups, leaking, drawn
+
+
+def write_contact(root: Path, index: Index, remarked: dict[int, str]) -> None:
     """reports/NAME.png of a data root: 24 referents, those whose mask is `remarked` on first."""
     rows = list(index.referents)
     Random(0).shuffle(rows)
@@ -66,32 +122,21 @@ def write_sheet(root: Path, index: Index, remarked: dict[int, str]) -> Path:
     title = f"{index.name}: {len(rows)} of {len(index.referents)} referents"
     title += ", masks with a remark first" if remarked else ""
     columns = (rows[k : k + ROWS] for k in range(0, len(rows), ROWS))
-    path = root / "reports" / f"{index.name}.png"
     write_contact_sheet(
-        path,
+        root / "reports" / f"{index.name}.png",
         ((title * (k == 0), samples(root, index, c, remarked)) for k, c in enumerate(columns)),
         tint=0.5,  # so that swapped masks are seen
     )
-    return path
 
 
-def splits(index: Index) -> list[str]:
+def _lines(sheet: dict) -> list[str]:
     """A line for each split: its counts, and the share of its words that `train` lacks."""
-    texts: dict[str, list[str]] = {}
-    for row in index.referents:
-        texts.setdefault(row[4], []).extend(text for _, text in row[5])
     lines = []
-    for split, (referents, images, sentences) in counts(index.referents).items():
-        line = f"  {split}: {referents} referents, {images} pictures, {sentences} sentences"
-        if split != TRAIN and TRAIN in texts:
-            line += f"; {unknown_share(texts[TRAIN], texts[split]):.1%} of its words are not in "
+    for split, found in sheet["splits"].items():
+        line = f"  {split}: {found['referents']} referents, {found['images']} pictures, "
+        line += f"{found['expressions']} sentences"
+        if split != TRAIN and TRAIN in sheet["splits"]:
+            line += f"; {found['words_unknown_to_train']:.1%} of its words are not in "
             line += f"{TRAIN} and become <unk>"
         lines.append(line)
     return lines
-
-
-def unknown_share(train: list[str], texts: list[str]) -> float:
-    """Share of the words of `texts` that no text of `train` holds."""
-    known = {word for text in train for word in pieces(text)}
-    words = [word for text in texts for word in pieces(text)]
-    return sum(word not in known for word in words) / max(1, len(words))

@@ -193,4 +193,4 @@ def test_the_contact_sheet_shows_which_side_is_the_referent(tmp_path):
     scale, top, left = 6.6, 26 + 4, 8
     at = [(round(top + y * scale), round(left + x * scale)) for y, x in ((8, 14), (20, 14))]
     inside, outside = (shown[y, x] for y, x in at)
-    assert np.ptp(inside) < 12 and outside[0] - outside[1] > 60
+    assert np.ptp(inside) < 12 and outside[2] - outside[0] > 60

@@ -100,9 +100,9 @@ REFUSED = {  # kind -> (content, words)
     "no mask and no image": (lines(HEAD, ",,the zebra,train", B), "line 2 lacks image and mask"),
     "polygons": (
         lines(HEAD, 'a.jpg,"[[1,2,9,2,9,9]]",the zebra,train', B),
-        "line 2 has no file of a mask; polygons and run lengths are not read: draw each",
+        "line 2 holds no name of a mask file: keep polygons and run lengths in a file of another",
     ),
-    "RLE": (lines(HEAD, "a.jpg,{'counts': 'a'},the zebra,train"), "line 2 has no file of a mask"),
+    "RLE": (lines(HEAD, "a.jpg,{'counts': 'a'},the zebra,train"), "line 2 holds no name of a mask"),
     "no header": (lines(A, B), "has the columns 'a.jpg', 'm.png', 'the zebra', 'train': its first"),
     "other names": (lines("file,mask,text", A), "the columns 'file', 'mask', 'text': its first"),
     "a column twice": (lines(HEAD + ",mask", A), "'split', 'mask': its first line must name image"),
@@ -133,7 +133,10 @@ JSON_REFUSED = {
     "a number as split": ([ENTRY | {"split": 3}], "entry 1 has the split 3, which is no text"),
     "a list as sentence": ([ENTRY | {"sentence": ["a"]}], "entry 1 has the sentence ['a'], which"),
     "yes as id": ([ENTRY | {"id": True}], "entry 1 has the id True, which is no text"),
-    "polygons as mask": ([ENTRY | {"mask": [[1, 2]]}], "entry 1 has no file of a mask; polygons"),
+    "polygons as mask": (
+        [ENTRY | {"mask": [[1, 2]]}],
+        "entry 1 holds no name of a mask file: keep",
+    ),
     "half a character": (
         [ENTRY | {"sentence": "a \ud800"}],
         "the character U+D800 in its sentence",
@@ -146,12 +149,13 @@ JSON_REFUSED = {
     ),
     "COCO": (
         {"images": [], "annotations": []},
-        "holds an object with the keys 'images', 'annotations' (COCO's form; polygons and run "
-        "lengths are not read: draw each into a mask file): a list of objects with image, mask",
+        "holds an object with the keys 'images', 'annotations' (COCO's form; keep polygons "
+        "and run lengths in a file of another name, as instances.json, and name that): a list of "
+        "objects with image, mask",
     ),
     "LabelMe": (
         {"version": "5", "shapes": []},
-        "the keys 'version', 'shapes' (LabelMe's form; pol",
+        "the keys 'version', 'shapes' (LabelMe's form; keep",
     ),
     "annotations of COCO": (
         [{"image_id": 1, "segmentation": []}],
@@ -220,7 +224,7 @@ def test_json_is_read_as_the_table_is(folder):
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (lines("image,mask,sentence", A[:-6]), "it names no split, so every row is 'train'"),
+        (lines("image,mask,sentence", A[:-6]), "it names no split, so seed 0 divides the"),
         (
             lines(HEAD, A),
             "split 'val' has no row; `DataSettings` evaluates on it unless another is",

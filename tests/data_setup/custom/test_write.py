@@ -9,7 +9,7 @@ from PIL import Image
 
 from data_setup import pictures
 from data_setup.__main__ import main
-from data_setup.custom.write import unknown_share
+from data_setup.custom.sheet import unknown_share
 from tvnet.data import photo, refer
 from tvnet.data.images import open_image
 from tvnet.data.words import Vocabulary
@@ -21,7 +21,7 @@ def own(tmp_path):
     (folder / "masks").mkdir(parents=True)
     rows = ["image,mask,sentence,split"]
     for k, split in enumerate(("train", "train", "val")):
-        Image.new("RGB", (40, 30), (90 + k, 90, 90)).save(folder / f"{k}.png")
+        Image.new("RGB", (40, 30), (90 + 40 * k, 90, 90)).save(folder / f"{k}.png")
         for n in range(2):
             mask = np.zeros((30, 40), dtype=np.uint8)
             mask[5 : 10 + k, 20 * n : 20 * n + 9] = 255
@@ -44,7 +44,8 @@ def test_a_folder_becomes_a_data_set(own, tmp_path, capsys):
         "  train: 4 referents, 2 pictures, 8 sentences",
         "  val: 2 referents, 1 pictures, 4 sentences; 0.0% of its words are not in train and "
         "become <unk>",
-        f"Look at {root}/reports/mine.png: it shows the masks as understood.",
+        f"Read {root}/reports/mine.md, and look at mine.png beside it: it shows the masks as "
+        "understood.",
     ]
     with Image.open(root / "reports" / "mine.png") as sheet:
         assert sheet.width > 1000
