@@ -2,9 +2,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 OUT ?= out
+FOLDER ?= out/handed_in
 
 .PHONY: help setup world small-world evening-world table1 evening test test-faults lint bench bench-gpu notebooks rendered html \
-  slides student architecture normalise miniref-sheet publish backbone shipped app
+  slides student exercises mark architecture normalise miniref-sheet publish backbone shipped app
 
 help:  ## what there is
 	@grep -E '^[a-z0-9-]+:.*##' Makefile | awk -F ':.*## ' '{printf "make %-14s %s\n", $$1, $$2}'
@@ -82,6 +83,12 @@ slides: world .venv/reveal  ## the executed notebooks as slides for offline use,
 
 student: setup  ## copies for a class, without answers, in out/student
 	$(BIN)/python notebooks/student.py
+
+exercises: setup  ## a page of all exercises for printing, and one with their answers, in out/exercises
+	$(BIN)/python notebooks/exercises.py
+
+mark: setup  ## which exercises pass in handed-in copies: make mark FOLDER=out/handed_in
+	$(BIN)/python notebooks/marking.py $(FOLDER)
 
 .venv/reveal: | .venv/installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --target $@ sphinx-revealjs

@@ -26,6 +26,7 @@ from latex2mathml.converter import convert
 from nbconvert import HTMLExporter, MarkdownExporter, SlidesExporter
 from nbformat import NotebookNode
 from PIL import Image, ImageChops
+from slides import HIDDEN_INPUT, arranged
 from traitlets.config import Config
 
 HERE = Path(__file__).resolve().parent
@@ -198,19 +199,13 @@ def html(path: Path, given: dict[str, str]) -> Path:
 
 def slides(path: Path, given: dict[str, str]) -> Path:
     """A slide a heading, its further cells below it; reveal.js lies beside the file."""
-    notebook = executed(path, given, again=False)
-    for cell in notebook.cells:
-        heading = cell.cell_type == "markdown" and cell.source.startswith("#")
-        setup = cell.cell_type == "code" and "parameters" in cell.metadata.get(
-            "tags", []
-        )
-        kind = "skip" if setup else "slide" if heading else "subslide"
-        cell.metadata["slideshow"] = {"slide_type": kind}
+    notebook = arranged(executed(path, given, again=False))
     assets = REVEAL / "sphinx_revealjs" / "_static" / "revealjs"
     shutil.copytree(assets, OUT / "slides" / "reveal.js", dirs_exist_ok=True)
     exporter = SlidesExporter(
         template_name="offline_slides", extra_template_basedirs=[str(TEMPLATES)],
         reveal_url_prefix="reveal.js", reveal_theme="simple", embed_images=True,
+        config=Config({"TagRemovePreprocessor": {"enabled": True, "remove_input_tags": [HIDDEN_INPUT]}}),
     )  # fmt: skip
     return exported(
         exporter, notebook, path, OUT / "slides" / f"{path.stem}.html"

@@ -23,16 +23,24 @@ PROSE = (
     "Each stub returns the reference's answer, so the notebook runs as it is. Replace the marked line",
     "Each check says `o not attempted yet` until you replace the marked line. Write yours",
 )
+NOTE = "\n\n**This is a copy for students.** {stubs}The answers are left out, and everything else runs as it is."
+STUBS = (
+    "Marked lines are blank, and each exercise has one cell for its solution. Write it whole into this cell, "
+    "because your teacher may run the cell alone. "
+)
 FOLDED = re.compile(r"\s*<details>.*?</details>", re.S)
 
 
 def blanked(notebook: NotebookNode) -> NotebookNode:
     """The notebook as a student gets it."""
+    asked = False
     for cell in notebook.cells:
         if cell.cell_type == "code":
-            cell.source = MARKED.sub(BLANK, cell.source)
+            cell.source, marked = MARKED.subn(BLANK, cell.source)
+            asked = asked or bool(marked)
         else:
             cell.source = FOLDED.sub("", cell.source).replace(*PROSE)
+    notebook.cells[0].source += NOTE.format(stubs=STUBS if asked else "")
     return notebook
 
 

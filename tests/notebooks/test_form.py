@@ -101,20 +101,26 @@ def test_exercises_say_what_they_cost_and_fold_their_answers(path):
             assert answer.startswith("<details><summary>Solution</summary>")
 
 
-def test_the_instructors_paths_add_up():
-    """Every session names its notebooks with their minutes, and keeps to the time it has."""
+def test_the_teachers_plans_fill_their_time():
+    """Minute marks without gaps, every notebook in the four sessions, a break in each."""
     notes = (NOTEBOOKS / "INSTRUCTORS.md").read_text("utf-8")
     reading = {}
     for path in PATHS:
         minutes = re.search(r"Reads in (\d+) min", cells(path, "markdown")[0])[1]
         reading[path.stem[:2]] = int(minutes)
         assert f"### {path.stem[:2]} " in notes, f"{path.stem} has no notes"
-    sessions = re.findall(r"^## .*?\((\d+) minutes\)\n(.*?)(?=^## |\Z)", notes, re.M | re.S)
-    assert [int(length) for length, _ in sessions] == [60, 90, 90, 90]
-    for length, text in sessions:
-        steps = re.findall(r"^\| (\d\d) .*\| (\d+) \|$", text, re.M)
-        assert sum(int(minutes) for _, minutes in steps) <= int(length)
-        assert all(int(minutes) <= reading[number] + 20 for number, minutes in steps)
+    plans = re.findall(r"^## .*?\((\d+) minutes\)\n(.*?)(?=^## |\Z)", notes, re.M | re.S)
+    assert len(plans) == 5
+    taught = set()
+    for k, (length, text) in enumerate(plans):
+        steps = re.findall(r"^\| (\d+)-(\d+) \| (\d\d|break)", text, re.M)
+        starts, ends = [int(a) for a, _, _ in steps], [int(b) for _, b, _ in steps]
+        assert [*starts, int(length)] == [0, *ends]
+        assert any(name == "break" and int(b) - int(a) == 10 for a, b, name in steps)
+        for a, b, name in steps:
+            assert name == "break" or int(b) - int(a) <= reading[name] + 20
+        taught |= {name for _, _, name in steps} if k else set()
+    assert taught == {*reading, "break"}
 
 
 def test_the_architecture_files_are_what_the_code_draws():

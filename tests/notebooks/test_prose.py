@@ -9,6 +9,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PATHS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "notebooks/INSTRUCTORS.md")]
 KINDS = {"by hand", "code", "a failure", "open"}
 EXERCISE = re.compile(
     r"^\*\*(\d) · [^*]+\*\* \(([\w ]+), difficulty [123](?: of 3)?, "
@@ -36,7 +37,7 @@ def texts_of(path):
     return [cell.source for cell in cells if cell.cell_type == "markdown"]
 
 
-@pytest.mark.parametrize("path", [*PATHS, ROOT / "README.md"], ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [*PATHS, *PAGES], ids=lambda path: path.stem)
 def test_sentences_and_paragraphs_have_a_length_that_one_reads_once(path):
     lengths = []
     for paragraph in (p for text in texts_of(path) for p in paragraphs(text)):

@@ -184,6 +184,9 @@ def test_student_copies_hold_no_answer_and_say_what_is_left_to_do(tmp_path, caps
         assert "stub returns" not in text and "answer, so the notebook runs" not in text
         asked = any("NotImplementedError" in cell.source for cell in notebook.cells)
         assert asked == ("`o not attempted yet` until you replace the marked line" in text)
+        first = notebook.cells[0].source
+        assert "**This is a copy for students.**" in first
+        assert asked == ("Marked lines are blank" in first)
         for cell in notebook.cells:
             if "raise NotImplementedError" in cell.source:
                 stubs += 1
