@@ -35,16 +35,17 @@ ROOMS = {
     "tvnet.data": (),
     "tvnet.model": ("tvnet.rows",),
     "tvnet.retrieval": ("tvnet.data", "tvnet.model.backbone", "tvnet.model.pretrained"),
-    "tvnet.saved_model": ("tvnet.data", "tvnet.model"),
+    "tvnet.model_card": ("tvnet.model",),
+    "tvnet.saved_model": ("tvnet.data", "tvnet.model", "tvnet.model_card"),
     "tvnet.training": ("tvnet.data", "tvnet.model", "tvnet.retrieval", "tvnet.saved_model"),
     "tvnet.training.__main__": ("tvnet",),  # a command stands above what it starts
     "tvnet.evaluation": (
         "tvnet.data", "tvnet.model", "tvnet.training", "tvnet.saved_model", "tvnet.rows",
-        "tvnet.provenance",
+        "tvnet.provenance", "tvnet.model_card",
     ),
     "tvnet.release": (
         "tvnet.data", "tvnet.model", "tvnet.retrieval", "tvnet.training", "tvnet.evaluation",
-        "tvnet.saved_model", "tvnet.rows", "tvnet.provenance",
+        "tvnet.saved_model", "tvnet.rows", "tvnet.provenance", "tvnet.model_card",
     ),
     "tvnet.prediction": ("tvnet.data", "tvnet.model", "tvnet.retrieval"),
     "tvnet.predictor": (
@@ -52,6 +53,9 @@ ROOMS = {
         "tvnet.prediction",
     ),
     "tvnet.many": ("tvnet.data", "tvnet.overlay", "tvnet.prediction", "tvnet.predictor"),
+    "tvnet.export": (
+        "tvnet.data", "tvnet.model", "tvnet.model_card", "tvnet.predictor", "tvnet.rows",
+    ),
     "tvnet.__main__": (
         "tvnet.many", "tvnet.overlay", "tvnet.prediction", "tvnet.predictor", "tvnet.rows",
     ),

@@ -66,7 +66,8 @@ def sole_writer(folder: Path) -> FileLock:
     What a killed writer has left half-written is removed. Raises ValueError when another process
     writes there.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    with explain_write(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     try:
         lock = FileLock(folder / "lock").acquire(timeout=0)
     except Timeout as error:

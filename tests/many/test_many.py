@@ -221,6 +221,9 @@ def test_what_is_met_late_leaves_what_was_found_to_be_resumed(predictor, pairs, 
     with pytest.raises(ValueError, match="line 9: .*late.jpg is damaged .*, or leave it out with"):
         predict_many(predictor, asked, out)
     assert not (out / "scores.csv").exists() and len(list((out / "masks").iterdir())) == 4
+    assert "damaged" in predict_many(predictor, asked, out, skip=True)[-1]["error"]
+    with pytest.raises(ValueError, match="late.jpg is damaged"):
+        predict_many(predictor, asked, out)
     shutil.copy(pairs[0].path, tmp_path / "late.jpg")
     assert len(predict_many(predictor, asked, out)) == 5
 
@@ -243,6 +246,16 @@ def test_another_folder_or_run_is_not_touched(predictor, pairs, tmp_path):
     assert content(out) == before
     with sole_writer(out), pytest.raises(ValueError, match="Another process is writing .*out"):
         predict_many(predictor, pairs[:2], out)
+
+
+def test_what_cannot_start_writes_nothing(predictor, pairs, tmp_path):
+    with pytest.raises(ValueError, match="has no picture 99"):
+        predict_many(predictor, pairs, tmp_path / "out", neighbour=99)
+    assert not (tmp_path / "out").exists()
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(OSError, match="file could not be written .* or name another folder"):
+        predict_many(predictor, pairs, tmp_path / "file")
+    assert (tmp_path / "file").read_text() == "mine"
 
 
 def test_a_neighbour_may_be_a_file(predictor, pairs, tmp_path):

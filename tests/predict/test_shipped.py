@@ -17,8 +17,9 @@ from tvnet.data import refer
 from tvnet.data.words import UNK, Vocabulary
 from tvnet.evaluation.metrics import figures
 from tvnet.model.method import build
+from tvnet.model_card import CARD
 from tvnet.predictor import POOL, load
-from tvnet.release.ship import EXAMPLES, shipped_settings
+from tvnet.release.ship import EXAMPLES, shipped_settings, write_cards
 from tvnet.retrieval.ranking import pool_of
 from tvnet.rows import ROWS, row_settings
 from tvnet.saved_model import MODELS, save
@@ -53,7 +54,7 @@ def predictors():
 def test_every_file_is_the_one_that_the_report_names():
     assert list(REPORT["rows"]) == list(ROWS) and size_of(MODELS) < 12e6
     for row, about in REPORT["rows"].items():
-        files = {path.name: path for path in (MODELS / row.lower()).iterdir()}
+        files = {p.name: p for p in (MODELS / row.lower()).iterdir() if p.name != CARD}
         assert about["sha256"].keys() == files.keys()
         for name, digest in about["sha256"].items():
             assert hashlib.sha256(files[name].read_bytes()).hexdigest() == digest
@@ -66,6 +67,17 @@ def test_every_file_is_the_one_that_the_report_names():
                 {key: now[part][key] for key in values} if isinstance(values, dict) else now[part]
             )
         assert not about["provenance"]["commit"].endswith("+")
+
+
+def test_every_model_card_is_what_the_report_gives(tmp_path):
+    shutil.copytree(MODELS, tmp_path / "models")
+    write_cards(tmp_path / "models")
+    for row, about in REPORT["rows"].items():
+        page = (MODELS / row.lower() / CARD).read_text("utf-8")
+        assert page == (tmp_path / "models" / row.lower() / CARD).read_text("utf-8")
+        assert all(digest in page for digest in about["sha256"].values())
+        iou = figures(about["metrics"]["testB"])["overall_iou"]
+        assert f"| testB | 1,747 | overall IoU | {iou:.1f} |" in page
 
 
 def test_a_word_that_no_model_has_learned_adds_little(predictors):

@@ -11,13 +11,16 @@ import numpy as np
 
 from tvnet import process_group
 from tvnet.data.arrays import load_arrays, save_arrays
+from tvnet.data.dataset import ReferDataset
 from tvnet.evaluation.evaluate import evaluate
 from tvnet.evaluation.metrics import BINS, PerSentence, by_size, counters, figures
+from tvnet.evaluation.statistics import interval
 from tvnet.evaluation.workers import in_parallel, workers
 from tvnet.files import read_json, write_json
 from tvnet.model.method import Method
 from tvnet.model.pretrained import LEAK
 from tvnet.model.summary import costs
+from tvnet.model_card import Figure, write_card
 from tvnet.provenance import provenance
 from tvnet.rows import CONTROLS, EVERY, TABLE1, row_settings
 from tvnet.saved_model import save
@@ -27,6 +30,7 @@ from tvnet.training.loop import train
 from tvnet.training.setup import Prepared, prepare
 
 SENTENCES = "sentences.safetensors"
+MEASURES = ("prec_0.5", "prec_0.8", "overall_iou", "mean_iou")  # of a model card
 COUNTERS = {"n": int, "intersection": int, "union": int, "hits": list, "iou_sum": float}
 RESULT = {
     "row": str, "seed": int, "settings": dict, "data": str, "backbone": str, "unknown words": dict,
@@ -95,10 +99,34 @@ def run(
                 name: values.astype(np.int32) for name, values in vars(found["clean"]).items()
             }
             save_arrays(folder / SENTENCES, arrays, {"row": row, "seed": seed})
+            count, known = counters(found["clean"]), intervals(found["clean"], held_out)
+            about = origin(row, seed, result["data"], result["provenance"])
+            write_card(folder, card_figures(chosen.data.eval_split, count, known), about)
             write_json(folder / "result.json", result)
         checkpoints.clear()
     process_group.barrier()
     return folder
+
+
+def intervals(found: PerSentence, dataset: ReferDataset) -> dict[str, tuple[float, float]]:
+    """The 95 % interval of each of MEASURES."""
+    image_of = {sample.sent_id: sample.image_id for sample in dataset.samples}
+    images = np.array([image_of[i] for i in found.sent_id.tolist()])
+    return {name: interval(found, images, name) for name in MEASURES}
+
+
+def card_figures(split: str, count: dict, known: dict[str, tuple[float, float]]) -> list[Figure]:
+    """What a model card says of one split, from its counters and the intervals that are known."""
+    values = figures(count)
+    return [Figure(split, count["n"], name, values[name], known.get(name)) for name in MEASURES]
+
+
+def origin(row: str, seed: int, data: str, source: dict) -> dict[str, str]:
+    """What a model card says of where a model comes from."""
+    return {
+        "row": row, "seed": str(seed), "fingerprint of the data": data,
+        "commit": source["commit"], "torch": source["versions"]["torch"],
+    }  # fmt: skip
 
 
 def read_result(folder: Path) -> dict:

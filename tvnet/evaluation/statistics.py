@@ -10,9 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
-from tvnet.evaluation.metrics import hits
+from tvnet.evaluation.metrics import PerSentence, hits
 
 LEVEL = 0.05  # the probability of a verdict where there is no difference
 POWER = 0.8  # how often a difference of the size `detectable` is seen
@@ -77,6 +76,8 @@ def difference(
     interval is that of Student's t with Welch and Satterthwaite's degrees of freedom. With one seed
     it speaks of these very networks only.
     """
+    from scipy import stats  # training measures without it
+
     _, which = np.unique(image_ids, return_inverse=True)
     rows = [row.sums(metric, which) for row in (first, second)]
     seeds, pictures = rows[0][0].shape
@@ -102,6 +103,20 @@ def difference(
     seen = float((t.ppf(1 - LEVEL / 2) + t.ppf(POWER)) * error)
     p = float(2 * t.sf(abs(value) / error))
     return Difference(value, value - half, value + half, p, seen, seeds)
+
+
+def interval(found: PerSentence, image_ids: np.ndarray, metric: str) -> tuple[float, float]:
+    """The middle 95 % of one network's metric, in per cent, where its pictures are resampled.
+
+    image_ids (sentences,).
+    """
+    _, which = np.unique(image_ids, return_inverse=True)
+    above, below = Row(found.intersection[None], found.union[None]).sums(metric, which)
+    pictures = above.shape[1]
+    dice = np.random.default_rng(0)
+    weights = dice.multinomial(pictures, np.full(pictures, 1 / pictures), DRAWS)
+    low, high = np.quantile((weights @ above[0]) / (weights @ below[0]), [LEVEL / 2, 1 - LEVEL / 2])
+    return 100 * float(low), 100 * float(high)
 
 
 def verdict(found: Difference, paper: float | None, p: float | None = None) -> str:

@@ -16,7 +16,7 @@ from PIL import Image
 from pycocotools import mask as coco
 from tqdm import tqdm
 
-from tvnet.data.photo import Photo, check_photo
+from tvnet.data.photo import check_photo
 from tvnet.files import replacing, sha256_of, sole_writer
 from tvnet.many.journal import Journal
 from tvnet.many.pages import write_results
@@ -45,7 +45,7 @@ def predict_many(
     predictor: Predictor,
     pairs: list[Pair],
     out: Path,
-    neighbour: str | int | Photo = "retrieved",
+    neighbour: str | int | Path = "retrieved",
     skip: bool = False,
     anyway: bool = False,
     progress: bool = False,
@@ -74,7 +74,9 @@ def predict_many(
     journal = Journal(out / PROGRESS, _identity(predictor, pairs, neighbour, anyway))
     if isinstance(neighbour, Path):
         neighbour = predictor.encode_image(neighbour)
-    todo, lines = list(groups.items()), []
+    elif isinstance(neighbour, int):  # where the pool lacks it, nothing is written
+        predictor.retriever.from_pool(neighbour)
+    todo = list(groups.items())
 
     def holds(n: int, line: dict) -> bool:
         """Whether a line of the journal is what its picture would give again."""
@@ -87,19 +89,17 @@ def predict_many(
         lines = journal.resume(holds)
         bar = tqdm(total=len(todo), initial=len(lines), unit="picture", disable=not progress)
         for path, numbers in todo[len(lines) :]:
-            digest = _digest(path)
+            line = {"sha256": _digest(path)}
             asked = [(pairs[n], errors[n], f"{n + 1:0{len(str(len(pairs)))}}") for n in numbers]
-            lines.append(
-                {"sha256": digest, "found": _found(predictor, asked, out, neighbour, skip)}
-            )
-            journal.add(lines[-1])
+            line["found"] = _found(predictor, asked, out, neighbour, skip)
+            journal.add(line)
+            lines.append(line)
             bar.update()
         bar.close()
-        numbers = [n for group in groups.values() for n in group]
-        found = [record for line in lines for record in line["found"]]
-        records = [
-            record for _, record in sorted(zip(numbers, found, strict=True), key=lambda p: p[0])
-        ]
+        records: list[dict] = [{}] * len(pairs)
+        for line, (_, numbers) in zip(lines, todo, strict=True):
+            for n, record in zip(numbers, line["found"], strict=True):
+                records[n] = record
         write_results(out, records)
     return records
 

@@ -74,7 +74,7 @@ def concat(first: Tensor, *others: Tensor) -> Tensor:
 
     All in the channels-last layout of the models' maps: mixed layouts slow down what follows.
     """
-    whole = (other.expand(len(first), -1, *first.shape[-2:]) for other in others)
+    whole = (other.expand(first.shape[0], -1, *first.shape[-2:]) for other in others)
     last = torch.channels_last
     return torch.cat([first, *(other.contiguous(memory_format=last) for other in whole)], dim=1)
 

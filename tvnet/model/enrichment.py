@@ -48,7 +48,7 @@ class Enrichment(nn.Module):
         Q, K = self.W1(v_in), self.W2(v_sim)  # (B, hw, inner)
         if self.scaled:
             Q = Q / Q.shape[-1] ** 0.5  # D2: without this the softmax starts saturated
-        padding = Q.new_zeros(len(Q), 1, h * w)
+        padding = Q.new_zeros(Q.shape[0], 1, h * w)
         if valid is not None:
             padding.masked_fill_(~valid.flatten(1)[:, None], float("-inf"))
         similarity = torch.baddbmm(padding, Q, K.transpose(1, 2))  # Q K^T + padding, (B, hw, hw)

@@ -60,7 +60,7 @@ class Expression(Embedding):
 
     def forward(self, words: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         h, pad = self.read(words, lengths)
-        s = h[torch.arange(len(h), device=h.device), lengths - 1]
+        s = h[torch.arange(h.shape[0], device=h.device), lengths - 1]
         if self.weigh is None:
             return s, s
         weights = masked_softmax(self.weigh(h)[..., 0], pad)

@@ -3,8 +3,8 @@
     python -m tvnet.release.ship --data data/miniref-evening
 
 writes tvnet/shipped/models/<row>/ and, last, shipped.json beside them: sha256 of every file, this
-command, the counters of val, testA and testB. The same command again resumes where it stopped.
-Nothing is chosen by these counters: one seed, one budget.
+command, the counters of val, testA and testB; and from it a model card for each row. The same
+command again resumes where it stopped. Nothing is chosen by these counters: one seed, one budget.
 """
 
 from __future__ import annotations
@@ -20,11 +20,12 @@ import numpy as np
 from tvnet.data import refer
 from tvnet.data.dataset import ReferDataset
 from tvnet.devices import one_thread
-from tvnet.evaluation.ablation import read_result, run
+from tvnet.evaluation.ablation import card_figures, intervals, origin, read_result, run
 from tvnet.evaluation.evaluate import evaluate
 from tvnet.evaluation.metrics import PerSentence, counters
 from tvnet.evaluation.trained import load_run
-from tvnet.files import sha256_of, write_json
+from tvnet.files import read_json, sha256_of, write_json
+from tvnet.model_card import write_card
 from tvnet.provenance import provenance
 from tvnet.retrieval.build import build
 from tvnet.rows import BEST, ROWS, on_data_set, row_settings
@@ -73,13 +74,14 @@ def ship(chosen: Settings, data_dir: Path, out_dir: Path, target: Path) -> dict:
     for row, folder in folders.items():
         result = read_result(folder)
         model, ready = load_run(chosen, row, SEED, data_dir, out_dir)
-        metrics = {}
+        metrics, known = {}, {}
         for split in ready.data.splits:
             if split == chosen.data.train_split:
                 continue
             dataset = ready.dataset(model.settings, split)
             found = evaluate(model, dataset, ready.features)["clean"]
             metrics[split] = counters(found)
+            known[split] = intervals(found, dataset)
             if row == BEST and split == chosen.data.eval_split:
                 about = {"rule": RULE, "model": row, "dataset": ready.data.name, "split": split}
                 about["sentences"] = examples(found, dataset)
@@ -89,11 +91,25 @@ def ship(chosen: Settings, data_dir: Path, out_dir: Path, target: Path) -> dict:
             shutil.copyfile(folder / name, target / row.lower() / name)
         about = {"sha256": {name: sha256_of(folder / name) for name in sorted(FILES)}}
         about |= {name: result[name] for name in ("parameters", "seconds", "provenance")}
-        report["rows"][row] = about | {"metrics": metrics}
+        report["rows"][row] = about | {"metrics": metrics, "intervals": known}
     report |= {"data": ready.data.fingerprint, "seed": SEED, "training": as_dict(chosen.training)}
     report["provenance"] = source
     write_json(target / "shipped.json", report)
+    write_cards(target)
     return report
+
+
+def write_cards(target: Path) -> None:
+    """The model card of every row, from shipped.json beside them."""
+    report = read_json(target / "shipped.json", dict, "make them again")
+    for row, about in report["rows"].items():
+        found = [
+            figure
+            for split, count in about["metrics"].items()
+            for figure in card_figures(split, count, about.get("intervals", {}).get(split, {}))
+        ]
+        source = origin(row, report["seed"], report["data"], about["provenance"])
+        write_card(target / row.lower(), found, source)
 
 
 def main(arguments: list[str] | None = None) -> int:
