@@ -60,10 +60,10 @@ bench: .venv/bench small-world  ## speed and memory beside what is possible: 15 
 bench-gpu: setup  ## the paper's step on a CUDA GPU against its limit
 	$(BIN)/python tests/benchmarks/bench_gpu.py
 
-# An upload is one message (tvnet/course/explorer/page.py holds its limits); files below notebooks
-# would be served to anybody without the token, and the page holds its own picture.
+# An upload is one message (tvnet/course/explorer/pictures.py holds its limits); files beside the
+# notebook would be served to anybody without the token.
 app: setup  ## the explorer in a browser, for this computer only; the link with its token is printed
-	JUPYTER_PATH=notebooks/templates $(BIN)/python -m voila notebooks/10_explorer.ipynb \
+	JUPYTER_PATH=notebooks/templates $(BIN)/python -m voila notebooks/templates/app.ipynb \
 	  --template=offline_app --Voila.ip=127.0.0.1 --token \
 	  --Voila.tornado_settings="{'websocket_max_message_size': 101000000}" \
 	  --VoilaConfiguration.file_denylist='.*' \
@@ -111,6 +111,7 @@ shipped: world evening-world  ## train the shipped models again and cut the ship
 	$(BIN)/python -m tvnet.release.ship --data data/miniref-evening
 	$(BIN)/python -m data_setup excerpt --source data/miniref --root tvnet/shipped/pool --pictures 115 \
 	  --also tvnet/shipped/models/examples.json
+	$(BIN)/python -c 'import tvnet; tvnet.load().retriever.keep()'
 
 backbone: setup  ## train the shipped backbone again, stopped and resumed as you like: two hours of one core
 	$(BIN)/python -m data_setup minivoc --root data/minivoc

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from torch import Tensor
 
+from tvnet.data.images import Placement, crop_and_resize
 from tvnet.data.photo import FRAMES
 from tvnet.model.trace import Trace
 from tvnet.retrieval.online import Candidate, EncodedImage
@@ -65,3 +67,10 @@ class WithoutWord:
     mask: np.ndarray  # (h, w) bool
     probability: np.ndarray  # (h, w) float32
     iou: float  # of this mask with that of the whole expression; 1 where both are empty
+
+
+def at_size(logits: Tensor, place: Placement) -> tuple[np.ndarray, np.ndarray]:
+    """Logits (B, 1, size, size) -> probabilities (B, H, W) float32 and masks (B, H, W) bool."""
+    at_size = crop_and_resize(logits, place)[:, 0]
+    mask = (at_size > 0).numpy()
+    return at_size.sigmoid_().numpy(), mask

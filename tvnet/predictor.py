@@ -6,21 +6,20 @@ tvnet.predict("photo.jpg", "left dog").mask
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from tvnet.data.images import Placement, crop_and_resize
 from tvnet.data.photo import Photo
 from tvnet.data.words import UNK, Vocabulary
 from tvnet.files import SHIPPED, read_json
+from tvnet.left_out import without_each_part
 from tvnet.model.method import Method
 from tvnet.model.pretrained import load_backbone
 from tvnet.model.trace import Trace
-from tvnet.prediction import NEIGHBOURS, SMALL, Prediction, WithoutWord
+from tvnet.prediction import NEIGHBOURS, Prediction, WithoutWord, at_size
 from tvnet.retrieval.online import Candidate, EncodedImage, Retriever
 from tvnet.rows import BEST, ROWS
 from tvnet.saved_model import MODELS, load_backbone_of
@@ -153,7 +152,7 @@ class Predictor:
                 for text, found in zip(expressions, candidates, strict=True)
             ]
         logits = self._logits(encoded, [similar for *_, similar in chosen], read, trace)
-        probability, mask = _at_size(logits, encoded.place)
+        probability, mask = at_size(logits, encoded.place)
         return [
             Prediction(
                 mask=mask[n],
@@ -174,22 +173,18 @@ class Predictor:
             for n, (kind, image_id, similar) in enumerate(chosen)
         ]
 
+    def mask_like(self, other: Prediction) -> np.ndarray:
+        """(H, W) bool, of the picture, words and neighbour of another row's prediction."""
+        logits = self._logits(other.encoded, [other.similar], [other.words])
+        return at_size(logits, other.encoded.place)[1][0]
+
     def without_each_word(self, whole: Prediction) -> list[WithoutWord]:
         """The mask of each expression that lacks one word of `whole`'s, everything else equal."""
-        shorter = [whole.words[:k] + whole.words[k + 1 :] for k in range(len(whole.words))]
-        place = whole.encoded.place
-        scale = min(1, SMALL / max(place.height, place.width))
-        height, width = (max(1, round(scale * side)) for side in (place.height, place.width))
-        place = replace(place, height=height, width=width)
-        full = _at_size(whole.trace.logits, place)[1][0]
-        similar = [whole.similar] * len(shorter)
-        masks = _at_size(self._logits(whole.encoded, similar, shorter), place)
-        found = []
-        for word, p, m in zip(whole.words, *masks, strict=True):
-            union = np.count_nonzero(m | full)
-            iou = np.count_nonzero(m & full) / union if union else 1.0
-            found.append(WithoutWord(word, m, p, iou))
-        return found
+        return self.without_each_part(whole)[0]
+
+    def without_each_part(self, whole: Prediction) -> tuple[list[WithoutWord], np.ndarray | None]:
+        """The same, and the mask (H, W) bool without the neighbour, None where `whole` has none."""
+        return without_each_part(whole, self._logits, self.model.settings.model.shared_enrichment)
 
     def _neighbour(
         self,
@@ -239,10 +234,3 @@ class Predictor:
             V_sim = {name: torch.cat([one.maps[name] for one in similar]) for name in V_in}
             valid = torch.cat([one.valid for one in similar])
         return self.model(V_in, V_sim, words, lengths, valid, trace=trace)
-
-
-def _at_size(logits: torch.Tensor, place: Placement) -> tuple[np.ndarray, np.ndarray]:
-    """Probabilities (B, H, W) float32 and masks (B, H, W) bool."""
-    at_size = crop_and_resize(logits, place)[:, 0]
-    mask = (at_size > 0).numpy()
-    return at_size.sigmoid_().numpy(), mask

@@ -42,12 +42,17 @@ def identity(chosen: Settings, data: ReferData, split: str = "all") -> dict:
         about["split"] = split
     if chosen.retrieval.text != "tfidf":
         about["text weights"] = paper.weights_of(chosen.retrieval.text)
+    return about | image_encoder(chosen)
+
+
+def image_encoder(chosen: Settings) -> dict:
+    """All that stage two's row of a picture depends on, but the picture."""
     if chosen.retrieval.image != "backbone":
-        return about | {"image weights": paper.weights_of(chosen.retrieval.image)}
+        return {"image weights": paper.weights_of(chosen.retrieval.image)}
     source = PRETRAINED.get(chosen.backbone.weights)
     backbone = (source.sha256 or source.file) if source else "random"
     backbone += f" {chosen.backbone.pool}"
-    return about | {"size": chosen.data.size, "backbone": backbone, "cells": "nearest"}
+    return {"size": chosen.data.size, "backbone": backbone, "cells": "nearest"}
 
 
 def neighbours_path(chosen: Settings, data: ReferData, out_dir: Path, split: str = "all") -> Path:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from tvnet.data.images import open_image, placement, resize_and_pad
+from tvnet.data.images import Placement, open_image, placement, resize_and_pad
 from tvnet.data.records import ReferData
 from tvnet.data.words import lower_nfc
 from tvnet.model.backbone import Backbone
@@ -70,7 +70,10 @@ class PooledBackbone(ImageEncoder):
     def encode_images(self, pictures: list[Image.Image]) -> np.ndarray:
         squares = np.stack([resize_and_pad(picture, self.size) for picture in pictures])
         V5 = self.backbone(torch.from_numpy(squares).permute(0, 3, 1, 2))["V5"]
-        places = (placement(p.height, p.width, self.size) for p in pictures)
+        return self.pooled(V5, [placement(p.height, p.width, self.size) for p in pictures])
+
+    def pooled(self, V5: torch.Tensor, places: list[Placement]) -> np.ndarray:
+        """The rows of maps (N, d, h, w) that have been computed already."""
         inside = (map_[:, *place.inner_cells] for map_, place in zip(V5, places, strict=True))
         features = np.stack([cells.mean(dim=(1, 2)).numpy() for cells in inside])
         return features / np.linalg.norm(features, axis=1, keepdims=True).clip(min=1e-12)

@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,9 +18,10 @@ from tvnet.data.images import BLANK, Placement, open_image, placement, resize_an
 from tvnet.data.photo import Photo, read_photo
 from tvnet.data.words import normalise_text
 from tvnet.model.backbone import Backbone
-from tvnet.retrieval import ranking
-from tvnet.retrieval.build import encoders
-from tvnet.retrieval.encoders import ImageEncoder, TextEncoder
+from tvnet.retrieval import pool_features, ranking
+from tvnet.retrieval.build import encoders, image_encoder
+from tvnet.retrieval.encoders import ImageEncoder, PooledBackbone, TextEncoder
+from tvnet.retrieval.pool_features import QueryEmbedding
 from tvnet.retrieval.search import Faiss, Sparse, search_over
 from tvnet.settings import Settings
 
@@ -50,17 +51,11 @@ class EncodedImage:
     valid: Tensor  # (1, h, w) bool: cells of V3..V5 that hold picture
 
 
-class QueryEmbedding(NamedTuple):
-    """What stage 2 knows of a picture."""
-
-    row: np.ndarray  # (d,) unit
-    digest: bytes  # of its pixels
-
-
 class Retriever:
     """Encodes pictures and retrieves others for them: the same for all rows of Table 1.
 
-    Stage 1 knows every text of the pool, stage 2 embeds a picture when it first is a candidate.
+    Stage 1 knows every text of the pool. Stage 2 takes the rows that are kept beside the pool, and
+    embeds another picture when it first is a candidate.
     """
 
     def __init__(
@@ -81,14 +76,23 @@ class Retriever:
         self.from_pool = lru_cache(2 * self.chosen.retrieval.k)(
             lambda image_id: self.encode_image(open_image(self.data, image_id))
         )
-        self._of_pool = cache(lambda image_id: self.embed(open_image(self.data, image_id)))
-        self._of_query = lru_cache(8)(lambda image: self.embed(image.picture))
+        self._of_pool = cache(lambda image_id: self.kept.get(image_id) or self.embed(image_id))
+        self._of_query = lru_cache(8)(self._embed_query)
 
     @cached_property
     def encoders(self) -> tuple[TextEncoder, ImageEncoder]:
         trained = self.chosen.backbone.train_from != "none"  # stage 2 sees it as it was before
         known = None if trained else self.backbone
         return encoders(self.chosen, self.data, self.weights, backbone=known)
+
+    @cached_property
+    def kept(self) -> dict[int, QueryEmbedding]:
+        return pool_features.kept(self.data, self.root, image_encoder(self.chosen))
+
+    def keep(self) -> None:
+        """Write the rows of all pictures beside the pool, where `kept` finds them."""
+        rows = {image_id: self.embed(image_id) for image_id in sorted(self.data.pictures)}
+        pool_features.keep(self.data, self.root, image_encoder(self.chosen), rows)
 
     @cached_property
     def pool(self) -> ranking.Pool:
@@ -111,10 +115,19 @@ class Retriever:
         valid[(0, *place.inner_cells)] = True
         return EncodedImage(picture, place, self.backbone(square), valid)
 
-    def embed(self, picture: Image.Image) -> QueryEmbedding:
-        """A picture as stage 2 sees it."""
-        digest = hashlib.sha256(f"{picture.size}".encode() + picture.tobytes()).digest()
-        return QueryEmbedding(self.encoders[1].encode_images([picture])[0], digest)
+    def embed(self, image_id: int) -> QueryEmbedding:
+        """A picture of the pool as stage 2 sees it."""
+        picture = open_image(self.data, image_id)
+        return QueryEmbedding(self.encoders[1].encode_images([picture])[0], _digest(picture))
+
+    def _embed_query(self, image: EncodedImage) -> QueryEmbedding:
+        """The same of a query, whose maps are known already."""
+        encoder = self.encoders[1]
+        if isinstance(encoder, PooledBackbone) and encoder.backbone is self.backbone:
+            row = encoder.pooled(image.maps["V5"], [image.place])[0]
+        else:
+            row = encoder.encode_images([image.picture])[0]
+        return QueryEmbedding(row, _digest(image.picture))
 
     def retrieve(self, image: EncodedImage, expression: str) -> tuple[Candidate, ...]:
         """The two stages: at most k candidates, best text first; none shows the picture itself."""
@@ -166,3 +179,7 @@ class Retriever:
         text = normalise_text(expression, self.data.name)
         pick, again = (int(drawn[0]) for drawn in ranking.two_draws([text], self.pool.image))
         return again if self._of_pool(pick).digest == self._of_query(image).digest else pick
+
+
+def _digest(picture: Image.Image) -> bytes:
+    return hashlib.sha256(f"{picture.size}".encode() + picture.tobytes()).digest()
