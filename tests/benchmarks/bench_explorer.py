@@ -3,8 +3,9 @@
     python tests/benchmarks/bench_explorer.py
 
 Wall-clock medians, all threads that torch takes. A redraw changes the layer or the opacity and
-runs no model; a new expression runs the four rows, and the last one once more for each word left
-out.
+runs no model. A new expression shows its mask after one pass of the last row, and of the backbone
+where the neighbour is new; then come the other rows, and one batch without each word and without
+the neighbour.
 """
 
 import time
@@ -37,11 +38,11 @@ def measure(explorer: Explorer) -> dict[str, float]:
     seconds(forward, range(3))
     measured = {"forward pass": seconds(forward, range(15))}
     for layer in LAYERS:
-        explorer.layer.value = layer
+        explorer.choose(layer)
         steps = [(1 + k % 9) / 10 for k in range(15)]
         redraw = lambda opacity: setattr(explorer.opacity, "value", opacity)  # noqa: E731
         measured[f"redraw {layer}"] = seconds(redraw, steps)
-    explorer.layer.value = "mask"
+    explorer.choose("mask")
     texts = sorted(
         {sentence.text for r in model.retriever.data.referents for sentence in r.sentences}
     )

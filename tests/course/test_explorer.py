@@ -6,7 +6,6 @@ import io
 import threading
 import time
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import ipywidgets
@@ -16,11 +15,11 @@ from PIL import Image
 
 import tvnet
 from tests.tiny_rows import tiny_rows
+from tvnet.course.explorer import screen as module
 from tvnet.course.explorer import view
-from tvnet.course.explorer import widget as module
 from tvnet.course.explorer.canvas import Panel
-from tvnet.course.explorer.layers import LAYERS
-from tvnet.course.explorer.page import static_preview, uploaded
+from tvnet.course.explorer.layers import GROUPS, LAYERS
+from tvnet.course.explorer.page import static_preview
 from tvnet.prediction import NEIGHBOURS
 
 EXPLORER = Path(view.__file__).parent
@@ -57,16 +56,23 @@ def said(explorer):
     return explorer.status.value
 
 
+def show(explorer, layer):
+    """As a reader does it: a group, then one of its layers."""
+    explorer.group.value = next(group for group, layers in GROUPS.items() if layer in layers)
+    explorer.layer.value = layer
+
+
 # -- what a reader does
 
 
-def test_layers_opacity_and_cells_run_no_model(explorer, passes):
+def test_layers_sliders_and_cells_run_no_model(explorer, passes):
     for layer in LAYERS:
         before = shown(explorer)
-        explorer.layer.value = layer
-        for name, value in (("opacity", 0.3), ("opacity", 0.9), ("level", 5), ("level", 3)):
+        show(explorer, layer)
+        for name, value in (("opacity", 0.3), ("opacity", 0.9), ("level", 5), ("wipe", 0.2)):
             getattr(explorer, name).value = value
         explorer.row.value, explorer.column.value = 4, 4
+        explorer.pointed.value = "0.3 0.6"
         assert said(explorer).count(layer.replace("'", "&#x27;")) and before.size
     assert not passes
 
@@ -128,8 +134,8 @@ def test_failures_are_opened_with_one_press(explorer, monkeypatch):
     explorer.gallery.box.selected_index = 0
     assert len(explorer.gallery.cards) == len(worst)
     explorer.gallery.cards[1].button.click()
-    assert explorer.layer.value == "error" and explorer.view.expression == worst[1].text
-    assert "tv-fine" in said(explorer)
+    assert said(explorer).count(">error: ") and explorer.view.expression == worst[1].text
+    assert "tv-wrong" not in said(explorer)
 
 
 def test_without_a_kernel_a_static_preview_is_shown(explorer):
@@ -141,23 +147,6 @@ def test_without_a_kernel_a_static_preview_is_shown(explorer):
 
 
 # -- what goes wrong
-
-
-def png_file(size):
-    file = io.BytesIO()
-    Image.new("1", size).save(file, "PNG")
-    return file.getvalue()
-
-
-def hand_over(explorer, name, content):
-    """As ipywidgets 7 or 8 does."""
-    if ipywidgets.__version__.startswith("7"):
-        files = {name: {"content": content, "metadata": {"name": name}}}
-        explorer.upload.set_trait("value", files)
-    else:
-        about = {"name": name, "type": "", "size": len(content), "content": memoryview(content)}
-        about["last_modified"] = datetime.now(UTC)
-        explorer.upload.value = (about,)
 
 
 @pytest.mark.parametrize(
@@ -179,55 +168,7 @@ def test_odd_text_ends_as_a_sentence(explorer, text, sentence):
     assert "<script>" not in said(explorer) and len(said(explorer)) < 1000
     assert all("<script>" not in c.words.value for c in explorer.strip.cards)
     explorer.expression.value = TEXT  # and goes on
-    assert f"“{TEXT}”" in said(explorer) and "tv-fine" in said(explorer)
-
-
-@pytest.mark.parametrize(
-    "name, content, sentence",
-    [
-        ("notes.jpg", b"I am a text.", "picture 'notes.jpg' is not one that can be read"),
-        (
-            "huge.png",
-            png_file((20_000, 20_000)),
-            "'huge.png' are more than the 50 million that",
-        ),
-        ("cut.png", png_file((50, 50))[:45], "'cut.png'"),
-        ("empty.png", b"", "'empty.png'"),
-    ],
-    ids=["text", "huge", "cut", "empty"],
-)
-def test_a_file_that_is_no_picture_ends_as_a_sentence(explorer, name, content, sentence):
-    before = shown(explorer)
-    hand_over(explorer, name, content)
-    assert sentence in said(explorer).replace("&#x27;", "'") and "tv-wrong" in said(explorer)
-    assert "should not have" not in said(explorer) and "/tmp" not in said(explorer)
-    assert (shown(explorer) == before).all()
-
-
-@pytest.mark.parametrize("size", [(1, 1), (3000, 2), (40, 900)])
-def test_a_picture_of_any_shape_is_answered(explorer, size):
-    hand_over(explorer, "own.png", png_file(size))
-    assert "tv-fine" in said(explorer), said(explorer)
-    assert explorer.picture.options[-1][0] == "yours · own.png"
-    for layer in LAYERS:
-        explorer.layer.value = layer
-        assert said(explorer).startswith('<div role="status" class="tv-fine">'), said(explorer)
-    explorer.picture.value = 0
-    explorer.picture.value = len(explorer.examples)  # and back to it
-    assert explorer.view.query.name == "own.png"
-
-
-def test_both_forms_of_an_upload_are_read():
-    class Control:
-        value = {"a.png": {"content": png_file((3, 2)), "metadata": {}}}
-
-    assert uploaded(Control())[0].size == (3, 2)
-    Control.value = ({"name": "b.png", "content": memoryview(png_file((5, 2)))},)
-    picture, name = uploaded(Control())
-    assert picture.size == (5, 2) and name == "b.png"
-    Control.value = ()
-    with pytest.raises(ValueError, match="No file was uploaded: choose a picture again."):
-        uploaded(Control())
+    assert f"“{TEXT}”" in said(explorer) and "tv-wrong" not in said(explorer)
 
 
 def test_what_is_done_meanwhile_is_not_lost(explorer, monkeypatch):
@@ -259,9 +200,12 @@ def test_no_exception_disappears(explorer, monkeypatch):
     def another(box):
         return box.min if box.value > box.min else box.max
 
+    explorer.choose("attention A_l")
     acts = {
         "row": another(explorer.row), "column": another(explorer.column),
-        "layer": "truth", "opacity": 0.1, "level": 3, "expression": "new", "neighbour": "self",
+        "pointed": "0.5 0.5",
+        "layer": "RES gates", "group": "its words", "opacity": 0.1, "wipe": 0.1,
+        "level": 3, "expression": "new", "neighbour": "self",
         "picture": 1 - explorer.picture.value,
     }  # fmt: skip
     for name, value in acts.items():
@@ -271,9 +215,6 @@ def test_no_exception_disappears(explorer, monkeypatch):
         assert "This should not have happened: KeyError" in printed and "tv-wrong" in printed, name
     explorer.say("fine")
     explorer.strip.cards[0].button.click()
-    assert "KeyError" in said(explorer)
-    explorer.say("fine")
-    hand_over(explorer, "own.png", png_file((3, 3)))
     assert "KeyError" in said(explorer)
 
 
@@ -308,6 +249,7 @@ CORE = {
     "Dropdown": BOTH | {"options"}, "Text": BOTH | {"placeholder", "continuous_update"},
     "ToggleButtons": BOTH | {"options", "tooltips"}, "Button": BOTH | {"tooltip"},
     "FileUpload": BOTH | {"accept", "multiple"}, "Accordion": {"selected_index"},
+    "Textarea": BOTH | {"continuous_update"},
     "Layout": {"width", "flex_flow", "display"}, "BoundedIntText": BOTH | {"min", "max", "step"},
     "BoundedFloatText": BOTH | {"min", "max", "step"}, "Widget": set(), "DOMWidget": set(),
 }  # fmt: skip
@@ -315,7 +257,7 @@ CORE = {
 
 def test_only_the_core_of_ipywidgets_7_is_used():
     used = set()
-    for name in ("widget", "page", "cards"):
+    for name in ("widget", "screen", "page", "panels", "pictures", "cards"):
         for node in ast.walk(ast.parse((EXPLORER / f"{name}.py").read_text())):
             if isinstance(node, ast.Attribute) and getattr(node.value, "id", "") == "widgets":
                 used.add(node.attr)

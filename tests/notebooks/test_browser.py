@@ -1,6 +1,6 @@
 """A reader's hands: real Chromium on the explorer in JupyterLab and in Voila.
 
-What is typed, clicked and read back stands in tests/browser/explorer.mjs. It must also find two
+What is typed, clicked and read back stands in tests/browser/hands.mjs. It must also find two
 bugs that are planted into its kernel, else it proves nothing. Screenshots of failures are kept in
 out/browser.
 """
@@ -22,6 +22,7 @@ from tests import browser_tools as tools
 from tests.app_options import ROOT, app_options
 from tvnet.course.explorer import view
 from tvnet.course.explorer.canvas import MASK
+from tvnet.course.explorer.layers import GROUPS
 
 OUT = ROOT / "out" / "browser"
 LIMIT = 120  # seconds for one run, then everything it has started is killed
@@ -65,7 +66,7 @@ def plan(tmp_path_factory):
     models = view.shipped()
     model = list(models.values())[-1]
     data = model.retriever.data
-    first, *_, other = [e for e in view.shipped_examples(data) if e.kind == "spread"]
+    first = next(e for e in view.shipped_examples(data) if e.kind == "spread")
     query = view.known_query(models, first.image_id)
     masks = {text: model(query.encoded, text).mask for text in query.truths}
     expression = max(masks, key=lambda text: (masks[text] & ~masks[text][:, ::-1]).sum())
@@ -74,12 +75,12 @@ def plan(tmp_path_factory):
     (folder / "no picture.jpg").write_text("I am a text.")
     notebook = folder / "10_explorer.ipynb"
     notebook.write_text(notebook_text())
-    shutil.copytree(ROOT / "notebooks" / "figures", folder / "figures")
     about = {
         "python": sys.executable, "root": str(ROOT), "notebook": str(notebook),
-        "voila": app_options(),
+        "app": str(shutil.copy(ROOT / "notebooks" / "templates" / "app.ipynb", folder)),
+        "voila": app_options(), "groups": {name: list(group) for name, group in GROUPS.items()},
+        "lessons": {lesson["name"]: lesson["lesson"] for lesson in view.lessons()},
         "label": f"example · {first.text}", "begins": f"“{first.text}”",
-        "other": f"example · {other.text}", "otherBegins": f"“{other.text}”",
         "expression": expression, "inside": points(mask & ~mirrored),
         "outside": points(mirrored & ~mask), "colour": MASK,
         "picture": str(folder / "mine.png"), "noPicture": str(folder / "no picture.jpg"),
@@ -123,7 +124,7 @@ def use(kind: str, plan: Path, plant: str = "", home: Path | None = None) -> tup
     return running.returncode, printed
 
 
-@pytest.mark.parametrize("kind", ["lab", "voila"])
+@pytest.mark.parametrize("kind", ["lab", "voila", "narrow"])
 def test_a_reader_can_use_the_explorer(kind, plan):
     code, printed = use(kind, plan)
     assert code == 0, f"{printed}\nSee {OUT}."

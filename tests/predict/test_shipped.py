@@ -140,7 +140,7 @@ def test_what_notebook_10_says_of_failures_is_true_of_those_that_ship(predictors
     text = (ROOT / "notebooks" / "10_explorer.ipynb").read_text("utf-8").replace('\\"', '"')
     failures = {e.expression: e for e in examples() if e.kind == "worst"}
     assert re.search(r'"next to", "(.+?)"', text)[1] in failures
-    named = failures[re.search(r'\*words\* for "(.+?)": without "next"', text)[1]]
+    named = failures[re.search(r'\*words\* for "(.+?)"\. Without "next"', text)[1]]
     predictor = predictors["Baseline+RES+AMF"]
     whole = predictor(named.path, named.expression)
     without = {w.word: w.mask.mean() for w in predictor.without_each_word(whole)}

@@ -113,9 +113,16 @@ class Canvas:
     """A view with the settings it is drawn by."""
 
     def __init__(
-        self, view: View, opacity: float, level: int, cell: tuple[int, int], width: int = WIDTH
+        self,
+        view: View,
+        opacity: float,
+        level: int,
+        cell: tuple[int, int],
+        width: int = WIDTH,
+        wipe: float = 0.5,
     ):
         self.view, self.opacity, self.level, self.cell = view, opacity, level, cell
+        self.wipe = wipe
         self.found, self.trace = view.prediction, view.prediction.trace
         self.picture = picture_of(self.found.encoded, width)
 

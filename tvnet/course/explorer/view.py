@@ -1,17 +1,20 @@
 """What an explorer shows: all that the models find for one picture, expression and neighbour.
 
-`look(predictors, query, expression, neighbour)` runs the models once and gives a `View`, which
-holds what every layer shows, so that drawing a layer runs no model.
+`look(predictors, query, expression, neighbour)` runs one model and gives a `View` with its mask.
+What further layers show is computed once, when it is first asked for, so that drawing a layer
+again runs no model.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import torch
+import yaml
 from PIL import Image
 
 from tvnet.data.images import crop_and_resize, open_image
@@ -56,13 +59,50 @@ class Query:
 class View:
     """What all rows find for one query, expression and neighbour."""
 
+    predictors: Predictors
     query: Query
     expression: str
-    settings: Settings  # of the row in detail
-    prediction: Prediction  # of that row
-    rows: Mapping[str, np.ndarray]  # row -> mask (H, W) bool
-    words: list[WithoutWord]
-    closed: np.ndarray | None  # (H, W) bool, the mask with A2 = 0; None without AMF
+    prediction: Prediction  # of the last row
+
+    @property
+    def chosen(self) -> Predictor:
+        """The row in detail."""
+        return list(self.predictors.values())[-1]
+
+    @property
+    def settings(self) -> Settings:
+        return self.chosen.model.settings
+
+    @cached_property
+    def rows(self) -> dict[str, np.ndarray]:
+        """row -> mask (H, W) bool, all with the same neighbour."""
+        found = self.prediction
+        return {
+            row: found.mask if p is self.chosen else p.mask_like(found)
+            for row, p in self.predictors.items()
+        }
+
+    @cached_property
+    def _left_out(self) -> tuple[list[WithoutWord], np.ndarray | None]:
+        return self.chosen.without_each_part(self.prediction)
+
+    @property
+    def words(self) -> list[WithoutWord]:
+        return self._left_out[0]
+
+    @property
+    def unenriched(self) -> np.ndarray | None:
+        """(H, W) bool, the mask with V' = V_in; None where nothing enriches."""
+        return self._left_out[1]
+
+    @cached_property
+    def closed(self) -> np.ndarray | None:
+        """(H, W) bool, the mask with A2 = 0; None without AMF."""
+        return _gate_closed(self.chosen, self.prediction)
+
+    def complete(self) -> None:
+        """Compute what layers show beyond the mask."""
+        _ = self.rows, self.words, self.closed
 
     @property
     def truth(self) -> np.ndarray | None:
@@ -79,22 +119,9 @@ class View:
 def look(
     predictors: Predictors, query: Query, expression: str, neighbour: str | int = "retrieved"
 ) -> View:
-    """Run every row on it. neighbour: as `Predictor` takes it. Raises ValueError."""
-    name, chosen = list(predictors.items())[-1]
-    found = chosen(query.encoded, expression, neighbour)
-    same = "none" if found.similar is None else found.similar
-    rows = {
-        row: p(query.encoded, expression, same).mask for row, p in predictors.items() if row != name
-    }
-    return View(
-        query=query,
-        expression=expression,
-        settings=chosen.model.settings,
-        prediction=found,
-        rows=rows | {name: found.mask},
-        words=chosen.without_each_word(found),
-        closed=_gate_closed(chosen, found),
-    )
+    """Run the last row on it. neighbour: as `Predictor` takes it. Raises ValueError."""
+    chosen = list(predictors.values())[-1]
+    return View(predictors, query, expression, chosen(query.encoded, expression, neighbour))
 
 
 @torch.no_grad()
@@ -122,6 +149,11 @@ def shipped_examples(data: ReferData) -> list[Example]:
     lines = sorted(chosen["sentences"], key=lambda line: line["kind"])  # "spread" before "worst"
     samples = data.samples_of([line["sent_id"] for line in lines])
     return [Example(s.image_id, s.text, e["kind"]) for s, e in zip(samples, lines, strict=True)]
+
+
+def lessons() -> list[dict]:
+    """Views of the shipped pool that each show one thing: a state of the explorer, and words."""
+    return yaml.safe_load((Path(__file__).parents[1] / "lessons.yaml").read_text("utf-8"))
 
 
 def spread(data: ReferData, split: str, count: int = EXAMPLES) -> list[Example]:
