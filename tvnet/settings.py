@@ -205,7 +205,7 @@ _SMALL = dict(
 )
 
 _LAPTOP = TrainingSettings(
-    steps=2000, batch=8, learning_rate=3e-3, snapshot_every=200, cache_features=True
+    steps=1000, batch=8, learning_rate=3e-3, snapshot_every=200, cache_features=True
 )
 
 PROFILES = {
