@@ -43,9 +43,8 @@ def reader_of(found: Any) -> Callable[[Any], Iterator[Region]] | None:
         return coco
     if "shapes" in found:
         return labelme
-    entries = list(_via_entries(found))
-    regions = entries and all(isinstance(e, dict) and "regions" in e for e in entries)
-    return via if regions else None
+    regions = all(isinstance(e, dict) and "regions" in e for e in _via_entries(found))
+    return via if found and regions else None
 
 
 def coco(found: dict) -> Iterator[Region]:
@@ -87,7 +86,8 @@ def _labelme_part(shape: dict, size: tuple) -> list | dict:
 
 def _via_entries(found: dict) -> Iterable:
     """The pictures of a VIA project, or of the annotations that it exports."""
-    return found.get("_via_img_metadata", found).values()
+    entries = found.get("_via_img_metadata", found)
+    return entries.values() if isinstance(entries, dict) else [None]
 
 
 def via(found: dict) -> Iterator[Region]:
@@ -155,10 +155,10 @@ def label_studio(found: list) -> Iterator[Region]:
         texts: dict[str, list[str]] = {}
         for result in results:
             if result["type"] == "textarea":
-                texts.setdefault(result.get("id"), []).extend(_lines(result["value"]["text"]))
+                texts.setdefault(str(result.get("id")), []).extend(_lines(result["value"]["text"]))
         for result in results:
             if "original_width" in result and result["type"] != "textarea":
-                key, size = result["id"], (result["original_width"], result["original_height"])
+                key, size = str(result["id"]), (result["original_width"], result["original_height"])
                 region = Region(f"region '{key}'", key, name, size, texts.get(key, []))
                 yield _drawn(region, _label_studio_part, [result])
 

@@ -1,16 +1,15 @@
 """Shapes of annotation tools -> parts of a COCO segmentation: [x, y, ...] or run lengths."""
 
 import base64
-import binascii
 import io
 import math
 from collections.abc import Iterable
 
 import numpy as np
-from PIL import Image
 
 from data_setup.convert.segmentations import area, run_lengths
 from data_setup.convert.validate import MAX_SIDE
+from data_setup.pictures import opened
 
 CORNERS = 72  # of the polygon that stands for an ellipse
 MOST_PARTS = 50  # of a region, to be compared with each other
@@ -47,20 +46,20 @@ def _turned(points: list[tuple], turn: float, about: tuple) -> list[float]:
 def png(text: str, left: float, top: float, size: tuple) -> dict:
     """A mask drawn as a PNG file in base64, with its upper left corner in the picture."""
     try:
-        with Image.open(io.BytesIO(base64.b64decode(text)), formats=["PNG"]) as crop:
-            return _placed(np.asarray(crop) > 0, round(left), round(top), size)
-    except (OSError, binascii.Error, Image.DecompressionBombError) as error:
+        inside = np.asarray(opened(io.BytesIO(base64.b64decode(text)))) > 0
+    except Exception as error:  # damaged pictures raise many kinds
         reason = f"has a mask that is no PNG file in base64 ({error!r:.40}): export it again"
         raise OutlineError(reason) from error
+    return _placed(inside, round(left), round(top), size)
 
 
 def row_runs(text: str, left: int, top: int, width: int, height: int, size: tuple) -> dict:
     """A mask as run lengths along the rows of its box, background first."""
     runs = np.array(text.split(","), dtype=np.int64)
-    if (runs < 0).any() or runs.sum() != width * height or not 0 < max(width, height) <= MAX_SIDE:
-        raise OutlineError(
-            f"has run lengths that do not sum to {width} x {height}: export it again"
-        )
+    fits = 0 < max(width, height) <= MAX_SIDE and ((runs >= 0) & (runs <= width * height)).all()
+    if not fits or runs.sum() != width * height:
+        reason = f"has run lengths that do not sum to {width} x {height}: export it again"
+        raise OutlineError(reason)
     inside = np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(height, width)
     return _placed(inside, left, top, size)
 

@@ -1,7 +1,9 @@
 """Wrong data of every kind: one sentence with the file, the place and what to do; nothing made."""
 
+import copy
 import json
 import re
+from random import Random
 
 import pytest
 
@@ -10,7 +12,8 @@ import data_setup.index
 import data_setup.statistics
 from data_setup.__main__ import main
 from data_setup.files import write_whole
-from tests.data_setup.custom.wrong import ROW, WRONG, mask, picture, table
+from tests.data_setup.custom.test_formats import KINDS
+from tests.data_setup.custom.wrong import ROW, WRONG, mask, picture, said, table
 
 
 def write(folder, files):
@@ -75,6 +78,35 @@ def test_a_full_disk_leaves_no_set(tmp_path, monkeypatch, capsys, written):
     assert own(tmp_path / "own") == 2
     assert "No space left on device" in capsys.readouterr().err
     assert not (tmp_path / "data/index/mine.json").exists()
+
+
+ODD = (None, -1, 1e400, "x", "", [], {}, [[1, 2]], {"counts": 3}, 10**20, True)
+
+
+def changed(content, random):
+    """A copy of a JSON value in which one part is missing or another."""
+    if isinstance(content, dict | list) and content and random.random() < 0.9:
+        key = random.choice(list(content) if isinstance(content, dict) else range(len(content)))
+        content = copy.copy(content)
+        if random.random() < 0.2:
+            del content[key]
+        else:
+            content[key] = changed(content[key], random)
+        return content
+    return random.choice(ODD)
+
+
+@pytest.mark.parametrize(
+    "kind", [kind for kind in KINDS if isinstance(KINDS[kind][1], dict | list)]
+)
+def test_no_change_of_an_export_ends_in_a_traceback(tmp_path, capsys, kind):
+    file, content, _ = KINDS[kind]
+    random = Random(kind)
+    for _ in range(12):
+        write(tmp_path / "own", said(changed(content, random), file))
+        code = own(tmp_path / "own")  # an exception would leave it
+        told = capsys.readouterr().err
+        assert code in (0, 2, 6) and bool(told) == (code > 0)
 
 
 def test_there_are_kinds_enough():
