@@ -102,7 +102,7 @@ def changed(content, random):
 def test_no_change_of_an_export_ends_in_a_traceback(tmp_path, capsys, kind):
     file, content, _ = KINDS[kind]
     random = Random(kind)
-    for _ in range(12):
+    for _ in range(5):
         write(tmp_path / "own", said(changed(content, random), file))
         code = own(tmp_path / "own")  # an exception would leave it
         told = capsys.readouterr().err
