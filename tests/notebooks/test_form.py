@@ -161,6 +161,12 @@ def test_no_text_of_the_architecture_leaves_its_box():
             assert not over, f"{words} runs into a box"
 
 
+def test_the_readmes_pictures_are_there_and_described():
+    shown = re.findall(r"!\[(.*?)\]\((.*?)\)", README)
+    assert shown[0][1].endswith("png")  # a sentence, its picture and its mask
+    assert all(alt and (NOTEBOOKS.parent / file).is_file() for alt, file in shown)
+
+
 def test_the_readme_lists_each_notebook_with_its_times():
     for path in PATHS:
         minutes, taken = re.search(r"Reads in (\d+) min · runs in (?:about )?(\d+ \w+)",
