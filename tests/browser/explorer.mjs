@@ -120,6 +120,6 @@ async function openInVoila() {
   await page.locator('#loading_text').getByText(/^Step [12] of 2: /).waitFor();
   log('a line says what is being done');
   const explorer = page.locator('.tv-explorer').first();
-  await explorer.waitFor({ timeout: 3 * PATIENCE });
+  await explorer.waitFor({ timeout: 6 * PATIENCE });
   return explorer;
 }

@@ -144,7 +144,7 @@ export async function use(given) {
   await pictures(given);
   if (kind !== 'voila') return;
   await page.goto(new URL(plan.address, page.url()).href);
-  await explorer.locator('.tv-panel img').first().waitFor({ timeout: 45_000 });
+  await explorer.locator('.tv-panel img').first().waitFor({ timeout: 90_000 });
   await says('before and after AMF: ');
   assert.equal(await explorer.getByRole('slider', { name: 'before and after' }).inputValue(), '1');
   log('the link restores the state');

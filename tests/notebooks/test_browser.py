@@ -25,7 +25,7 @@ from tvnet.course.explorer.canvas import MASK
 from tvnet.course.explorer.layers import GROUPS
 
 OUT = ROOT / "out" / "browser"
-LIMIT = 120  # seconds for one run, then everything it has started is killed
+LIMIT = 240  # seconds for one run, then everything it has started is killed
 PLANTS = {
     "mirrored mask": """
 import tvnet.course.explorer.canvas as canvas
