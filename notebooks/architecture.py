@@ -44,11 +44,12 @@ BOXES = {
         ["s ⊙ V′ → M raw", "exchange → M′ raw", "ConvLSTM → M fine"],
     ),
     "06": (848, 84, 140, 74, "AMF", ["C HR, A2 → M′ fine"]),
-    "07": (24, 376, 176, 42, "Training", []),
-    "08": (220, 376, 176, 42, "Evaluation", []),
-    "09": (416, 376, 176, 42, "Table 1", []),
-    "10": (612, 376, 176, 42, "Explorer", []),
-    "11": (808, 376, 176, 42, "The paper", []),
+    "07": (24, 376, 146, 42, "Training", []),
+    "08": (186, 376, 146, 42, "Evaluation", []),
+    "09": (348, 376, 146, 42, "Table 1", []),
+    "10": (510, 376, 146, 42, "Explorer", []),
+    "11": (672, 376, 146, 42, "The paper", []),
+    "12": (834, 376, 146, 42, "Table 2", []),
 }
 # Each arrow: the points it passes, its label and where the label stands.
 ARROWS = [
@@ -138,7 +139,7 @@ def alt(lit: str) -> str:
 
 
 def svg(lit: str) -> str:
-    """The picture as SVG text, with the box of notebook `lit` ("00" ... "11") lit."""
+    """The picture as SVG text, with the box of notebook `lit` ("00" ... "12") lit."""
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" '
         f'width="{WIDTH}" height="{HEIGHT}" font-family="Helvetica, Arial, sans-serif" role="img">',

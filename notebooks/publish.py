@@ -1,9 +1,10 @@
-"""Show a run of notebook 09 to readers: its counters, its pictures, and the README's table.
+"""Show runs of notebooks 09 and 12 to readers: their counters, pictures, and the README's table.
 
     python notebooks/publish.py --out out
 
-copies what was counted to notebooks/results/ and the figures to notebooks/figures/, then rewrites
-the README between its `table1` marks. A test holds README and files together.
+copies what was counted to notebooks/results/ and the figures to notebooks/figures/, for whichever
+of the two has run there, then rewrites the README between its `table1` marks. A test holds README
+and files together.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+import sys
 from pathlib import Path
 
 from tvnet.course import contrasts
@@ -22,6 +24,7 @@ README = HERE.parent / "README.md"
 RESULTS = HERE / "results"
 COUNTED = ("table1.json", "table1_sentences.npz")
 FIGURES = ("contrasts.png", "fig5.png")
+COUNTED2 = ("table2.json", "table2_sentences.npz")  # what notebook 12 writes
 
 
 def readme_block(summary: dict, sentences: Sentences) -> str:
@@ -54,17 +57,36 @@ def with_block(readme: str, block: str) -> str:
     return head + start + "\n" + block + "\n" + end + rest.split(end)[1]
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument(
-        "--out", type=Path, default=Path("out"), help="where notebook 09 wrote"
+        "--out",
+        type=Path,
+        default=Path("out"),
+        help="where the notebooks wrote",
     )
-    out = parser.parse_args().out
-    for names, folder in ((COUNTED, RESULTS), (FIGURES, HERE / "figures")):
+    out = parser.parse_args(arguments).out
+    sets = [
+        names for names in (COUNTED, COUNTED2) if (out / names[0]).is_file()
+    ]
+    if not sets:
+        print(
+            f"{out} holds neither {COUNTED[0]} nor {COUNTED2[0]}: run notebook 09 or 12 first.",
+            file=sys.stderr,
+        )
+        return 2
+    for names in sets:
         for name in names:
-            shutil.copy(out / name, folder / name)
-    README.write_text(with_block(README.read_text(), block()))
-    print(f"README.md now shows {RESULTS.relative_to(HERE.parent)}.")
+            shutil.copy(out / name, RESULTS / name)
+    if COUNTED in sets:
+        for name in FIGURES:
+            shutil.copy(out / name, HERE / "figures" / name)
+        README.write_text(with_block(README.read_text(), block()))
+    shown = ", ".join(names[0] for names in sets)
+    print(
+        f"{RESULTS.relative_to(HERE.parent)} now holds {shown}; README.md shows Table 1."
+    )
+    return 0
 
 
 def block() -> str:
@@ -74,4 +96,4 @@ def block() -> str:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -58,18 +58,6 @@ def test_a_verdict_does_not_depend_on_the_columns_that_are_shown(sentences):
     assert alone == [c for c in among if c.measure == "prec_0.8"]
 
 
-def test_a_claim_is_judged_by_the_step_that_it_names(sentences):
-    claim = {"step": ["Baseline+RES", "Baseline+RES+AMF"], "columns": ["overall_iou"]}
-    said = contrasts.claim_verdict(claim, [], sentences)
-    assert said.startswith("on MiniRef, 3 seeds: overall IoU of all: holds (+")
-    assert "overall IoU of small: holds (+" in said
-    unknown = claim | {"step": ["CMPC", "Baseline+RES+AMF"]}
-    assert contrasts.claim_verdict(unknown, [], sentences) == "not measured yet"
-    outside = claim | {"step": ["Baseline", "Baseline+RES+AMF, random"]}
-    assert contrasts.claim_verdict(outside, [], sentences) == "not measured yet"
-    assert contrasts.claim_verdict({"verdict": "seen"}, [], sentences) == "seen"
-
-
 def test_small_referents_are_a_part_of_the_sentences(sentences):
     every, _, images = sentences.pair("Baseline", "Baseline+RES")
     small, _, few = sentences.pair("Baseline", "Baseline+RES", "small")

@@ -193,3 +193,17 @@ def test_student_copies_hold_no_answer_and_say_what_is_left_to_do(tmp_path, caps
                 exec(cell.source, {"checks": checks})
                 assert capsys.readouterr().out.splitlines()[-1] == "o not attempted yet"
     assert stubs == len(checks.__all__) >= 14
+
+
+def test_what_has_been_run_is_published_and_nothing_else(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(publish, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr(publish, "README", tmp_path / "none")  # Table 1 alone stands there
+    monkeypatch.setattr(publish, "HERE", tmp_path / "notebooks")
+    (tmp_path / "results").mkdir()
+    assert publish.main(["--out", str(tmp_path)]) == 2
+    assert "holds neither table1.json nor table2.json: run notebook 09" in capsys.readouterr().err
+    for name in publish.COUNTED2:
+        (tmp_path / name).write_text(name)
+    assert publish.main(["--out", str(tmp_path)]) == 0
+    assert "results now holds table2.json" in capsys.readouterr().out
+    assert {p.name for p in (tmp_path / "results").iterdir()} == set(publish.COUNTED2)

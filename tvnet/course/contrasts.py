@@ -14,7 +14,6 @@ from tvnet.course.tables import (
     HEADINGS,
     SIZES,
     STEPS,
-    by_seed,
     paper_difference,
     paper_table,
     table,
@@ -56,7 +55,7 @@ class Contrast:
 
 def fixed(sentences: Sentences) -> list[Contrast]:
     """The contrasts that decide."""
-    return _contrasts(sentences, CONTRASTS, ("all",), MEASURES)
+    return contrasts_of(sentences, CONTRASTS, ("all",), MEASURES)
 
 
 def every(
@@ -66,16 +65,17 @@ def every(
 
     All columns are corrected for, so that a verdict does not depend on what is shown.
     """
-    return [c for c in _contrasts(sentences, steps, SIZES, COLUMNS) if c.measure in shown]
+    return [c for c in contrasts_of(sentences, steps, SIZES, COLUMNS) if c.measure in shown]
 
 
 @lru_cache(maxsize=4)  # the claims ask for the same steps again and again
-def _contrasts(
+def contrasts_of(
     sentences: Sentences,
     steps: tuple[tuple[str, str], ...],
     sizes: tuple[str, ...],
     measures: tuple[str, ...],
 ) -> list[Contrast]:
+    """Of the steps whose rows were run, in the order of the sizes; p corrected for all of them."""
     ours = {}
     for size in sizes:
         for step in filter(lambda rows: sentences.has(*rows), steps):
@@ -121,31 +121,3 @@ def in_words(found: list[Contrast]) -> str:
         named = "; ".join(f"{' → '.join(c.step)} in {NAMES[c.measure]} ({c.size})" for c in chosen)
         told.append(f"- {start} {len(chosen)} of {len(found)}" + (f": {named}." if named else "."))
     return "\n".join(told)
-
-
-def claim_verdict(claim: dict, runs: list[dict], sentences: Sentences) -> str:
-    """A claim's written verdict, or what the published runs say of the step that it names."""
-    if "verdict" in claim:
-        return claim["verdict"]
-    if "small" in claim:
-        measure = claim["small"]
-        everywhere, small = (by_seed(runs, size, "clean") for size in SIZES)
-        lower = [
-            small[row][seed][measure] < values[measure]
-            for row in everywhere.keys() & paper_table()["all"].keys()
-            for seed, values in everywhere[row].items()
-        ]
-        counted = f"{HEADINGS[measure]} is lower in {sum(lower)} of {len(lower)} runs"
-        return f"on MiniRef, small against all: {counted}"
-    step = tuple(claim["step"])
-    found = every(sentences, STEPS if step in STEPS else (step,), tuple(claim["columns"]))
-    found = [c for c in found if c.step == step]
-    if not found:
-        return "not measured yet"
-    verdicts = [
-        f"{NAMES[c.measure]} of {c.size}: {c.verdict} "
-        f"({c.ours.value:+.1f} [{c.ours.low:+.1f}, {c.ours.high:+.1f}])"
-        for c in found
-    ]
-    seeds = found[0].ours.seeds
-    return f"on MiniRef, {seeds} seed{'s' * (seeds > 1)}: " + ", ".join(verdicts)

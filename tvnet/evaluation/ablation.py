@@ -1,10 +1,10 @@
-"""Runs of the rows of Table 1: trained, evaluated, and read again where they have finished."""
+"""Runs of rows of Tables 1 and 2: trained, evaluated, and read again where they have finished."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ import numpy as np
 from tvnet import process_group
 from tvnet.data.arrays import load_arrays, save_arrays
 from tvnet.data.dataset import ReferDataset
+from tvnet.data.records import ReferData
 from tvnet.evaluation.evaluate import evaluate
 from tvnet.evaluation.metrics import BINS, PerSentence, by_size, counters, figures
 from tvnet.evaluation.statistics import interval
@@ -19,7 +20,7 @@ from tvnet.evaluation.workers import in_parallel, workers
 from tvnet.files import read_json, write_json
 from tvnet.model.method import Method
 from tvnet.model.pretrained import LEAK
-from tvnet.model.summary import costs
+from tvnet.model.summary import costs, head
 from tvnet.model_card import Figure, write_card
 from tvnet.provenance import provenance
 from tvnet.rows import CONTROLS, EVERY, TABLE1, row_settings
@@ -168,8 +169,23 @@ def ablation(
     return sorted(map(read_result, folders), key=lambda r: (order.index(r["row"]), r["seed"]))
 
 
+def finished(
+    settings: Settings, rows: Iterable[str], seeds: Iterable[int], data: ReferData, out_dir: Path
+) -> list[tuple[str, int]]:
+    """Which runs (row, seed) have been made in out_dir before, by whichever command."""
+    return [
+        (row, seed)
+        for seed, row in product(seeds, rows)
+        if (run_folder(settings, row, seed, out_dir, data.fingerprint) / "result.json").is_file()
+    ]
+
+
 def row_costs(
-    settings: Settings, data_dir: Path, out_dir: Path, steps: int = 20
+    settings: Settings,
+    data_dir: Path,
+    out_dir: Path,
+    steps: int = 20,
+    rows: Iterable[str] = TABLE1,
 ) -> dict[str, dict]:
     """{row: {"parameters", "GFLOP" of a forward pass, "step" in seconds}}, without the backbone.
 
@@ -178,7 +194,7 @@ def row_costs(
     """
     found = {}
     with workers(1) as alone:
-        for row in TABLE1:
+        for row in rows:
             found[row] = alone.submit(_costs, settings, row, data_dir, out_dir, steps).result()
     return found
 
@@ -186,8 +202,7 @@ def row_costs(
 def _costs(settings: Settings, row: str, data_dir: Path, out_dir: Path, steps: int) -> dict:
     chosen = row_settings(settings, row)
     ready = prepare(chosen, data_dir, out_dir)
-    bill = costs(chosen, len(ready.vocabulary))
-    head = [cost for part, cost in bill.items() if part != "backbone"]
+    bill = head(costs(chosen, len(ready.vocabulary)))
     dataset, times = ready.dataset(chosen, chosen.data.train_split), []
     for _ in range(2):  # the first time brings the maps of these pictures into memory
         times.clear()
@@ -196,7 +211,7 @@ def _costs(settings: Settings, row: str, data_dir: Path, out_dir: Path, steps: i
             last=steps, report=lambda *_: times.append(time.process_time()),
         )  # fmt: skip
     return {
-        "parameters": sum(cost.parameters for cost in head),
-        "GFLOP": sum(cost.flop for cost in head) / 1e9,
+        "parameters": bill.parameters,
+        "GFLOP": bill.flop / 1e9,
         "step": min(later - t for t, later in pairwise(times)),
     }

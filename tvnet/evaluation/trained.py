@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from tvnet.data import refer
 from tvnet.data.dataset import collate
 from tvnet.data.images import open_picture, placement
-from tvnet.evaluation.ablation import RESULT, checkpoints_of, run_folder
+from tvnet.evaluation.ablation import RESULT, checkpoints_of, finished, run_folder
 from tvnet.evaluation.evaluate import clean, evaluate
 from tvnet.evaluation.metrics import PerSentence, by_size
 from tvnet.evaluation.workers import in_parallel
@@ -19,7 +20,7 @@ from tvnet.model.method import Method
 from tvnet.rows import row_settings
 from tvnet.saved_model import load, load_backbone_of
 from tvnet.settings import CONTROLS, Settings
-from tvnet.training.loop import logits_of
+from tvnet.training.loop import logits_of, train
 from tvnet.training.setup import Prepared, prepare
 
 
@@ -42,6 +43,22 @@ def load_run(
     if chosen.backbone.train_from != "none":
         load_backbone_of(folder, ready.features.backbone)
     return model, ready
+
+
+def load_or_begin(
+    settings: Settings, row: str, seed: int, data_dir: Path, out_dir: Path, steps: int
+) -> tuple[Method, Prepared, int]:
+    """As `load_run`, and for how many steps the model was trained: all, if that run was made, else
+    the first `steps`, which are trained now and kept nowhere."""
+    chosen = row_settings(settings, row)
+    data = refer.read(data_dir, settings.data.dataset)
+    if finished(settings, [row], [seed], data, out_dir):
+        return *load_run(settings, row, seed, data_dir, out_dir), chosen.training.steps
+    ready = prepare(chosen, data_dir, out_dir)
+    dataset = ready.dataset(chosen, chosen.data.train_split)
+    few = replace(chosen, training=replace(chosen.training, compile=False))
+    model = train(few, dataset, ready.features, seed, ready.word_rows, last=steps)
+    return model, ready, steps
 
 
 def measure_again(

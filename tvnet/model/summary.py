@@ -88,6 +88,12 @@ def costs(profile: Settings, words: int = WORDS) -> dict[str, Cost]:
     }
 
 
+def head(found: dict[str, Cost]) -> Cost:
+    """All parts but the backbone."""
+    own = [cost for name, cost in found.items() if name != "backbone"]
+    return Cost(sum(cost.parameters for cost in own), sum(cost.flop for cost in own))
+
+
 def candidates(size: int) -> dict[str, torch.Tensor]:
     """What the oracle chooses from (D87), in a picture with as few objects as it takes."""
     J = NEIGHBOURS + 1
@@ -97,9 +103,8 @@ def candidates(size: int) -> dict[str, torch.Tensor]:
 
 def table(found: dict[str, Cost]) -> str:
     """The costs as lines, the sums last."""
-    head = [cost for name, cost in found.items() if name != "backbone"]
     rows = {name: [cost] for name, cost in found.items()}
-    rows |= {"head alone": head, "total": list(found.values())}
+    rows |= {"head alone": [head(found)], "total": list(found.values())}
     lines = [f"{'part':<17}{'parameters, M':>15}{'GFLOP forward':>15}"]
     for name, many in rows.items():
         parameters, flop = sum(c.parameters for c in many), sum(c.flop for c in many)

@@ -1,0 +1,145 @@
+"""Table 2: the twelve systems beside the paper's rows, their mechanisms, costs and results."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from tvnet.course.contrasts import Contrast, contrasts_of
+from tvnet.course.paper import PUBLISHED, load, published, published_file
+from tvnet.course.tables import cell, table
+from tvnet.evaluation.metrics import figures
+from tvnet.evaluation.sentences import Sentences
+from tvnet.model.summary import Cost, costs, head
+from tvnet.rows import BEST, RIVALS, row_settings
+from tvnet.settings import settings
+
+ROW_OF = {s["method"]: s["row"] for s in load("systems")}  # "TV-Net" and the rivals' own names
+NAME_OF = {row: name for name, row in ROW_OF.items()}
+REFINED = "+DCRF"
+
+
+@dataclass(frozen=True)
+class Published:
+    """What was published of Table 2: counters of every split, refined ones, paired sentences."""
+
+    tests: list[dict]
+    refined: list[dict]
+    costs: dict[str, dict]
+    sentences: Sentences
+    about: dict  # profile, data set, split, training, provenance
+
+
+def published_table2() -> Published | None:
+    """What `make publish` wrote of the twelve systems; None as long as nothing was published."""
+    if not (PUBLISHED / "table2.json").is_file():
+        return None
+    found = published("table2")
+    sentences = Sentences.load(published_file("table2_sentences.npz"))
+    return Published(found["tests"], found["refined"], found["costs"], sentences, found)
+
+
+def rows_of(systems: str) -> list[str]:
+    """The rows of systems named as in Table 2, with spaces between: "RRN TV-Net".
+
+    Raises ValueError for a name that is none of the twelve.
+    """
+    for name in systems.split():
+        if name not in ROW_OF:
+            raise ValueError(f"There is no system '{name}': choose from {', '.join(ROW_OF)}.")
+    return [ROW_OF[name] for name in dict.fromkeys(systems.split())]
+
+
+def overall_iou(tests: list[dict], evaluator: str = "clean") -> dict[str, dict[str, list[float]]]:
+    """{row: {"unc+ val": per cent of every seed}}."""
+    found: dict[str, dict[str, list[float]]] = {}
+    for run in tests:
+        value = figures(run["metrics"][evaluator]["all"])["overall_iou"]
+        splits = found.setdefault(run["row"], {})
+        splits.setdefault(f"{run['dataset']} {run['split']}", []).append(value)
+    return found
+
+
+def markdown(tests: list[dict], refined: list[dict], with_paper: bool = True) -> str:
+    """Overall IoU of whole splits: a system's rows in the paper, then ours over the seeds, and
+    refined ones in lines of their own."""
+    printed, ours = load("paper_tables")["table2"], overall_iou([*tests, *refined])
+    rows = []
+    for name, row in ROW_OF.items():
+        for r in printed["rows"] if with_paper else ():
+            if r["method"] == name:
+                values = ["" if v is None else f"{v:.2f}" for v in r["values"]]
+                rows.append([name + REFINED * r["crf"], "paper", *values])
+        for found in (row, row + REFINED):
+            if found in ours:
+                cells = [
+                    cell(ours[found][c]) if c in ours[found] else "" for c in printed["columns"]
+                ]
+                rows.append([name + found.removeprefix(row), "ours", *cells])
+    return table(["system", "from", *printed["columns"]], rows)
+
+
+def grid_markdown() -> str:
+    """The mechanisms side by side (systems.yaml)."""
+    rows = [
+        [s["method"], ", ".join(f"V{n}" for n in s["levels"]), s["meets"], s["often"]]
+        + [s["normalised"], s["again"]]
+        for s in load("systems")
+    ]
+    head = ["reads", "where words meet pixels", "how often", "what is normalised"]
+    return table(["system", *head, "is there a second look"], rows)
+
+
+def paper_costs() -> dict[str, Cost]:
+    """{row: parameters and arithmetic of a forward pass} at the paper's size, no backbone."""
+    paper = settings("paper")
+    return {row: head(costs(row_settings(paper, row))) for row in ROW_OF.values()}
+
+
+def costs_markdown(own: dict[str, dict], paper: dict[str, Cost], tests: list[dict]) -> str:
+    """What each system needs, without the backbone, beside what was reached on unc+ val.
+
+    own: ablation.row_costs of a small profile; tests: runs of any profile.
+    """
+    reached, rows = overall_iou(tests), []
+    for name, row in ROW_OF.items():
+        values = reached.get(row, {}).get("unc+ val")
+        here, there = own[row], paper[row]
+        cells = [f"{here['parameters'] / 1e6:.3f}", f"{here['GFLOP']:.3f}"]
+        cells += [f"{1000 * here['step']:.0f}", cell(values) if values else ""]
+        cells += [f"{there.parameters / 1e6:.1f}", f"{there.flop / 1e9:.0f}"]
+        rows.append([name, *cells])
+    columns = ["M parameters", "GFLOP", "ms a step", "overall IoU"]
+    return table(["system", *columns, "M parameters, 320 px", "GFLOP, 320 px"], rows)
+
+
+def against_tv_net(
+    sentences: Sentences, column: str, rivals: tuple[str, ...] = ()
+) -> list[Contrast]:
+    """TV-Net minus each rival that was run, in overall IoU, corrected for all of them.
+
+    column: that of the paper's Table 2 whose differences stand beside ours, such as "unc+ val".
+    """
+    steps = tuple((row, BEST) for row in rivals or RIVALS)
+    found = contrasts_of(sentences, steps, ("all",), ("overall_iou",))
+    return [replace(c, paper=printed_gain(c.step[0], column)) for c in found]
+
+
+def printed_gain(rival: str, column: str) -> float | None:
+    """What TV-Net has more than a rival in the paper's Table 2, where both have a value.
+
+    The rival's unrefined row where it is printed, else the refined one.
+    """
+    printed = load("paper_tables")["table2"]
+    if column not in printed["columns"]:
+        return None
+    at = printed["columns"].index(column)
+    rows = sorted(printed["rows"], key=lambda r: r["crf"])
+    first = {r["method"]: r["values"][at] for r in reversed(rows)}
+    value = first[NAME_OF[rival]]
+    return None if value is None else round(first["TV-Net"] - value, 2)
+
+
+def card(system: str) -> str:
+    """A system's idea in one sentence, and its one expression."""
+    (s,) = (s for s in load("systems") if s["method"] == system)
+    return f"**{system}** ({s['year']}). {s['does']}\n\n$${s['expression']}$$"
