@@ -60,7 +60,7 @@ def test_a_trained_backbone_is_hashed_and_real_pictures_are_no_drawn_ones(tmp_pa
 def test_figures_stand_with_their_intervals(tmp_path):
     dice = np.random.default_rng(0)
     n, samples = 400, [SimpleNamespace(sent_id=k, image_id=k // 4) for k in range(400)]
-    dataset = SimpleNamespace(samples=samples[::-1])
+    dataset = SimpleNamespace(samples=sorted(samples, key=lambda s: s.sent_id % 4))
     union = dice.integers(50, 100, n)
     found = PerSentence(np.arange(n), dice.integers(0, 50, n), union, union, union)
     known = intervals(found, dataset)

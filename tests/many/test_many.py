@@ -173,10 +173,14 @@ def test_what_has_changed_since_is_predicted_again(predictor, pairs, pictures, t
     copy, out = shutil.copytree(pictures, tmp_path / "copy"), tmp_path / "out"
     moved = [replace(pair, path=copy / pair.image) for pair in pairs]
     predict_many(predictor, moved, out)
-    shutil.copy(copy / "02.jpg", copy / "04.jpg")
+    whole = content(out)
     (out / "masks" / "07_a_b_i_.png").unlink()
     predict_many(predictor, moved, out)
+    assert content(out) == whole
+    shutil.copy(copy / "02.jpg", copy / "04.jpg")
+    predict_many(predictor, moved, out)
     changed = content(out)
+    assert changed != whole
     predict_many(predictor, moved, tmp_path / "anew")
     assert changed == content(tmp_path / "anew")
 
