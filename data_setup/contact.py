@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFilter, ImageFont
 from pycocotools import mask as coco
 
 from data_setup.convert.segmentations import merged
@@ -18,17 +18,19 @@ CELL = (264, 206)  # pixels of a picture's place
 TEXT = 40  # pixels of the two lines of text under it
 GAP = 8
 HEAD = 26
-COLOUR = np.array([86, 180, 233])  # sky blue within black: few things in photographs have it
+TINT = np.array([86, 180, 233])  # sky blue: few things in photographs have it
+WHITE, BLACK = 2, 1  # pixels of an outline outside its mask, and of the edges at both of its sides
 
 Sample = tuple[Image.Image, np.ndarray, str]  # picture, mask (H, W) bool, sentence
 
 
 def write_contact_sheet(
-    out: Path, columns: Iterable[tuple[str, Iterable[Sample]]], tint: float = 0.12
+    out: Path, columns: Iterable[tuple[str, Iterable[Sample]]], tint: float = 0.0
 ) -> None:
     """Draw at most 4 columns of at most 6 samples, each column under its title, into a PNG file.
 
-    Inside its outline, a mask's colour has the share `tint`.
+    A mask has a white outline with black edges, which is seen on every colour; inside it, a tint
+    has the share `tint`.
     """
     step = (CELL[0] + GAP, CELL[1] + TEXT + GAP)
     sheet = Image.new("RGB", (COLUMNS * step[0] + GAP, ROWS * step[1] + HEAD), "white")
@@ -72,20 +74,18 @@ def _paste(
     scale = min(CELL[0] / picture.width, CELL[1] / picture.height)
     size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
     pixels = np.asarray(picture.convert("RGB").resize(size, Image.Resampling.LANCZOS)).copy()
-    inside = np.asarray(Image.fromarray(mask).resize(size))
-    pixels[inside] = (1 - tint) * pixels[inside] + tint * COLOUR
-    pixels[_wider(inside, 3) & ~inside] = 0
-    pixels[_wider(inside, 2) & ~inside] = COLOUR
+    inside = Image.fromarray(mask).resize(size).convert("L")
+    pixels[_grown(inside, 0)] = (1 - tint) * pixels[_grown(inside, 0)] + tint * TINT
+    pixels[_grown(inside, WHITE + BLACK) & ~_grown(inside, -BLACK)] = 0
+    pixels[_grown(inside, WHITE) & ~_grown(inside, 0)] = 255
     offset = at[0] + (CELL[0] - size[0]) // 2, at[1] + (CELL[1] - size[1]) // 2
     sheet.paste(Image.fromarray(pixels), offset)
 
 
-def _wider(inside: np.ndarray, by: int) -> np.ndarray:
-    """(H, W) bool: also the pixels that are at most `by` from a mask."""
-    height, width = inside.shape
-    padded, shifts = np.pad(inside, by), range(2 * by + 1)
-    around = [padded[y : y + height, x : x + width] for y in shifts for x in shifts]
-    return np.logical_or.reduce(around)
+def _grown(mask: Image.Image, pixels: int) -> np.ndarray:
+    """A mask in mode L grown, or shrunk, by some pixels in all directions, as bool."""
+    kind = ImageFilter.MaxFilter if pixels > 0 else ImageFilter.MinFilter
+    return np.asarray(mask.filter(kind(2 * abs(pixels) + 1))) > 0
 
 
 def _wrapped(sentence: str, pen: ImageDraw.ImageDraw, font) -> str:
