@@ -5,7 +5,7 @@ OUT ?= out
 FOLDER ?= out/handed_in
 
 .PHONY: help setup world small-world evening-world table1 evening table2 test test-faults lint bench bench-gpu notebooks rendered html \
-  slides student exercises mark architecture normalise miniref-sheet publish backbone shipped app
+  slides student exercises mark architecture normalise miniref-sheet one-look publish backbone shipped app
 
 help:  ## what there is
 	@grep -E '^[a-z0-9-]+:.*##' Makefile | awk -F ':.*## ' '{printf "make %-14s %s\n", $$1, $$2}'
@@ -108,6 +108,10 @@ normalise: setup  ## bring notebooks into their committed form
 
 miniref-sheet: world  ## the README's picture of MiniRef
 	$(BIN)/python -m data_setup miniref-sheet --root data/miniref --out notebooks/figures/miniref.png
+
+one-look: setup  ## the README's "paper in one look", and the moving attention of notebook 04
+	$(BIN)/python -m tvnet.course.figures.one_look --out notebooks/figures/one_look.png
+	$(BIN)/python -m tvnet.course.figures.motion --out notebooks/figures/attention
 
 publish: setup  ## put the figures of the last `make table1` into the README
 	$(BIN)/python notebooks/publish.py --out $(OUT)

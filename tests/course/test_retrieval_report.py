@@ -75,7 +75,12 @@ def test_a_card_shows_the_query_its_candidates_and_the_chosen_one(data, neighbou
     figure = retrieval_card(data, neighbours, sent_id)
     shown = [ax for ax in figure.axes if ax.images]
     titles = [ax.get_title().split(":")[0] for ax in shown]
-    assert titles == ["the query", "rank 1", "rank 2", "rank 3"]
+    (query,) = data.samples_of([sent_id])
+    category = data.categories[query.category_id]
+    assert titles == [f"the query,\na {category}", "1", "2", "3"]
+    held = {(r.image_id, r.category_id) for r in data.referents}
+    lacks = [f"no {category}" in ax.get_title() for ax in shown[1:]]
+    assert lacks == [(i, query.category_id) not in held for i in neighbours.candidates[5]]
     assert [ax.get_frame_on() for ax in shown] == [False, False, False, True]
     text = next(s.text for r in data.referents for s in r.sentences if s.sent_id == sent_id)
     assert text in figure.get_suptitle()

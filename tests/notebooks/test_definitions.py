@@ -102,7 +102,7 @@ COMPARED = {
 }
 # Experiments of a notebook: the package has nothing of the kind to compare them with.
 EXPERIMENTS = {
-    "04.effective_cells", "04.learn", "05.fused", "06.on_grid", "06.best_on_grid",
+    "04.effective_cells", "04.learn", "06.on_grid", "06.best_on_grid",
     "06.iou", "06.there_and_back", "07.weight_after", "07.Two",
     "07.judge", "08.imagined", "08.disc",
     "08.perfect_logits", "08.ceiling", "08.half_logits", "08.soft_logits",

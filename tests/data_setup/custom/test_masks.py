@@ -194,3 +194,5 @@ def test_the_contact_sheet_shows_which_side_is_the_referent(tmp_path):
     at = [(round(top + y * scale), round(left + x * scale)) for y, x in ((8, 14), (20, 14))]
     inside, outside = (shown[y, x] for y, x in at)
     assert np.ptp(inside) < 12 and outside[2] - outside[0] > 60
+    picture = shown[top : top + 198, left : left + 264]  # its outline has white beside black
+    assert min((picture > 240).all(axis=2).sum(), (picture < 15).all(axis=2).sum()) > 200

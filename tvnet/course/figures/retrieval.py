@@ -7,47 +7,52 @@ import numpy as np
 import seaborn as sns
 from matplotlib.figure import Figure
 
-from tvnet.data.images import BLANK, mask_target, open_square
+from tvnet.course.figures.marks import outline, show
+from tvnet.data.images import BLANK, open_image
 from tvnet.data.neighbours import Neighbours
 from tvnet.data.records import ReferData
+from tvnet.evaluation.slices import same_category
 
-SIDE = 128  # pixels of a thumbnail
 COLUMNS = 7
 
 
 def retrieval_card(data: ReferData, neighbours: Neighbours, sent_id: int) -> Figure:
     """A query, its referent outlined, and its candidates by text; the chosen one is framed.
 
-    Raises ValueError when the neighbours hold no line for the sentence.
+    Above each stand its rank and its cosines by text and by image, and where nothing of the
+    referent's category is referred to in it, this too. Raises ValueError when the neighbours hold
+    no line for the sentence.
     """
     similar = int(neighbours.of(np.array([sent_id]))[0])
     row = int(np.searchsorted(neighbours.sent_id, sent_id))
-    referent, text = next(
-        (r, s.text) for r in data.referents for s in r.sentences if s.sent_id == sent_id
-    )
+    (query,) = data.samples_of([sent_id])
     candidates = neighbours.candidates[row]
+    fits = same_category([query] * len(candidates), candidates, data)
+    category = data.categories[query.category_id]
     rows = -(-(1 + len(candidates)) // COLUMNS)
-    figure, axes = plt.subplots(rows, COLUMNS, figsize=(1.4 * COLUMNS, 1.65 * rows), squeeze=False)
+    figure, axes = plt.subplots(rows, COLUMNS, figsize=(1.35 * COLUMNS, 1.6 * rows), squeeze=False)
     for ax in axes.flat:
         ax.set(xticks=[], yticks=[])
         ax.set_frame_on(False)
     first, *others = axes.flat
-    first.imshow(open_square(data, referent.image_id, SIDE))
-    first.contour(mask_target(data.mask(referent.ann_id), SIDE), [0.5], colors="white")
-    first.set_title("the query", fontsize=8, fontweight="bold")
+    show(first, np.asarray(open_image(data, query.image_id)))
+    outline(first, data.mask(query.ann_id), 0.8)  # thin things stay seen
+    first.set_title(f"the query,\na {category}", fontsize=10, fontweight="bold", parse_math=False)
     for place, (ax, image_id) in enumerate(zip(others, candidates.tolist(), strict=False)):
         if image_id == BLANK:
             continue
-        ax.imshow(open_square(data, image_id, SIDE))
+        show(ax, np.asarray(open_image(data, image_id)))
         by_text = neighbours.text_similarity[row, place]
         by_image = neighbours.image_similarity[row, place]
-        ax.set_title(f"rank {place + 1}: {by_text:.2f}, {by_image:.2f}", fontsize=8)
+        lacks = "" if fits[place] else f"no {category}"
+        title = f"{place + 1}: {by_text:.2f}, {by_image:.2f}\n{lacks}"
+        ax.set_title(title, fontsize=10, parse_math=False)
         if image_id == similar:
             ax.set_frame_on(True)
             for side in ax.spines.values():
-                side.set(color="C1", linewidth=4)
-    title = f"“{text}”, with likeness by text and by image"
-    figure.suptitle(title, fontsize=10, parse_math=False)  # a $ in it is no formula
+                side.set(color="C1", linewidth=5)
+    title = f"“{query.text}”: rank, likeness by text, likeness by image"
+    figure.suptitle(title, fontsize=13, parse_math=False)  # a $ in it is no formula
     figure.tight_layout()
     return figure
 
