@@ -1,5 +1,5 @@
 """Every number that a run depends on, as frozen dataclasses, and the profiles smoke, laptop,
-evening and paper.
+evening, photos and paper.
 
 A profile is numbers, never a branch: the same code runs all of them. Numbers of the open choices
 carry the row of the deviations ledger (D1, D2, ...) that explains them.
@@ -11,7 +11,7 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass, field, replace
 
-from tvnet.settings_checks import Part, refuse_unknown
+from tvnet.settings_checks import CHOICES, Part, refuse_unknown
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,10 @@ class DataSettings(Part):
 
 @dataclass(frozen=True)
 class BackboneSettings(Part):
-    """The dilated ResNet. Channels of res2..res5 are width * expansion * (1, 2, 4, 8)."""
+    """The dilated ResNet. Channels of res2..res5 are width * expansion * (1, 2, 4, 8).
+
+    D90: with the weights "efficientnet-lite0" only train_from is read.
+    """
 
     width: int = 64
     expansion: int = 4
@@ -44,6 +47,8 @@ class BackboneSettings(Part):
     @property
     def channels(self) -> dict[str, int]:
         """Channels of the maps V2, V3, V4, V5."""
+        if self.weights == "efficientnet-lite0":
+            return {"V2": 24, "V3": 40, "V4": 112, "V5": 320}
         return {f"V{i + 2}": self.width * self.expansion * 2**i for i in range(4)}
 
 
@@ -102,31 +107,6 @@ class ModelSettings(Part):
             )
 
 
-# TV-Net with all rows of Table 1, then the other systems that run.
-_METHODS = "tvnet cmpc lstm-cnn rrn rmi cmsa brinet step kwa dmn lscm mattnet mattnet-oracle"
-# What the named choices may be; the first is the default of the paper profile.
-CHOICES = {
-    "method": tuple(_METHODS.split()),
-    "high_resolution": ("amf", "cct", "none"),
-    "upsampling": ("legacy", "half_pixel"),
-    "words": ("glove", "random"),
-    "gate": ("channel", "position"),
-    "inner": ("half", "full"),
-    "W3": ("zero", "glorot", "bottleneck"),
-    "lateral_kernel": (1, 3),
-    "gate_text": ("s", "words"),
-    "conv_lstm": ("cmpc", "plain"),
-    "peephole_elsewhere": ("resize", "off"),
-    "amf_kernel": (3, 1),
-    "amf_norm": ("group", "batch", "instance"),
-    "compare_at": ("high", "low"),
-    "amf_gate": ("conv", "stack"),
-    "V2_input": ("raw", "unit", "reduced"),
-    "score_kernel": (3, 1),
-    "head": ("x2 conv", "conv", "x2 conv x2 conv"),
-}
-
-
 # What is shown instead of the retrieved picture; "oracle" is chosen by the annotations.
 CONTROLS = ("none", "random", "self", "black", "oracle")
 
@@ -136,15 +116,15 @@ class RetrievalSettings(Part):
     """The two offline stages of section 3.1 / 4.1."""
 
     k: int = 20  # candidates by text
-    text: str = "tfidf"  # D39, D61: the encoders
-    image: str = "backbone"  # D39, D62
+    text: str = "tfidf"  # D39, D61, D91: the encoders; "folder:PATH" is any Hugging Face folder
+    image: str = "backbone"  # D39, D62, D91
     control: str = "none"
     ties: str = "hash"  # D60: at the cut of k
 
     def __post_init__(self):
         super().__post_init__()
-        texts = ("tfidf", "distilbert", "distilbert-cls")
-        images = ("backbone", "vgg16", "vgg16-pool5")
+        texts = ("tfidf", "distilbert", "distilbert-cls", "minilm", "folder:PATH")
+        images = ("backbone", "vgg16", "vgg16-pool5", "efficientnet-lite0")
         known = {"text": texts, "image": images, "control": CONTROLS, "ties": ("hash", "all")}
         refuse_unknown(self, known)
 
@@ -226,6 +206,14 @@ PROFILES = {
         ),
         **_SMALL,
     ),
+    "photos": Settings(
+        profile="photos",
+        data=DataSettings(dataset="own", size=256),
+        backbone=BackboneSettings(weights="efficientnet-lite0"),
+        model=_SMALL["model"],
+        retrieval=RetrievalSettings(text="minilm", image="efficientnet-lite0"),
+        training=replace(_LAPTOP, steps=400, learning_rate=3e-3),
+    ),
     "paper": Settings(
         profile="paper", retrieval=RetrievalSettings(text="distilbert", image="vgg16")
     ),
@@ -234,7 +222,7 @@ PROFILES = {
 
 def settings(profile: str) -> Settings:
     """The settings of a profile: "smoke" for CI, "laptop" for twenty minutes and "evening" for
-    three hours of two cores, "paper" for a GPU."""
+    three hours of two cores, "photos" for pictures of your own, "paper" for a GPU."""
     if profile not in PROFILES:
         raise ValueError(f"There is no profile '{profile}': choose one of {', '.join(PROFILES)}.")
     return PROFILES[profile]

@@ -19,6 +19,29 @@ RANGES = {
     "exchange_rounds": (1, 100), "d_hr": (1, 4096), "norm_groups": (1, 4096), "d_fine": (1, 4096),
     "steps": (1, MOST), "batch": (1, 10**6),
 }  # fmt: skip
+# TV-Net with all rows of Table 1, then the other systems that run.
+_METHODS = "tvnet cmpc lstm-cnn rrn rmi cmsa brinet step kwa dmn lscm mattnet mattnet-oracle"
+# What the named choices may be; the first is the default of the paper profile.
+CHOICES = {
+    "method": tuple(_METHODS.split()),
+    "high_resolution": ("amf", "cct", "none"),
+    "upsampling": ("legacy", "half_pixel"),
+    "words": ("glove", "random"),
+    "gate": ("channel", "position"),
+    "inner": ("half", "full"),
+    "W3": ("zero", "glorot", "bottleneck"),
+    "lateral_kernel": (1, 3),
+    "gate_text": ("s", "words"),
+    "conv_lstm": ("cmpc", "plain"),
+    "peephole_elsewhere": ("resize", "off"),
+    "amf_kernel": (3, 1),
+    "amf_norm": ("group", "batch", "instance"),
+    "compare_at": ("high", "low"),
+    "amf_gate": ("conv", "stack"),
+    "V2_input": ("raw", "unit", "reduced"),
+    "score_kernel": (3, 1),
+    "head": ("x2 conv", "conv", "x2 conv x2 conv"),
+}
 _hints = cache(get_type_hints)
 KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a word"}
 
@@ -63,6 +86,8 @@ def refuse_unknown(part: object, choices: dict[str, tuple]) -> None:
         value = getattr(part, name)
         # Behind a method's name may stand options of its own, which its class knows.
         known = value.partition(":")[0] if name == "method" else value
+        if name == "text" and value.startswith("folder:") and value != "folder:":
+            known = "folder:PATH"
         if known not in allowed:
             listed = ", ".join(repr(choice) for choice in allowed)
             raise ValueError(f"{name} is {value!r:.40}: choose one of {listed}.")

@@ -54,7 +54,7 @@ def injected(path, values):
         ({"PROFILE": None}, "PROFILE takes str, not None."),
         (
             {"PROFILE": "huge"},
-            "There is no profile 'huge': choose one of smoke, laptop, evening, paper.",
+            "There is no profile 'huge': choose one of smoke, laptop, evening, photos, paper.",
         ),
     ],
 )

@@ -128,7 +128,7 @@ def test_a_failing_cell_is_reported_in_one_sentence(tmp_path, capsys):
 def test_an_unknown_profile_ends_the_notebook_with_its_sentence(tmp_path, capsys):
     arguments = ["00_start_here", "-p", "PROFILE", "huge", "-p", "OUT_DIR", str(tmp_path)]
     assert run.main(arguments) == 1
-    sentence = "There is no profile 'huge': choose one of smoke, laptop, evening, paper."
+    sentence = "There is no profile 'huge': choose one of smoke, laptop, evening, photos, paper."
     assert sentence in capsys.readouterr().err
     assert not (tmp_path / "00_start_here.done.json").exists()
 

@@ -189,4 +189,6 @@ def test_the_command_tells_what_is_missing(tmp_path, capsys):
     assert "There is no data at" in capsys.readouterr().err
     assert stage_one.main(["--profile", "huge"]) == 2
     error = capsys.readouterr().err
-    assert "There is no profile 'huge': choose one of smoke, laptop, evening, paper." in error
+    assert (
+        "There is no profile 'huge': choose one of smoke, laptop, evening, photos, paper." in error
+    )

