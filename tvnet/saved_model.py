@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
+from torch.overrides import TorchFunctionMode
 
 from tvnet.data.words import Vocabulary
 from tvnet.files import SHIPPED, read_json, replacing, sha256_of, write_json
@@ -63,11 +65,24 @@ def load(
         raise ValueError(f"{folder} holds no {BACKBONE}, which its settings speak of: {AGAIN}.")
     vocabulary = Vocabulary.load(folder / "vocabulary.json")
     tensors = read_tensors(folder / "model.safetensors")
-    with torch.device("meta"):  # so that settings that the file does not fit take no memory
+    # So that settings that the file does not fit take no memory.
+    with torch.device("meta"), _WithoutNormal():
         refuse_misfits(build(stored, len(vocabulary)), tensors, folder)
     model = build(stored, len(vocabulary))
     fill(model, tensors, folder)
     return model.eval(), vocabulary
+
+
+class _WithoutNormal(TorchFunctionMode):
+    """Leaves out normal_, for whose shapes alone PyTorch imports its compiler, a second or two."""
+
+    def __torch_function__(
+        self, func: Callable, types: object, args: tuple = (), kwargs: dict | None = None
+    ) -> object:
+        kwargs = kwargs or {}
+        if func in (torch.Tensor.normal_, torch.nn.init.normal_):
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **kwargs)
 
 
 def load_backbone_of(folder: Path, backbone: Backbone) -> None:

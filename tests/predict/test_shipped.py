@@ -4,6 +4,8 @@ import hashlib
 import json
 import re
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -78,6 +80,12 @@ def test_every_model_card_is_what_the_report_gives(tmp_path):
         assert all(digest in page for digest in about["sha256"].values())
         iou = figures(about["metrics"]["testB"])["overall_iou"]
         assert f"| testB | 1,747 | overall IoU | {iou:.1f} |" in page
+
+
+def test_loading_a_model_does_not_import_the_compiler():
+    """It took half of the time in which `make app` shows its first view."""
+    done = "import sys, tvnet; tvnet.load(); sys.exit('torch._dynamo' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", done], timeout=120).returncode == 0
 
 
 def test_a_word_that_no_model_has_learned_adds_little(predictors):
