@@ -53,6 +53,13 @@ def most_probable_cell(view: View) -> tuple[int, int]:
     )
 
 
+def middle_of_mask(view: View) -> float:
+    """Where its columns have their middle, as a share of the width; one half where it is empty."""
+    columns = np.flatnonzero(view.prediction.mask.any(axis=0))
+    width = view.prediction.mask.shape[1]
+    return (columns[0] + columns[-1] + 1) / (2 * width) if columns.size else 0.5
+
+
 @lru_cache(maxsize=64)
 def picture_of(encoded: EncodedImage, width: int = WIDTH) -> np.ndarray:
     """(h, w, 3) uint8 at the size in which it is shown."""

@@ -18,6 +18,7 @@ from tvnet.course.explorer.canvas import (
     WRONG,
     Canvas,
     Panel,
+    middle_of_mask,
     most_probable_cell,
     over,
     picture_of,
@@ -31,18 +32,20 @@ def draw(
     opacity: float = 0.6,
     level: int = 4,
     cell: tuple[int, int] | None = None,
-    wipe: float = 0.5,
+    wipe: float | None = None,
 ) -> list[Panel]:
     """The panels of one of LAYERS. opacity: of the overlay, 0 to 1.
 
     level: 3, 4 or 5, for attention and gates; cell: row and column of a map at 1/8 whose
     attention is shown, by default the most probable one; wipe: the share of the width that shows
-    the mask before RES or AMF, the rest shows it after. Raises ValueError for another layer.
+    the mask before RES or AMF, by default to its middle; the rest shows it after. Raises
+    ValueError for another layer.
     """
     if layer not in LAYERS:
         raise ValueError(f"There is no layer '{layer}': choose one of {', '.join(LAYERS)}.")
     width = NARROW if layer in SIDE_BY_SIDE else WIDTH
     cell = cell or most_probable_cell(view)
+    wipe = middle_of_mask(view) if wipe is None else wipe
     return LAYERS[layer](Canvas(view, opacity, level, cell, width, wipe))
 
 

@@ -6,7 +6,7 @@ import threading
 from functools import lru_cache, partial
 
 from tvnet.course.explorer import address
-from tvnet.course.explorer.canvas import cells_of, most_probable_cell
+from tvnet.course.explorer.canvas import cells_of, middle_of_mask, most_probable_cell
 from tvnet.course.explorer.cards import Gallery, Strip
 from tvnet.course.explorer.layers import (
     GROUPS,
@@ -70,7 +70,7 @@ class Screen(Page):
         """state: as `address.read` gives it; what it does not name stays as it is."""
         if "picture" in state:
             self._open([example.image_id for example in self.examples].index(state["picture"]))
-        for name in ("expression", "opacity", "wipe", "level"):
+        for name in ("expression", "opacity", "level"):
             if name in state:
                 getattr(self, name).value = state[name]
         if "neighbour" in state:
@@ -78,8 +78,9 @@ class Screen(Page):
         if "layer" in state:
             self.choose(state["layer"])
         self._show()
-        if "row" in state and "column" in state:
-            self.row.value, self.column.value = state["row"], state["column"]
+        if fine := {"row", "column", "wipe"} & state.keys():
+            for name in fine:
+                getattr(self, name).value = state[name]
             self._draw()
         self.draw_sliders()
 
@@ -133,6 +134,8 @@ class Screen(Page):
             box.min = 0  # so that no bound is ever above the other
             box.max = cells.stop - 1
             box.min, box.value = cells.start, cell
+        self.wipe.value = round(20 * middle_of_mask(view)) / 20
+        self.draw_sliders()
         self._draw()
         self.strip.show(view)
         view.complete()

@@ -64,7 +64,6 @@ class Explorer(Screen):
         if expression is not None:
             self.expression.value = expression
         self._show()
-        self.draw_sliders()
         self._listen()
         if state:
             self.restore(state)
