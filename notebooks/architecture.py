@@ -44,12 +44,13 @@ BOXES = {
         ["s ⊙ V′ → M raw", "exchange → M′ raw", "ConvLSTM → M fine"],
     ),
     "06": (848, 84, 140, 74, "AMF", ["C HR, A2 → M′ fine"]),
-    "07": (24, 376, 146, 42, "Training", []),
-    "08": (186, 376, 146, 42, "Evaluation", []),
-    "09": (348, 376, 146, 42, "Table 1", []),
-    "10": (510, 376, 146, 42, "Explorer", []),
-    "11": (672, 376, 146, 42, "The paper", []),
-    "12": (834, 376, 146, 42, "Table 2", []),
+    "07": (24, 376, 126, 42, "Training", []),
+    "08": (162, 376, 126, 42, "Evaluation", []),
+    "09": (300, 376, 126, 42, "Table 1", []),
+    "10": (438, 376, 126, 42, "Explorer", []),
+    "11": (576, 376, 126, 42, "The paper", []),
+    "12": (714, 376, 126, 42, "Table 2", []),
+    "13": (852, 376, 126, 42, "Own data", []),
 }
 # Each arrow: the points it passes, its label and where the label stands.
 ARROWS = [
@@ -139,7 +140,7 @@ def alt(lit: str) -> str:
 
 
 def svg(lit: str) -> str:
-    """The picture as SVG text, with the box of notebook `lit` ("00" ... "12") lit."""
+    """The picture as SVG text, with the box of notebook `lit` ("00" ... "13") lit."""
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" '
         f'width="{WIDTH}" height="{HEIGHT}" font-family="Helvetica, Arial, sans-serif" role="img">',

@@ -208,7 +208,7 @@ PROFILES = {
     ),
     "photos": Settings(
         profile="photos",
-        data=DataSettings(dataset="own", size=256),
+        data=DataSettings(dataset="own", size=224),
         backbone=BackboneSettings(weights="efficientnet-lite0"),
         model=_SMALL["model"],
         retrieval=RetrievalSettings(text="minilm", image="efficientnet-lite0"),

