@@ -17,7 +17,7 @@ from tvnet.retrieval.online import EncodedImage
 WIDTH, NARROW = 400, 240  # pixels of a panel, of two and of four in a line; no higher than 3/4
 MASK, TRUTH, MISSED, WRONG = (230, 0, 126), (0, 114, 178), (86, 180, 233), (240, 180, 20)
 HIT, CELL = (0, 158, 115), (0, 0, 0)
-SHADES = (255 * matplotlib.colormaps["viridis"](np.linspace(0, 1, 256))[:, :3]).astype(np.uint8)
+SHADES = (255 * matplotlib.colormaps["cividis"](np.linspace(0, 1, 256))[:, :3]).astype(np.uint8)
 
 
 @dataclass(frozen=True)
