@@ -51,7 +51,7 @@ class Prediction:
             more = f" and {len(unknown) - 8} more" if len(unknown) > 8 else ""
             listed = ", ".join(f"'{word.strip():.30}'" for word in unknown[:8])
             it = "it" if len(unknown) == 1 else "them"
-            found.append(f"The model does not know {listed}{more}: no training sentence holds {it}.")
+            found.append(f"The model does not know {listed}{more}: no training text holds {it}.")
             if self.knows_no_word:
                 found.append("It knows no word here, so the mask follows from the picture alone.")
         if not self.mask.any():
