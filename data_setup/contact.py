@@ -74,10 +74,11 @@ def _paste(
     scale = min(CELL[0] / picture.width, CELL[1] / picture.height)
     size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
     pixels = np.asarray(picture.convert("RGB").resize(size, Image.Resampling.LANCZOS)).copy()
-    inside = Image.fromarray(mask).resize(size).convert("L")
-    pixels[_grown(inside, 0)] = (1 - tint) * pixels[_grown(inside, 0)] + tint * TINT
-    pixels[_grown(inside, WHITE + BLACK) & ~_grown(inside, -BLACK)] = 0
-    pixels[_grown(inside, WHITE) & ~_grown(inside, 0)] = 255
+    small = Image.fromarray(mask).resize(size)
+    inside, small = np.asarray(small), small.convert("L")
+    pixels[inside] = (1 - tint) * pixels[inside] + tint * TINT
+    pixels[_grown(small, WHITE + BLACK) & ~_grown(small, -BLACK)] = 0
+    pixels[_grown(small, WHITE) & ~inside] = 255
     offset = at[0] + (CELL[0] - size[0]) // 2, at[1] + (CELL[1] - size[1]) // 2
     sheet.paste(Image.fromarray(pixels), offset)
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from tvnet.prediction import SMALL, Prediction, WithoutWord, at_size
+from tvnet.prediction import SMALL, Prediction, WithoutWord, at_size, iou
 
 
 def without_each_part(
@@ -28,9 +28,7 @@ def without_each_part(
     full = at_size(whole.trace.logits, small)[1][0]
     words = []
     for word, p, m in zip(whole.words, *at_size(found[: len(texts)], small), strict=True):
-        union = np.count_nonzero(m | full)
-        iou = np.count_nonzero(m & full) / union if union else 1.0
-        words.append(WithoutWord(word, m, p, iou))
+        words.append(WithoutWord(word, m, p, iou(m, full)))
     alone = None if whole.similar is None else at_size(found[len(texts) :], place)[1][0]
     return words, alone
 

@@ -72,6 +72,12 @@ class WithoutWord:
 
 def at_size(logits: Tensor, place: Placement) -> tuple[np.ndarray, np.ndarray]:
     """Logits (B, 1, size, size) -> probabilities (B, H, W) float32 and masks (B, H, W) bool."""
-    at_size = crop_and_resize(logits, place)[:, 0]
-    mask = (at_size > 0).numpy()
-    return at_size.sigmoid_().numpy(), mask
+    resized = crop_and_resize(logits, place)[:, 0]
+    mask = (resized > 0).numpy()
+    return resized.sigmoid_().numpy(), mask
+
+
+def iou(mask: np.ndarray, other: np.ndarray) -> float:
+    """Intersection over union of two masks (H, W) bool; 1 where both are empty."""
+    union = np.count_nonzero(mask | other)
+    return np.count_nonzero(mask & other) / union if union else 1.0

@@ -212,7 +212,7 @@ PROFILES = {
         backbone=BackboneSettings(weights="efficientnet-lite0"),
         model=_SMALL["model"],
         retrieval=RetrievalSettings(text="minilm", image="efficientnet-lite0"),
-        training=replace(_LAPTOP, steps=400, learning_rate=3e-3),
+        training=replace(_LAPTOP, steps=400),
     ),
     "paper": Settings(
         profile="paper", retrieval=RetrievalSettings(text="distilbert", image="vgg16")

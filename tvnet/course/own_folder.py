@@ -11,10 +11,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-import tvnet
 from tvnet.data.records import ReferData
 from tvnet.model.pretrained import MINILM, PRETRAINED
-from tvnet.settings import Settings
+from tvnet.settings import Settings, settings
 
 TABLE = "sentences.csv"
 PHOTOS = (MINILM[0], PRETRAINED["efficientnet-lite0"].package)
@@ -58,7 +57,7 @@ def photo_settings(profile: Settings, steps: int) -> Settings:
 
     Without the extra, the encoders that every installation has.
     """
-    chosen = tvnet.settings("photos")
+    chosen = settings("photos")
     if profile.profile == "smoke":
         chosen = replace(chosen, data=replace(chosen.data, size=profile.data.size))
         steps = min(steps, profile.training.steps)

@@ -9,7 +9,9 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -61,7 +63,7 @@ def predict_many(
     groups: dict[Path, list[int]] = {}
     for n, pair in enumerate(pairs):
         groups.setdefault(pair.path, []).append(n)
-    errors = [_error(predictor, pair, anyway) for pair in pairs]
+    errors = _errors(predictor, pairs, anyway)
     for pair, error in zip(pairs, errors, strict=True):
         if error and not skip:
             raise _refusal(pair, error)
@@ -104,14 +106,23 @@ def predict_many(
     return records
 
 
-def _error(predictor: Predictor, pair: Pair, anyway: bool) -> str | None:
-    """What is wrong with a pair, as far as it shows before its picture is decoded."""
-    try:
-        check_photo(pair.path)
+def _errors(predictor: Predictor, pairs: list[Pair], anyway: bool) -> list[str | None]:
+    """What is wrong with each pair, as far as it shows before its picture is decoded."""
+    pictures = {path: _refused(check_photo, path) for path in {pair.path for pair in pairs}}
+
+    def check(sentence: str) -> None:
         if anyway:
-            predictor.vocabulary.words_of(pair.sentence, predictor.retriever.data.name)
+            predictor.vocabulary.words_of(sentence, predictor.retriever.data.name)
         else:
-            refuse_unknown(predictor, pair.sentence)
+            refuse_unknown(predictor, sentence)
+
+    return [pictures[pair.path] or _refused(check, pair.sentence) for pair in pairs]
+
+
+def _refused(check: Callable[[Any], None], given: object) -> str | None:
+    """The sentence with which a check refuses what it is given."""
+    try:
+        check(given)
     except (FileNotFoundError, ValueError) as error:
         return str(error)
 

@@ -24,7 +24,7 @@ from tvnet.data.words import normalise_text
 from tvnet.files import read_json
 from tvnet.model.amf import AMF
 from tvnet.model.blocks import to_float32, upsample
-from tvnet.prediction import Prediction, WithoutWord
+from tvnet.prediction import Prediction, WithoutWord, iou
 from tvnet.predictor import Predictor, load
 from tvnet.retrieval.online import EncodedImage
 from tvnet.rows import BEST, ROWS
@@ -111,9 +111,7 @@ class View:
 
     def iou(self, mask: np.ndarray) -> float | None:
         """Against the truth, which is never empty; None where it is not known."""
-        if self.truth is None:
-            return None
-        return np.count_nonzero(mask & self.truth) / np.count_nonzero(mask | self.truth)
+        return None if self.truth is None else iou(mask, self.truth)
 
 
 def look(

@@ -15,6 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from tvnet.course.figures import overlay
+from tvnet.course.figures.marks import outline, said
 from tvnet.course.table2 import NAME_OF
 from tvnet.data.dataset import Batch, collate
 from tvnet.data.images import open_square
@@ -133,7 +134,7 @@ def draw(seen: Seen, view: View) -> Figure:
     parts = np.atleast_1d(figure.subfigures(len(heights), 1, height_ratios=heights))
     axes = parts[0].subplots(lines, across, squeeze=False).ravel()
     axes[0].imshow(seen.image)
-    axes[0].set_title(fill(f"“{' '.join(seen.words)}”", 26), fontsize=8, parse_math=False)
+    axes[0].set_title(said(" ".join(seen.words), 26), fontsize=8, parse_math=False)
     for ax, (title, (kind, values)) in zip(axes[1:], view.maps.items(), strict=False):
         heat(ax, seen, title, kind, values)
         if view.cell:
@@ -144,7 +145,7 @@ def draw(seen: Seen, view: View) -> Figure:
     for ax in axes:
         ax.axis("off")
     for ax in axes[:panels]:
-        outline(ax, seen.truth)
+        outline(ax, seen.truth, 1.2)
     if view.shares:
         draw_shares(parts[1].subplots(), seen.words, view)
     figure.suptitle(f"{seen.network}. The white line is the true outline.", fontsize=9)
@@ -163,12 +164,6 @@ def heat(ax: Axes, seen: Seen, title: str, kind: str, values: np.ndarray) -> Non
     scale.ax.tick_params(labelsize=7)
     scale.ax.locator_params(nbins=3)
     ax.set_title(fill(title, 24), fontsize=8, parse_math=False)
-
-
-def outline(ax: Axes, truth: np.ndarray) -> None:
-    """The border of the referent, in white on black so that it shows on every colour."""
-    for colour, width in (("black", 2.5), ("white", 1.2)):
-        ax.contour(truth, levels=[0.5], colors=colour, linewidths=width)
 
 
 def draw_shares(ax: Axes, words: list[str], view: View) -> None:

@@ -26,7 +26,7 @@ from tvnet.data.photo import Photo
 from tvnet.data.records import ReferData, Sample
 from tvnet.data.words import normalise_text
 from tvnet.model.method import build
-from tvnet.prediction import Prediction
+from tvnet.prediction import Prediction, iou
 from tvnet.predictor import Predictor, load
 from tvnet.rows import BEST
 
@@ -109,16 +109,12 @@ def best_pair(predictor: Predictor) -> tuple[View, View]:
         query = known_query(predictors, image_id)
         found = predictor.sentences(query.encoded, [sample.text for sample in samples])
         pairs = zip(samples, found, strict=True)
-        scored = [(s, _iou(prediction.mask, data.mask(s.ann_id))) for s, prediction in pairs]
+        scored = [(s, iou(prediction.mask, data.mask(s.ann_id))) for s, prediction in pairs]
         for (a, of_a), (b, of_b) in combinations(scored, 2):
             if a.ann_id != b.ann_id and min(of_a, of_b) > best:
                 best, chosen = min(of_a, of_b), (query, a.text, b.text)
     query, *texts = chosen
     return tuple(look(predictors, query, text) for text in texts)
-
-
-def _iou(a: np.ndarray, b: np.ndarray) -> float:
-    return np.count_nonzero(a & b) / np.count_nonzero(a | b)
 
 
 def referent_cells(view: View, least: float = 0.9) -> list[tuple[int, int]]:
