@@ -72,6 +72,7 @@ app: setup  ## the explorer in a browser, for this computer only; the link with 
 	  --template=offline_app --Voila.ip=127.0.0.1 --token \
 	  --Voila.tornado_settings="{'websocket_max_message_size': 101000000}" \
 	  --VoilaConfiguration.file_denylist='.*' \
+	  --MappingKernelManager.cull_idle_timeout=300 --MappingKernelManager.cull_interval=60 \
 	  --Voila.kernel_websocket_connection_class=notebooks.app.Connection
 
 notebooks: small-world  ## run every notebook in the smoke profile

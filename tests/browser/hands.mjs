@@ -143,7 +143,7 @@ export async function use(given) {
   log('every example shows its lesson');
   await pictures(given);
   if (kind !== 'voila') return;
-  await page.goto(new URL(plan.address, page.url()).href);
+  await page.goto(new URL(plan.address, page.url()).href, { timeout: 45_000, waitUntil: 'commit' });
   await explorer.locator('.tv-panel img').first().waitFor({ timeout: 90_000 });
   await says('before and after AMF: ');
   assert.equal(await explorer.getByRole('slider', { name: 'before and after' }).inputValue(), '1');

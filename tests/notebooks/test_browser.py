@@ -75,6 +75,7 @@ def plan(tmp_path_factory):
     (folder / "no picture.jpg").write_text("I am a text.")
     notebook = folder / "10_explorer.ipynb"
     notebook.write_text(notebook_text())
+    shutil.copytree(ROOT / "notebooks" / "figures", folder / "figures")
     about = {
         "python": sys.executable, "root": str(ROOT), "notebook": str(notebook),
         "app": str(shutil.copy(ROOT / "notebooks" / "templates" / "app.ipynb", folder)),
