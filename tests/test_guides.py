@@ -1,11 +1,11 @@
-"""CONTRIBUTING.md and tvnet/README.md name what exists: rooms, files, commands, quoted lines."""
+"""CONTRIBUTING.md and tvnet/README.md name what exists: parts, files, commands, quoted lines."""
 
 import re
 from pathlib import Path
 
 import pytest
 
-from tests.test_packaging import ROOMS
+from tests.test_packaging import PARTS
 
 ROOT = Path(__file__).resolve().parent.parent
 CONTRIBUTING, HOUSE = ROOT / "CONTRIBUTING.md", ROOT / "tvnet" / "README.md"
@@ -14,7 +14,7 @@ NAME = r"[\w./-]+(?:\.(?:py|yaml|ipynb|md)|/)"
 
 
 def drawn():
-    """{room: what the drawing says of it}, from top to bottom."""
+    """{part: what the drawing says of it}, from top to bottom."""
     return dict(re.findall(r"^ {4}([\w.]+) {2,}(\S.*)$", HOUSE.read_text(), re.M))
 
 
@@ -28,22 +28,22 @@ def test_every_file_that_a_guide_names_exists(guide):
     assert len(text.splitlines()) < 70  # a screen
 
 
-def test_the_drawing_holds_every_room_above_all_that_it_imports():
-    order = [f"tvnet.{room}" for room in drawn()]
-    assert set(order) == {room for room in ROOMS if room != "data_setup"}
-    for room, below in ROOMS.items():
+def test_the_drawing_holds_every_part_above_all_that_it_imports():
+    order = [f"tvnet.{part}" for part in drawn()]
+    assert set(order) == {part for part in PARTS if part != "data_setup"}
+    for part, below in PARTS.items():
         for name in set(below) & set(order):
-            assert order.index(room) < order.index(name), f"{room} stands below {name}"
-    for room, words in drawn().items():
-        folder = ROOT / "tvnet" / room
+            assert order.index(part) < order.index(name), f"{part} stands below {name}"
+    for part, words in drawn().items():
+        folder = ROOT / "tvnet" / part
         for name in re.findall(r"[\w/]+\.py\b", words):
-            assert (folder / name).is_file(), f"{room}/{name}"
+            assert (folder / name).is_file(), f"{part}/{name}"
 
 
-def test_every_module_is_in_a_room():
+def test_every_module_is_in_a_part():
     for path in (ROOT / "tvnet").rglob("*.py"):
         module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
-        assert module == "tvnet.__init__" or module.startswith(tuple(ROOMS)), path
+        assert module == "tvnet.__init__" or module.startswith(tuple(PARTS)), path
 
 
 def test_commands_are_targets_and_quotes_are_lines_of_the_code():

@@ -36,7 +36,7 @@ def test_a_saved_model_has_a_page_with_its_own_values(row, method, retrieves, tm
     page = (tmp_path / CARD).read_text("utf-8")
     count = sum(t.numel() for t in model.state_dict().values())
     for text in (
-        f"- method: {method}\n", f"- numbers: {count:,} behind", "at most 20 words of the 2 that",
+        f"- method: {method}\n", f"- parameters: {count:,},", "at most 20 words of the 2 that",
         "- trained on: unc+, split train\n", "padded to 96 x 96", "- backbone: minivoc; clean:",
         "Not measured: no result was known", "No test split has been measured",
         "has seen drawn pictures only", '"d_m": 48',

@@ -26,8 +26,8 @@ SOURCES = sorted(
 GROUND = tuple(
     f"tvnet.{part}" for part in ("settings", "settings_checks", "files", "devices", "process_group")
 )
-# Each room and what it may import beside itself and the ground; a room stands above all of that.
-ROOMS = {
+# Each part and what it may import beside itself and the ground; a part stands above all of that.
+PARTS = {
     **dict.fromkeys(GROUND, ()),
     "tvnet.rows": (),
     "tvnet.provenance": (),
@@ -89,16 +89,16 @@ def test_environment_equals_pyproject():
     assert environment[0] == "python" + project()["requires-python"]
 
 
-@pytest.mark.parametrize("room", ROOMS)
-def test_nothing_imports_upwards(room):
-    folder = ROOT / room.replace(".", "/")
+@pytest.mark.parametrize("part", PARTS)
+def test_nothing_imports_upwards(part):
+    folder = ROOT / part.replace(".", "/")
     files = folder.rglob("*.py") if folder.is_dir() else [folder.with_suffix(".py")]
     for path in files:
-        if path.stem == "__main__" and not room.endswith("__main__"):
+        if path.stem == "__main__" and not part.endswith("__main__"):
             continue
         for name in imports(path):
             if name.split(".")[0] in ("tvnet", "data_setup"):
-                assert name.startswith((room, *GROUND, *ROOMS[room])), f"{path} imports {name}"
+                assert name.startswith((part, *GROUND, *PARTS[part])), f"{path} imports {name}"
 
 
 def test_data_setup_knows_no_torch():

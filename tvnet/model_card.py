@@ -53,7 +53,7 @@ def card(
     about = {
         "what it does": "marks what a sentence refers to in a picture",
         "method": _method(model),
-        "numbers": f"{count:,} behind the backbone",
+        "parameters": f"{count:,}, without the backbone",
         "input": f"a picture, padded to {data['size']} x {data['size']} pixels, and at most "
         f"{data['max_words']} words of the {words:,} that it has learned",
         "trained on": f"{data['dataset']}, split {data['train_split']}",

@@ -24,10 +24,10 @@ HERE = Path(__file__).resolve().parent
 MACHINES = HERE / "machines"
 INTRO = """# What was measured, on which machine, beside what is possible
 
-`make bench` measures this machine and writes this page; `FAST=1 make bench` only looks whether all
-is well. Every figure is a ratio of times (or memory), the variants taking turns in one process, and
-is better the larger it is. The limit is what the same machine could do at most, measured in the
-same run. A figure below its target is marked.
+`make bench` measures this machine and writes this page. `FAST=1 make bench` only checks that every
+benchmark runs. Every figure is a ratio of times (or of memory), and a larger one is better. The
+variants take turns in one process. The limit is the most that the same machine could reach,
+measured in the same run. A figure below its target is marked.
 """
 
 
