@@ -3,6 +3,7 @@
 import os
 import shutil
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -208,8 +209,10 @@ def test_bfloat16_training_stays_close_to_float32(ready):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not shutil.which("g++"), reason="no C++ compiler")
-def test_a_compiled_step_is_the_same_step(ready):
+def test_a_compiled_step_is_the_same_step(ready, monkeypatch):
+    """Traced and differentiated as a whole; the C++ that follows would take two more minutes."""
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="aot_eager"))
+    monkeypatch.setattr(shutil, "which", lambda _: "g++")
     exact, compiled = losses(ready, "Baseline"), losses(ready, "Baseline", compile=True)
     assert compiled == pytest.approx(exact, rel=1e-4)
 
