@@ -35,7 +35,7 @@ def readme_block(summary: dict, sentences: Sentences) -> str:
     return (
         f"\nMeasured on MiniRef {summary['dataset']} {summary['split']} ({len(sentences.sent_id):,} "
         f"sentences of {pictures} pictures), profile `{summary['profile']}`, evaluator `clean`, per "
-        f"cent, mean ± sd over the seeds; GFLOP are those of a forward pass behind the backbone. {minutes:.0f} "
+        f"cent, mean ± sd over the seeds; GFLOP are those of a forward pass without the backbone. {minutes:.0f} "
         f"minutes of runs, two at a time on a shared CPU, commit {origin['commit']}, torch "
         f"{origin['versions']['torch']}; the backbone is {summary['backbone']}.\n\n"
         + short_markdown(summary["runs"], summary["costs"])

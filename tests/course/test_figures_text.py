@@ -26,6 +26,15 @@ def test_a_dollar_in_a_sentence_is_drawn():
         figure.canvas.draw()
 
 
+def test_the_iou_stands_under_every_mask_but_the_true_one():
+    image, truth = np.zeros((4, 4, 3), np.uint8), np.zeros((4, 4), bool)
+    truth[:2] = True
+    masks = {"a": np.roll(truth, 1, axis=0), "b": truth, "truth": truth}
+    figure = panel([("red dog", image, masks)])
+    said = [[t.get_text() for t in ax.texts] for ax in figure.axes]
+    assert said == [[], ["IoU 0.33"], ["IoU 1.00"], []]
+
+
 def test_a_dollar_in_a_sentence_that_names_a_row_is_drawn():
     """The figure of notebook 10 has the sentences of a data set on an axis."""
     path = Path(__file__).parents[2] / "notebooks" / "10_explorer.ipynb"

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from tvnet.course.contrasts import NAMES, Contrast
 from tvnet.course.tables import HEADINGS, SIZES, by_seed, paper_table
+from tvnet.prediction import iou
 
 
 def plot_table1(results: list[dict], columns: tuple[str, ...], evaluator: str = "clean") -> Figure:
@@ -122,6 +123,7 @@ def panel(
 ) -> Figure:
     """One line a referent: the image, then one overlay per named mask (Fig. 5).
 
+    Where one of the masks is named "truth", the IoU with it stands under each other one.
     lines: (expression, image (H, W, 3) uint8, {column: mask (H, W) bool}).
     """
     columns = list(lines[0][2])
@@ -137,6 +139,11 @@ def panel(
         line[0].set_title(text, fontsize=8, loc="left", parse_math=False)
         for ax, column in zip(line[1:], columns, strict=True):
             ax.imshow(overlay(image, masks[column]))
+            if "truth" in masks and column != "truth":
+                found = f"IoU {iou(masks[column], masks['truth']):.2f}"
+                ax.text(
+                    0.5, -0.03, found, fontsize=7, ha="center", va="top", transform=ax.transAxes
+                )
     for ax, column in zip(axes[0, 1:], columns, strict=True):
         ax.set_title((titles or {}).get(column, column), fontsize=9, parse_math=False)
     for ax in axes.flat:
