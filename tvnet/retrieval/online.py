@@ -78,6 +78,8 @@ class Retriever:
         )
         self._of_pool = cache(lambda image_id: self.kept.get(image_id) or self.embed(image_id))
         self._of_query = lru_cache(8)(self._embed_query)
+        # A folder of pictures is often asked for the same sentence.
+        self._of_text = lru_cache(1000)(lambda text: self.encoders[0].encode([text]))
 
     @cached_property
     def encoders(self) -> tuple[TextEncoder, ImageEncoder]:
@@ -132,7 +134,7 @@ class Retriever:
     def retrieve(self, image: EncodedImage, expression: str) -> tuple[Candidate, ...]:
         """The two stages: at most k candidates, best text first; none shows the picture itself."""
         k, ties = self.chosen.retrieval.k, self.chosen.retrieval.ties
-        vector = self.encoders[0].encode([normalise_text(expression, self.data.name)])
+        vector = self._of_text(normalise_text(expression, self.data.name))
         best = ranking.candidates(vector, self.pool, k, self.search, ties)
         query = self._of_query(image)
         embedded = {i: self._of_pool(i) for i in best.image.tolist()}
