@@ -227,10 +227,10 @@ export async function narrow(given) {
   // by keyboard alone: to the other tab and into its field
   await explorer.getByRole('button', { name: 'Your pictures', exact: true }).focus();
   await page.keyboard.press('Enter');
-  const [chooser] = await Promise.all([page.waitForEvent('filechooser'), (async () => {
-    await explorer.locator('button.tv-upload, .tv-upload button').first().focus();
-    await page.keyboard.press('Enter');
-  })()]);
+  const upload = explorer.locator('button.tv-upload, .tv-upload button').first();
+  await upload.waitFor(); // the tab opens by way of the kernel, and what is hidden takes no focus
+  await upload.focus();
+  const [chooser] = await Promise.all([page.waitForEvent('filechooser'), page.keyboard.press('Enter')]);
   await chooser.setFiles(plan.picture);
   await says('What should the network look for?');
   await asked(plan.expression);

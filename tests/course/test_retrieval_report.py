@@ -77,7 +77,7 @@ def test_a_card_shows_the_query_its_candidates_and_the_chosen_one(data, neighbou
     titles = [ax.get_title().split(":")[0] for ax in shown]
     (query,) = data.samples_of([sent_id])
     category = data.categories[query.category_id]
-    assert titles == [f"the query:\n{category}", "1", "2", "3"]
+    assert titles == [f"the query,\n{category}", "1", "2", "3"]
     held = {(r.image_id, r.category_id) for r in data.referents}
     lacks = [f"no {category}" in ax.get_title() for ax in shown[1:]]
     assert lacks == [(i, query.category_id) not in held for i in neighbours.candidates[5]]

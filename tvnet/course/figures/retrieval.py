@@ -37,7 +37,7 @@ def retrieval_card(data: ReferData, neighbours: Neighbours, sent_id: int) -> Fig
     first, *others = axes.flat
     show(first, np.asarray(open_image(data, query.image_id)))
     outline(first, data.mask(query.ann_id), 0.8)  # thin things stay seen
-    first.set_title(f"the query:\n{category}", fontsize=10, fontweight="bold", parse_math=False)
+    first.set_title(f"the query,\n{category}", fontsize=10, fontweight="bold", parse_math=False)
     for place, (ax, image_id) in enumerate(zip(others, candidates.tolist(), strict=False)):
         if image_id == BLANK:
             continue
