@@ -58,8 +58,8 @@ def data(tiny_root):
     return refer.read(tiny_root, "unc+")
 
 
-def retrieve(data, control="none", k=20):
-    chosen = replace(SMOKE, retrieval=replace(SMOKE.retrieval, control=control, k=k))
+def retrieve(data, k=20):
+    chosen = replace(SMOKE, retrieval=replace(SMOKE.retrieval, k=k))
     pool = [s.text for s in data.samples("train")]
     return stage_one.retrieve(data, chosen, Tfidf(pool), Colours())
 
@@ -127,15 +127,22 @@ def test_images_that_train_shares_with_val_stay_out_of_the_pool(data):
     assert shared.image_id in retrieve(data).candidates
 
 
-def test_controls_replace_the_image_and_nothing_else(data):
-    true, own = retrieve(data), image_of_sentence(data)
+def test_controls_replace_the_image_and_nothing_else(data, tmp_path, monkeypatch):
+    def build(control, out=tmp_path):
+        chosen = replace(SMOKE, retrieval=replace(SMOKE.retrieval, control=control))
+        return stage_one.build(chosen, data, out)
+
+    # A control that is asked for first leaves the true neighbours to find beside it.
+    own, drawn, true = image_of_sentence(data), build("random"), build("none")
     queries = np.array([own[s] for s in true.sent_id])
-    assert np.array_equal(retrieve(data, "self").similar_id, queries)
-    assert (retrieve(data, "black").similar_id == BLANK).all()
-    drawn = retrieve(data, "random")
+    monkeypatch.setattr(stage_one, "encoders", None)  # the controls need no retrieval of their own
+    assert np.array_equal(build("self").similar_id, queries)
+    assert (build("black").similar_id == BLANK).all()
     assert (drawn.similar_id != queries).all() and len(set(drawn.similar_id)) > 3
     assert np.array_equal(drawn.candidates, true.candidates) and (drawn.chosen == -1).all()
-    assert np.array_equal(drawn.similar_id, retrieve(data, "random").similar_id)
+    assert drawn.settings["control"] == "random" and true.settings["control"] == "none"
+    monkeypatch.undo()
+    assert np.array_equal(drawn.similar_id, build("random", tmp_path / "again").similar_id)
 
 
 def test_tfidf_knows_equal_texts_and_only_the_pools_words():
@@ -178,10 +185,12 @@ def test_the_file_is_made_once_and_its_name_changes_with_every_setting(data, tmp
 
 
 def test_quality_counts_what_it_says(data):
-    report = quality(retrieve(data, "self"), data)
+    true, own = retrieve(data), image_of_sentence(data)
+    same = replace(true, similar_id=np.array([own[s] for s in true.sent_id]))
+    report = quality(same, data)
     assert report["the query's own image, per cent"] == 100
     assert report["same category as the referent, per cent"] == 100
-    assert quality(retrieve(data), data)["the query's own image, per cent"] == 0
+    assert quality(true, data)["the query's own image, per cent"] == 0
 
 
 def test_the_command_tells_what_is_missing(tmp_path, capsys):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from itertools import pairwise
@@ -122,11 +123,10 @@ def retrieve(
 ) -> Neighbours:
     """The two stages for every sentence of the splits, over the pool of the training split.
 
-    A control replaces the retrieved image and nothing else: the candidates stay for comparison.
     folder: keep there the rows that take long. Processes of one group share the work. Raises
     ValueError on a split or pool without sentences, and vectors that are zero or not finite.
     """
-    k, ties, control = chosen.retrieval.k, chosen.retrieval.ties, chosen.retrieval.control
+    k, ties = chosen.retrieval.k, chosen.retrieval.ties
     queries, samples = task(data, chosen, split)
     texts = sorted({s.text for s in (*queries, *samples)})
     images = np.unique([s.image_id for s in (*queries, *samples)])
@@ -145,13 +145,9 @@ def retrieve(
     if ties == "all":
         found = ranking.through_ties(best, own_text, own, found, images, features)
     column, by_image = ranking.most_similar(own, found, images, features)
-    similar = found[np.arange(len(queries)), column]
-    if control != "none":
-        similar = ranking.controlled(control, queries, samples, data)
-        column = np.full(len(queries), -1)
     return Neighbours(
         sent_id=np.array([s.sent_id for s in queries]),
-        similar_id=similar,
+        similar_id=found[np.arange(len(queries)), column],
         candidates=found,
         text_similarity=by_text,
         image_similarity=by_image,
@@ -180,6 +176,7 @@ def build(
 ) -> Neighbours:
     """The neighbours of these settings: read if they were made before, else made and written.
 
+    A control replaces the retrieved images and nothing else: the candidates stay for comparison.
     `weights` is the folder of the encoders' weights, by default the data root's own. Under torchrun
     all processes do their part and one of them writes. Raises ValueError where the data is another
     drawn world than the settings need.
@@ -189,7 +186,17 @@ def build(
     path = neighbours_path(chosen, data, out_dir, split)
     if path.is_file():
         return Neighbours.load(path, identity(chosen, data, split))
-    task(data, chosen, split)  # what cannot be asked, before the hours that encoding may take
+    asked, pool = task(data, chosen, split)  # refuses, before the hours that encoding may take
+    if chosen.retrieval.control != "none":
+        retrieval = replace(chosen.retrieval, control="none")
+        true = replace(chosen, retrieval=retrieval)
+        found = build(true, data, out_dir, split=split, weights=weights, device=device)
+        similar = ranking.controlled(chosen.retrieval.control, asked, pool, data)
+        about = identity(chosen, data, split)
+        found = replace(found, similar_id=similar, chosen=np.full(len(asked), -1), settings=about)
+        if is_main_process():
+            found.save(path)
+        return found
     text, image = encoders(chosen, data, weights or root / "weights", device)
     with join(timeout=timedelta(days=7)):  # as long as another process may take to encode
         folder = Path(out_dir) / "cache" / "embeddings"
