@@ -185,7 +185,7 @@ _SMALL = dict(
 )
 
 _LAPTOP = TrainingSettings(
-    steps=1000, batch=8, learning_rate=3e-3, snapshot_every=200, cache_features=True
+    steps=600, batch=8, learning_rate=3e-3, snapshot_every=200, cache_features=True
 )
 
 PROFILES = {
@@ -222,7 +222,7 @@ PROFILES = {
 
 def settings(profile: str) -> Settings:
     """The settings of a profile: "smoke" for CI, "laptop" for twenty minutes and "evening" for
-    three hours of two cores, "photos" for pictures of your own, "paper" for a GPU."""
+    several hours of two cores, "photos" for pictures of your own, "paper" for a GPU."""
     if profile not in PROFILES:
         raise ValueError(f"There is no profile '{profile}': choose one of {', '.join(PROFILES)}.")
     return PROFILES[profile]

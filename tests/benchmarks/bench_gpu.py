@@ -81,12 +81,12 @@ def main() -> None:
     for name, (size, make) in ways(profile, options.device).items():
         found[name] = size / seconds(make())
         print(f"{name:32}{found[name]:9.1f} sentences/s, {found[name] / limit:.2f} of the limit")
-    told, best = f"limit {limit:.0f} sentences/s", max(found[EAGER], found[COMPILED])
-    say(f"batch {MANY}, the better way", best, 530, told, unit="/s")
-    say(f"batch {MANY} / eager float32, batch 1", best / found["eager float32, batch 1"], 8, told)
+    output, best = f"limit {limit:.0f} sentences/s", max(found[EAGER], found[COMPILED])
+    say(f"batch {MANY}, the better way", best, 530, output, unit="/s")
+    say(f"batch {MANY} / eager float32, batch 1", best / found["eager float32, batch 1"], 8, output)
     if options.device == "cuda":
         ratio = found["graph bfloat16, batch 1"] / found["eager bfloat16, batch 1"]
-        say("batch 1, bfloat16: graph / eager", ratio, 2.3, told)
+        say("batch 1, bfloat16: graph / eager", ratio, 2.3, output)
     if options.record:
         about = {"date": date.today().isoformat(), "profile": options.profile, "limit": limit}
         write_json(options.record, about | {"sentences/s": found, **provenance(options.device)})

@@ -47,8 +47,8 @@ def test_every_step_is_shown_with_what_the_paper_prints(sentences):
     text = contrasts.markdown(found)
     assert text.count("\n") == 1 + len(found)
     assert "| all | Baseline → Baseline+RES | Prec@0.5 | +0.51 | " in text
-    told = contrasts.in_words(found)
-    counts = [int(line.split(" for ")[-1].split()[0]) for line in told.splitlines()]
+    output = contrasts.in_words(found)
+    counts = [int(line.split(" for ")[-1].split()[0]) for line in output.splitlines()]
     assert sum(counts) == len(found)
 
 

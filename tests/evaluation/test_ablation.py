@@ -43,6 +43,12 @@ def made(tiny_root, tmp_path_factory):
     return ablation(TINY, table1((0, 1)), tiny_root, out), out
 
 
+def test_the_laptop_runs_only_what_the_papers_table_prints():
+    rows = {"Baseline", "Baseline+RES", "Baseline+RES+Cct", "Baseline+RES+AMF", "CMPC"}
+    assert sorted(table1([3], printed=True)) == sorted((row, 3) for row in rows)
+    assert set(table1([3])) > set(table1([3], printed=True))
+
+
 @pytest.mark.slow
 def test_every_row_and_seed_is_there_once_with_its_counters(made, tiny_root):
     results, out = made

@@ -80,9 +80,9 @@ def test_a_mask_is_the_evaluators_with_the_neighbour_of_the_build(predictor, tin
         assert [c.image_id for c in found.candidates] == neighbours.candidates[line].tolist()
         assert found.neighbour_id == neighbours.similar_id[line]
         for side in ("text", "image"):
-            told = [getattr(c, f"{side}_similarity") for c in found.candidates]
+            output = [getattr(c, f"{side}_similarity") for c in found.candidates]
             stored = getattr(neighbours, f"{side}_similarity")[line]
-            np.testing.assert_allclose(told, stored, atol=2e-6)
+            np.testing.assert_allclose(output, stored, atol=2e-6)
         with torch.no_grad():
             logits = logits_of(predictor.model, features, collate([dataset[i]]))
         place = placement(data.pictures[sample.image_id].height, 64, 64)
@@ -274,12 +274,12 @@ def test_any_text_is_read_and_what_is_not_known_is_named(
 ):
     found = predictor(photo, expression)
     assert found.unknown_words == unknown and found.left_out == left_out
-    told = " ".join(found.remarks)
-    assert len(told) < 500
-    assert all(f"'{word.strip()[:30]}'" in told for word in unknown[:8])
-    assert ("It knows no word here" in told) == (len(unknown) == len(set(found.words)))
-    assert ("Only the first 20 of 1000 words are read." in told) == bool(left_out)
-    assert ("and 12 more" in told) == (len(unknown) == 20)
+    output = " ".join(found.remarks)
+    assert len(output) < 500
+    assert all(f"'{word.strip()[:30]}'" in output for word in unknown[:8])
+    assert ("It knows no word here" in output) == (len(unknown) == len(set(found.words)))
+    assert ("Only the first 20 of 1000 words are read." in output) == bool(left_out)
+    assert ("and 12 more" in output) == (len(unknown) == 20)
 
 
 def test_what_is_no_text_is_refused(predictor, photo):

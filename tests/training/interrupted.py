@@ -88,10 +88,10 @@ def flips(folder, module, dice, count):
         with open(path, "r+b") as file:
             at, bit = dice.randrange(path.stat().st_size), 1 << dice.randrange(8)
             _turn(file, at, bit)
-            with warnings.catch_warnings(record=True) as told:
+            with warnings.catch_warnings(record=True) as output:
                 warnings.simplefilter("always")
                 refused = checkpoints.restore(module, optimiser) is None
-            found += refused and "is damaged" in str(told[-1].message)
+            found += refused and "is damaged" in str(output[-1].message)
             _turn(file, at, bit)
     assert checkpoints.restore(module, optimiser) == 1
     return found

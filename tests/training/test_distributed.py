@@ -145,8 +145,8 @@ def test_groups_one_after_another_meet_and_agree(tmp_path):
     end = time.monotonic() + 90
     while not context.join(1):
         assert time.monotonic() < end, "they wait for each other"
-    told = "Process 1 would continue from step 11, process 0 from 10: give all of them one"
-    assert (tmp_path / "0").read_text().startswith(told)
+    output = "Process 1 would continue from step 11, process 0 from 10: give all of them one"
+    assert (tmp_path / "0").read_text().startswith(output)
 
 
 @pytest.mark.slow
@@ -247,5 +247,5 @@ def test_batch_norm_is_refused_where_statistics_would_differ(monkeypatch, capsys
 def test_a_batch_that_cannot_be_shared_is_told_before_anything_is_read(monkeypatch, capsys):
     monkeypatch.setenv("WORLD_SIZE", "2")
     assert one_run.main(["--profile", "paper", "--data", "nowhere"]) == 2
-    told = "A batch of 1 cannot be shared by 2 processes: set training.batch to a multiple of 2."
-    assert told in capsys.readouterr().err
+    output = "A batch of 1 cannot be shared by 2 processes: set training.batch to a multiple of 2."
+    assert output in capsys.readouterr().err

@@ -81,14 +81,14 @@ def test_a_step_that_is_not_finite_is_made_again_by_the_same_command(ready, tmp_
     wild = replace(SHORT, training=replace(SHORT.training, learning_rate=1e9))
     dataset = ready.dataset(wild, "train")
     identity = {"settings": as_dict(wild), "seed": 0, "data": ready.data.fingerprint}
-    told = []
+    output = []
     for _ in range(2):
         with Checkpoints(tmp_path, identity).writing() as checkpoints:
             with pytest.raises(FloatingPointError, match="its gradient .* at step 1") as failure:
                 train(wild, dataset, ready.features, 0, checkpoints=checkpoints)
-        told.append(str(failure.value))
+        output.append(str(failure.value))
         assert [path.name[:8] for path in tmp_path.glob("*.pt")] == ["00000001"]
-    assert told[0] == told[1] and "(sentences [" in told[0]
+    assert output[0] == output[1] and "(sentences [" in output[0]
 
 
 def test_a_gradient_that_is_not_finite_never_reaches_the_weights(ready, tmp_path, monkeypatch):

@@ -110,7 +110,7 @@ def markdown(found: list[Contrast]) -> str:
 
 def in_words(found: list[Contrast]) -> str:
     """How many of the contrasts hold, are opposite, bounded or undecided, and which."""
-    told = []
+    lines = []
     for name, start in (
         ("holds", "The paper's direction holds for"),
         ("opposite", "We measure the opposite for"),
@@ -119,5 +119,5 @@ def in_words(found: list[Contrast]) -> str:
     ):
         chosen = [c for c in found if c.verdict.startswith(name)]
         named = "; ".join(f"{' → '.join(c.step)} in {NAMES[c.measure]} ({c.size})" for c in chosen)
-        told.append(f"- {start} {len(chosen)} of {len(found)}" + (f": {named}." if named else "."))
-    return "\n".join(told)
+        lines.append(f"- {start} {len(chosen)} of {len(found)}" + (f": {named}." if named else "."))
+    return "\n".join(lines)

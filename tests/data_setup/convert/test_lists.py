@@ -41,7 +41,7 @@ def members(mask=None, texts=("left",), more=()):
     ]
 
 
-def told(*arguments, read=None, **keywords):
+def output(*arguments, read=None, **keywords):
     findings = Findings()
     lists_index("referit", members(*arguments, **keywords), "a.tar", findings, read)
     return findings.summary()
@@ -49,7 +49,7 @@ def told(*arguments, read=None, **keywords):
 
 def test_good_masks_of_every_kind_are_read():
     for content in (matlab(GOOD), matlab(GOOD > 0), matlab(GOOD * 1.0, do_compression=True)):
-        assert told(content) == ""
+        assert output(content) == ""
 
 
 MASKS = {
@@ -63,31 +63,31 @@ MASKS = {
 @pytest.mark.parametrize("case", MASKS)
 def test_odd_masks_are_told(case):
     content, words = MASKS[case]
-    assert told(content).startswith(f"  1_1.mat: region 1_1 has a mask that {words}")
+    assert output(content).startswith(f"  1_1.mat: region 1_1 has a mask that {words}")
 
 
 def test_a_mask_that_crashes_its_reader_is_told_and_the_next_is_read():
     with apart() as read:
-        found = told(crashing(), read=read)
+        found = output(crashing(), read=read)
         assert found == (
             "  1_1.mat: region 1_1 has a mask that cannot be read (its reader crashes)"
         )
-        assert told(read=read) == ""
+        assert output(read=read) == ""
 
 
 def test_what_is_there_twice_is_told_where_it_differs():
-    assert told(more=[("b/mask/1_1.mat", matlab(GOOD * 1.0))]) == ""
-    assert "'b/mask/1_1.mat' is there twice, and differs" in told(
+    assert output(more=[("b/mask/1_1.mat", matlab(GOOD * 1.0))]) == ""
+    assert "'b/mask/1_1.mat' is there twice, and differs" in output(
         more=[("b/mask/1_1.mat", matlab(GOOD.T))]
     )
-    assert "'b/referit_imsize.json' is there twice, and differs" in told(
+    assert "'b/referit_imsize.json' is there twice, and differs" in output(
         more=[("b/referit_imsize.json", b"{}")]
     )
 
 
 @pytest.mark.parametrize("texts", [[], ["x" * 10_001], [3], "left"], ids=str)
 def test_texts_that_are_none_are_told(texts):
-    assert "'1_1' is no region with its texts" in told(texts=texts)
+    assert "'1_1' is no region with its texts" in output(texts=texts)
 
 
 def test_control_characters_become_blanks():

@@ -216,8 +216,8 @@ def test_one_long_text_referred_to_many_times_does_not_fill_the_parent(count, wo
     assert len(content) < 150_000
     tracemalloc.start()
     try:
-        told = outcome(content) if words else len(referents(content)["refs"])
-        assert words in str(told)
+        output = outcome(content) if words else len(referents(content)["refs"])
+        assert words in str(output)
         assert tracemalloc.get_traced_memory()[1] < 150 << 20
     finally:
         tracemalloc.stop()

@@ -39,8 +39,8 @@ def test_malformed_segmentations_are_refused_with_their_id():
     entries = [{"id": k, "image_id": 1, "segmentation": s} for k, s in enumerate(MALFORMED)]
     found = annotations(entries, set(range(len(entries))), sizes, "f", findings)
     assert found == {}
-    told = [problem["record"] for problem in findings.problems]
-    assert told == [f"annotation {k}" for k in range(len(MALFORMED))]
+    output = [problem["record"] for problem in findings.problems]
+    assert output == [f"annotation {k}" for k in range(len(MALFORMED))]
     json.dumps(findings.problems)
 
 
@@ -96,7 +96,7 @@ def test_an_empty_mask_that_is_referred_to_is_told(case):
     sizes = pictures([{"id": 1, "file_name": "a", "width": 64, "height": 48}], "f", findings)
     entries = [{"id": k, "image_id": 1, "segmentation": EMPTY[case]} for k in (5, 6)]
     assert annotations(entries, {5}, sizes, "f", findings) == {}
-    told = {"file": "f", "record": "annotation 5"}
+    output = {"file": "f", "record": "annotation 5"}
     assert findings.problems == [
-        told | {"reason": "has an empty mask: its segmentation covers no pixel"}
+        output | {"reason": "has an empty mask: its segmentation covers no pixel"}
     ]

@@ -203,10 +203,12 @@ def test_pictures_of_every_kind(tmp_path, zipped_up):
     findings = Findings()
     index = Index("kinds", {}, ["nowhere", "no.zip", place], rows, [], [], [])
     validate.audit_pictures(tmp_path, index, findings)
-    told = {p["record"].split("'")[1].removesuffix(".img"): p["reason"] for p in findings.problems}
-    assert set(told) == {*REFUSED, "gone"} and told["gone"] == "is missing"
+    output = {
+        p["record"].split("'")[1].removesuffix(".img"): p["reason"] for p in findings.problems
+    }
+    assert set(output) == {*REFUSED, "gone"} and output["gone"] == "is missing"
     for kind, (_, words) in REFUSED.items():
-        assert re.search(words, told[kind]), (kind, told[kind])
+        assert re.search(words, output[kind]), (kind, output[kind])
     for kind in TAKEN:
         opened = open_picture(tmp_path / place / f"{kind}.img", 8, 6)
         assert opened.mode == "RGB" and opened.size == (8, 6)

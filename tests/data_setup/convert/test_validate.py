@@ -169,9 +169,11 @@ def test_a_category_that_differs_from_the_annotation_is_remarked_upon(tiny_copy,
         annotation["category_id"] += 1
     path.write_text(json.dumps(content))
     index_folders(tiny_copy)
-    told = capsys.readouterr().out
-    assert "unc is taken with 2 remarks." in told
-    assert re.search(r"referent 1\d has category 1, its annotation 2 \(and 1 more like it\)", told)
+    output = capsys.readouterr().out
+    assert "unc is taken with 2 remarks." in output
+    assert re.search(
+        r"referent 1\d has category 1, its annotation 2 \(and 1 more like it\)", output
+    )
 
 
 def test_no_number_is_too_large_to_be_told():

@@ -249,8 +249,8 @@ def test_a_table_without_masks_finds_the_one_file_that_has_the_region(folder):
 def test_a_polygon_inside_another_is_said_to_be_filled(folder, capsys):
     hole = [11, 7, 15, 7, 15, 10, 11, 10]
     assert own(folder, "a.json", coco([BOX, hole], sentences=TEXTS)) == 0
-    told = capsys.readouterr().out
-    assert "annotation 17 ('a.json') has a part (2) inside the others; if it is a hole" in told
+    output = capsys.readouterr().out
+    assert "annotation 17 ('a.json') has a part (2) inside the others; if it is a hole" in output
     assert np.array_equal(refer.read(folder.parent / "data", "mine").mask(1), INSIDE)
 
 

@@ -160,8 +160,8 @@ def test_two_values_or_a_named_one_are_understood(tmp_path, kind):
 def test_other_masks_are_refused_by_what_they_hold(tmp_path, capsys, kind):
     mask, value, words = REFUSED[kind]
     assert made(tmp_path, mask, value) == 6
-    told = capsys.readouterr().err
-    assert "line 2 the mask 'm.bin'" in told and words in told
+    output = capsys.readouterr().err
+    assert "line 2 the mask 'm.bin'" in output and words in output
     assert not (tmp_path / "data" / "index").exists()
 
 

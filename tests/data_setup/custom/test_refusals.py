@@ -34,8 +34,8 @@ def test_wrong_data_is_refused_with_file_place_and_what_to_do(tmp_path, capsys, 
     files, place, reason, remedy = WRONG[kind]
     write(tmp_path / "own", files)
     code = own(tmp_path / "own")
-    told = capsys.readouterr().err.replace(f"{tmp_path}/own/", "").replace(f"{tmp_path}/", "")
-    (line,) = (line for line in told.splitlines() if reason in line)  # one sentence
+    output = capsys.readouterr().err.replace(f"{tmp_path}/own/", "").replace(f"{tmp_path}/", "")
+    (line,) = (line for line in output.splitlines() if reason in line)  # one sentence
     assert code in (2, 6)
     assert line.strip().startswith(place)
     assert remedy in re.split("[:;,] ", line.partition(reason)[2], maxsplit=1)[1], line
@@ -105,8 +105,8 @@ def test_no_change_of_an_export_ends_in_a_traceback(tmp_path, capsys, kind):
     for _ in range(5):
         write(tmp_path / "own", said(changed(content, random), file))
         code = own(tmp_path / "own")  # an exception would leave it
-        told = capsys.readouterr().err
-        assert code in (0, 2, 6) and bool(told) == (code > 0)
+        output = capsys.readouterr().err
+        assert code in (0, 2, 6) and bool(output) == (code > 0)
 
 
 def test_there_are_kinds_enough():

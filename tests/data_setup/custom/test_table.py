@@ -245,8 +245,8 @@ def test_what_training_would_stumble_over_is_said_at_once(folder, capsys, conten
 def test_a_copy_of_a_picture_in_another_split_is_remarked_on(folder, capsys):
     (folder / "b.jpg").write_bytes((folder / "a.jpg").read_bytes())
     assert own(folder, lines(HEAD, A, B)) == 0
-    told = capsys.readouterr().out
-    assert "picture 'a.jpg' = 'b.jpg' is in the splits train and val\n" in told
+    output = capsys.readouterr().out
+    assert "picture 'a.jpg' = 'b.jpg' is in the splits train and val\n" in output
 
 
 def test_the_splits_are_those_of_the_settings():

@@ -181,15 +181,17 @@ def test_training_sees_the_pixels_that_predict_sees(tmp_path, kind):
 def test_what_predict_would_see_otherwise_is_refused(tmp_path, capsys, kind):
     picture, words = REFUSED[kind]
     assert lone(tmp_path, picture) == 6
-    told = capsys.readouterr().err
-    assert "line 2 'p.jpg' " + words in told
+    output = capsys.readouterr().err
+    assert "line 2 'p.jpg' " + words in output
     assert not (tmp_path / "data" / "index").exists()
 
 
 def test_a_turned_copy_is_said_and_keeps_to_its_masks(tmp_path, capsys):
     assert lone(tmp_path, TURNED["JPEG, flag 6"], "--turn") == 0
-    told = capsys.readouterr().out
-    assert "line 2 ('p.jpg') is turned; its masks are taken as drawn on the turned picture" in told
+    output = capsys.readouterr().out
+    assert (
+        "line 2 ('p.jpg') is turned; its masks are taken as drawn on the turned picture" in output
+    )
     Image.fromarray(np.eye(30, 40, dtype=np.uint8)).save(tmp_path / "own" / "m.png")
     assert run(tmp_path / "own", "--turn") == 6
     assert "the mask 'm.png' is not 30x40 like its image" in capsys.readouterr().err
@@ -208,8 +210,8 @@ def test_the_first_of_several_frames_is_said(tmp_path, capsys, kind):
 def test_a_name_that_is_no_file_of_the_folder(own, capsys, name):
     (own / "sentences.csv").write_text(f"image,mask,sentence\n{name},masks/0_0.png,a\n")
     assert run(own) == 6
-    told = capsys.readouterr().err
-    assert ("is missing" in told or "is no plain name of a file" in told) and len(told) < 500
+    output = capsys.readouterr().err
+    assert ("is missing" in output or "is no plain name of a file" in output) and len(output) < 500
 
 
 # ---- verify and status ----
@@ -221,13 +223,13 @@ def test_own_sets_are_verified_and_listed(own, tmp_path, capsys):
     capsys.readouterr()
     for asked in ([], ["mine"]):
         assert main(["verify", *asked, "--root", str(root)]) == 0
-        told = capsys.readouterr().out
-        assert told == "mine: referents/images/expressions train 4/2/8; val 2/1/4; 3 pictures.\n"
+        output = capsys.readouterr().out
+        assert output == "mine: referents/images/expressions train 4/2/8; val 2/1/4; 3 pictures.\n"
     assert main(["status", "mine", "--root", str(root)]) == 0
     assert capsys.readouterr().out == "mine: your own, 3 of 3 pictures there, index made\n"
     assert main(["status", "--root", str(root)]) == 0
-    told = capsys.readouterr().out
-    assert told.startswith("mine: your own") and "\nunc: " in told
+    output = capsys.readouterr().out
+    assert output.startswith("mine: your own") and "\nunc: " in output
     assert main(["verify", "other", "--root", str(root)]) == 2
     assert "There is no set 'other': choose from unc, " in capsys.readouterr().err
 

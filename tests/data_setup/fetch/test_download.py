@@ -156,9 +156,9 @@ def test_every_mirrors_reason_is_told(server, tmp_path, waits):
     server.faults["/mirror/a.zip"] = ["503"] * 10
     with pytest.raises(NetworkError) as error:
         download(source(server, "/gone", "/mirror/a.zip"), tmp_path / "a.zip", sleep=waits.append)
-    told = str(error.value)
-    assert f"{server.url}/gone: it answers 404" in told
-    assert f"{server.url}/mirror/a.zip: it broke off 5 times (it answers 503)" in told
+    output = str(error.value)
+    assert f"{server.url}/gone: it answers 404" in output
+    assert f"{server.url}/mirror/a.zip: it broke off 5 times (it answers 503)" in output
     with pytest.raises(NetworkError, match="it has no public address.*place it by hand"):
         download(Source("a.zip", "archives", 1, DIGEST, (), ""), tmp_path / "a.zip")
 

@@ -61,8 +61,8 @@ def fetched(shared, world, tmp_path_factory):
 def test_one_command_gives_a_verified_root(fetched, capsys):
     root, path = fetched
     assert main(["verify", "--root", str(root), "--sources", str(path)]) == 0
-    told = capsys.readouterr().out
-    assert told.count("its hash is right") == 7 and "unc+: referents/images/expressions" in told
+    output = capsys.readouterr().out
+    assert output.count("its hash is right") == 7 and "unc+: referents/images/expressions" in output
     assert sorted(p.name for p in root.iterdir()) == [
         "archives", "index", "reports", "statistics", "weights",
     ]  # fmt: skip
@@ -170,16 +170,16 @@ def test_statistics_count_what_is_there(fetched, world):
         found = json.loads((fetched[0] / "statistics" / f"{name}.json").read_text())
         assert found == json.loads((world / "statistics" / f"{name}.json").read_text())
     data = refer.read(world, "unc")
-    for split, told in found_splits(fetched[0], "unc").items():
+    for split, output in found_splits(fetched[0], "unc").items():
         rows = [r for r in data.referents if r.split == split]
         sizes = {"small": 0, "medium": 0, "big": 0}
         for row in rows:
             share = data.mask(row.ann_id).mean()
             sizes["small" if share < 0.05 else "medium" if share < 0.1 else "big"] += 1
-        assert told["sizes_per_referent"] == sizes and told["referents"] == len(rows)
+        assert output["sizes_per_referent"] == sizes and output["referents"] == len(rows)
         texts = [s.text for r in rows for s in r.sentences]
-        assert told["expressions"] == len(texts) == sum(told["sizes_per_sentence"].values())
-        assert abs(told["words"]["mean"] - np.mean([len(t.split()) for t in texts])) < 1e-3
+        assert output["expressions"] == len(texts) == sum(output["sizes_per_sentence"].values())
+        assert abs(output["words"]["mean"] - np.mean([len(t.split()) for t in texts])) < 1e-3
     gref = json.loads((fetched[0] / "statistics" / "gref.json").read_text())
     assert gref["images_in_two_splits"]["train and val"] > 0
 
@@ -205,13 +205,13 @@ def test_offline_opens_no_connection_and_says_what_to_place(mirror, tmp_path, mo
     monkeypatch.setattr(socket, "create_connection", refuse)
     root = tmp_path / "data"
     assert run("fetch", "unc", "--root", root, "--sources", mirror[1], "--offline") == 4
-    told = capsys.readouterr().err.splitlines()
+    output = capsys.readouterr().err.splitlines()
     source = read_registry(tmp_path / "mirror.yaml")["unc"].sources[0]
-    assert told[0] == (
+    assert output[0] == (
         f"{root / 'archives' / 'refcoco.zip'} is missing. Place it there by hand: {source.urls[0]} "
         f"({source.size} bytes, sha256 {source.sha256})."
     )
-    assert len(told) == 2
+    assert len(output) == 2
     (root / "archives").mkdir(parents=True)
     for name in ("refcoco.zip", "train2014.zip"):
         (root / "archives" / name).write_bytes(mirror[0].files[f"/{name}"])
@@ -220,14 +220,14 @@ def test_offline_opens_no_connection_and_says_what_to_place(mirror, tmp_path, mo
 
 def test_plan_tells_and_loads_nothing(mirror, tmp_path, capsys):
     assert run("plan", "--root", tmp_path / "data", "--sources", mirror[1]) == 0
-    told = capsys.readouterr().out
-    assert "train2014.zip" in told and "licence: Apache-2.0" in told and "To load: " in told
+    output = capsys.readouterr().out
+    assert "train2014.zip" in output and "licence: Apache-2.0" in output and "To load: " in output
     assert mirror[0].asked == [] and not (tmp_path / "data").exists()
     assert run("plan", "--root", tmp_path / "data") == 0  # the true one
-    told = capsys.readouterr().out
+    output = capsys.readouterr().out
     sources = commands.sources_of(read_registry().values(), tmp_path)
     due = sum(s.size or s.about or 0 for s in sources)
-    assert f"To load: {due / 1e9:.2f} GB, and 5 files of unknown size." in told
+    assert f"To load: {due / 1e9:.2f} GB, and 5 files of unknown size." in output
 
 
 def test_status_and_clean(mirror, tmp_path, capsys):
@@ -252,7 +252,7 @@ def test_a_full_disk_is_noticed_before_the_start(mirror, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "told"),
+    ("arguments", "code", "output"),
     [
         (["fetch"], 2, "required: SET"),
         (["fetch", "coco"], 2, "There is no set 'coco': choose from unc, unc+, gref"),
@@ -261,14 +261,14 @@ def test_a_full_disk_is_noticed_before_the_start(mirror, tmp_path, monkeypatch):
         (["load", "unc"], 2, "invalid choice: 'load'"),
     ],
 )
-def test_usage_errors_are_one_sentence(tmp_path, capsys, arguments, code, told):
+def test_usage_errors_are_one_sentence(tmp_path, capsys, arguments, code, output):
     arguments = [*arguments, "--root", str(tmp_path / "data")]
     try:
         found = main(arguments)
     except SystemExit as stop:
         found = stop.code
     error = capsys.readouterr().err
-    assert found == code and told in error.replace("(choose", "").replace("following ", "")
+    assert found == code and output in error.replace("(choose", "").replace("following ", "")
     assert error.count("\n") == 1
 
 
@@ -283,8 +283,8 @@ def test_wrong_counts_are_content_errors_with_a_report(shared, mirror, world, tm
     path = registry(files, world, mirror[0].url, tmp_path / "mirror.yaml")
     root = tmp_path / "data"
     assert run("fetch", "unc", "--root", root, "--sources", path) == 6
-    told = capsys.readouterr().err
-    assert "records that are wrong" in told and "which is not usable" in told
+    output = capsys.readouterr().err
+    assert "records that are wrong" in output and "which is not usable" in output
     report = json.loads((root / "reports" / "unc.json").read_text())
     reasons = [p["reason"] for p in report["problems"]]
     assert any("points to annotation" in r for r in reasons)
@@ -298,8 +298,8 @@ def test_other_counts_than_the_published_ones_are_refused(mirror, tmp_path, caps
     found = read_registry(path)
     name = next(name for name, chosen in found.items() if "testC" in (chosen.counts or {}))
     assert run("fetch", name, "--root", tmp_path / "data", "--sources", path) == 6
-    told = capsys.readouterr().err
-    assert "split testC has None [referents, images, expressions], not [1, 2, 3]" in told
+    output = capsys.readouterr().err
+    assert "split testC has None [referents, images, expressions], not [1, 2, 3]" in output
 
 
 def test_a_flipped_bit_is_found_by_verify(fetched, tmp_path, capsys):
@@ -311,9 +311,9 @@ def test_a_flipped_bit_is_found_by_verify(fetched, tmp_path, capsys):
         content[len(content) // 2] ^= 1
         file.write_bytes(content)
     assert run("verify", "--root", tmp_path / "data", "--sources", path) == 5
-    told = capsys.readouterr()
-    assert "refcoco.zip has the sha256" in told.err and "gref.json is damaged" in told.err
-    assert "unc+: referents" in told.out  # it went on
+    output = capsys.readouterr()
+    assert "refcoco.zip has the sha256" in output.err and "gref.json is damaged" in output.err
+    assert "unc+: referents" in output.out  # it went on
 
 
 def test_bare_names_fetch(tmp_path, capsys):

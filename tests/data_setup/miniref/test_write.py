@@ -217,9 +217,9 @@ def test_the_same_world_is_not_drawn_again(root, capsys):
 
 def test_another_world_or_anything_else_is_never_overwritten(root, tmp_path, capsys):
     assert main(["miniref", "--root", str(root), "--pictures", "30"]) == 2
-    told = capsys.readouterr().err
-    assert "already holds another MiniRef (pictures 40, seed 3, version" in told
-    assert "choose another --root or remove it first." in told
+    output = capsys.readouterr().err
+    assert "already holds another MiniRef (pictures 40, seed 3, version" in output
+    assert "choose another --root or remove it first." in output
     (tmp_path / "thesis.txt").write_text("years of work")
     with pytest.raises(ValueError, match="already holds something that is not MiniRef"):
         write(tmp_path, 30)
@@ -232,7 +232,7 @@ def test_another_world_or_anything_else_is_never_overwritten(root, tmp_path, cap
 
 
 @pytest.mark.parametrize(
-    "arguments, told",
+    "arguments, output",
     [
         (["minerf"], "invalid choice: 'minerf'"),
         ([], "command"),
@@ -247,7 +247,7 @@ def test_another_world_or_anything_else_is_never_overwritten(root, tmp_path, cap
     ],
 )
 def test_a_wrong_command_is_one_sentence_and_exit_code_2(
-    arguments, told, capsys, tmp_path, monkeypatch
+    arguments, output, capsys, tmp_path, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)
     try:
@@ -255,7 +255,7 @@ def test_a_wrong_command_is_one_sentence_and_exit_code_2(
     except SystemExit as stop:
         code = stop.code
     error = capsys.readouterr().err
-    assert code == 2 and told in error
+    assert code == 2 and output in error
     assert error.count("\n") == 1 and error.endswith(".\n")
     assert list(tmp_path.iterdir()) == []
 
