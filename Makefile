@@ -117,9 +117,9 @@ one-look: setup  ## the README's "paper in one look", and the moving attention o
 publish: setup  ## put the figures of the last `make table1` into the README
 	$(BIN)/python notebooks/publish.py --out $(OUT)
 
-shipped: world evening-world  ## train the shipped models again and cut the shipped pool: two hours
+shipped: evening-world  ## train the shipped models again and cut the shipped pool: two hours
 	$(BIN)/python -m tvnet.release.ship --data data/miniref-evening
-	$(BIN)/python -m data_setup excerpt --source data/miniref --root tvnet/shipped/pool --pictures 115 \
+	$(BIN)/python -m data_setup excerpt --source data/miniref-evening --root tvnet/shipped/pool --pictures 115 \
 	  --also tvnet/shipped/models/examples.json
 	$(BIN)/python -c 'import tvnet; tvnet.load().retriever.keep()'
 

@@ -15,7 +15,7 @@ from tvnet.model.pretrained import LEAK
 CARD = "model_card.md"
 FILES = ("settings.json", "vocabulary.json", "model.safetensors", "backbone.safetensors")
 MEND = "fetch or make the model again"
-DRAWN = ("minivoc", "miniref")  # weights of the backbone that have seen drawn pictures only
+DRAWN = ("minivoc",)  # weights of the backbone that have seen drawn pictures only
 
 
 @dataclass(frozen=True)

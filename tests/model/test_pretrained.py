@@ -305,7 +305,7 @@ def test_a_recorded_hash_that_is_none_is_reported(tmp_path, sidecar):
 
 
 def test_weights_of_another_network_are_named():
-    with pytest.raises(ValueError, match="no weights 'vgg': choose one of minivoc, miniref"):
+    with pytest.raises(ValueError, match="no weights 'vgg': choose one of minivoc, deeplab"):
         load_backbone(replace(SLIM, weights="vgg"))
     with pytest.raises(ValueError, match="'imagenet' are those of a ResNet-101, but the settings"):
         pretrained._resnet101(replace(SLIM, weights="imagenet"))
@@ -314,12 +314,12 @@ def test_weights_of_another_network_are_named():
 def test_the_shipped_weights_are_small_clean_and_whole(tmp_path):
     backbone = load_backbone(SMOKE.backbone)
     assert backbone.contract == CAFFE and not any(p.requires_grad for p in backbone.parameters())
-    path = SHIPPED_WEIGHTS / PRETRAINED["miniref"].file
+    path = SHIPPED_WEIGHTS / PRETRAINED["minivoc"].file
     assert path.stat().st_size < 4e6
-    assert hashlib.sha256(path.read_bytes()).hexdigest() == PRETRAINED["miniref"].sha256
+    assert hashlib.sha256(path.read_bytes()).hexdigest() == PRETRAINED["minivoc"].sha256
     save_file({"a": torch.zeros(1)}, tmp_path / path.name)
     with pytest.raises(ValueError, match="have sha256"):
-        weights_file.check_hash(tmp_path / path.name, PRETRAINED["miniref"].sha256)
+        weights_file.check_hash(tmp_path / path.name, PRETRAINED["minivoc"].sha256)
 
 
 def test_every_source_says_whether_it_leaks():

@@ -90,8 +90,6 @@ def _shipped(name: str, leak: str) -> Pretrained:
 
 PRETRAINED = {
     "minivoc": _shipped("minivoc", "clean: pictures of MiniVOC, which no data set uses"),
-    # of the shipped models, until they are trained again
-    "miniref": _shipped("miniref", "clean: categories of MiniRef's training pictures"),
     "deeplab-voc": Pretrained(
         "deeplabv2_resnet101_msc-vocaug-20000.pth",
         "",

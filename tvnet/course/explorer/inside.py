@@ -26,12 +26,12 @@ def attention(c: Canvas) -> list[Panel]:
     row, column = c.cell
     weights = c.trace.A[c.level][0, row * n + column].reshape(n, n).numpy()
     marked = c.framed(c.masked(c.found.mask), row, column)
-    even = 1 / max(1, int((weights > 0).sum()))
+    times = float(weights.max()) * int(c.found.similar.valid.sum())
     return [
         Panel(f"the cell that looks: row {row}, column {column}; point at another one", marked),
         Panel(
             f"A{str(c.level).translate(DIGITS)}: where it looks in the neighbour. Largest weight "
-            f"{weights.max():.3f}, {weights.max() / even:.1f} times an even share",
+            f"{weights.max():.3f}, {times:.1f} times an even share",
             c.shaded(weights, c.found.similar, top=float(weights.max())),
         ),
     ]

@@ -136,7 +136,7 @@ def attention_row(found: Prediction, level: int, cell: tuple[int, int]) -> np.nd
     A = found.trace.A[level][0]
     n = round(len(A) ** 0.5)
     row = A[cell[0] * n + cell[1]].reshape(n, n).numpy()
-    return row * np.count_nonzero(row)
+    return row * int(found.similar.valid.sum())  # a sharp row has weights that round to zero
 
 
 def half_of(row: np.ndarray) -> np.ndarray:
