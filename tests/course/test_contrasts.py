@@ -52,6 +52,11 @@ def test_every_step_is_shown_with_what_the_paper_prints(sentences):
     assert sum(counts) == len(found)
 
 
+def test_a_step_whose_rows_were_not_run_is_said_to_be_missing(sentences):
+    missing = contrasts.every(sentences, (("Baseline", "CMPC"),))
+    assert "have not been run yet" in contrasts.markdown(missing)
+
+
 def test_a_verdict_does_not_depend_on_the_columns_that_are_shown(sentences):
     alone = contrasts.every(sentences, shown=("prec_0.8",))
     among = contrasts.every(sentences, shown=tables.COLUMNS)

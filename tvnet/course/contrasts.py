@@ -98,6 +98,8 @@ def _printed(step: tuple[str, str], size: str, measure: str) -> float | None:
 def markdown(found: list[Contrast]) -> str:
     """One line a contrast: the paper's difference, ours with its 95 % interval, the smallest that
     would have been seen, and the verdict."""
+    if not found:
+        return "The rows that are compared here have not been run yet: `make evening` runs them."
     rows = []
     for c in found:
         paper = "" if c.paper is None else f"{c.paper:+.2f}"
