@@ -221,7 +221,7 @@ PROFILES = {
 
 
 def settings(profile: str) -> Settings:
-    """The settings of a profile: "smoke" for CI, "laptop" for twenty minutes and "evening" for
+    """The settings of a profile: "smoke" for CI, "laptop" for half an hour and "evening" for
     several hours of two cores, "photos" for pictures of your own, "paper" for a GPU."""
     if profile not in PROFILES:
         raise ValueError(f"There is no profile '{profile}': choose one of {', '.join(PROFILES)}.")

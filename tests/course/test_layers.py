@@ -83,6 +83,8 @@ def test_attention_is_brightest_in_the_neighbours_cell_of_most_weight(seen):
     bright = (looked.pixels == SHADES[255]).all(axis=2)
     assert {*rows[bright.any(axis=1)]} == {top[0]} and {*columns[bright.any(axis=0)]} == {top[1]}
     assert "row 3, column 5" in frame.caption and f"{weights.max():.3f}" in looked.caption
+    times = weights.max() * seen.prediction.similar.valid.sum()
+    assert f"{times:.1f} times an even share" in looked.caption
 
 
 def test_a_cell_is_drawn_around_the_pixel_it_looks_at():

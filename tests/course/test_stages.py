@@ -7,6 +7,7 @@ import matplotlib
 import numpy as np
 import pytest
 
+from tvnet.course.explorer.view import attention_row
 from tvnet.course.figures import marks, motion, one_look, stages, trained
 from tvnet.data.images import placement
 from tvnet.rows import BEST
@@ -78,7 +79,7 @@ def test_the_path_visits_each_cell_once_and_turns_at_the_ends():
 
 def test_attention_is_measured_in_even_shares(views):
     found = views[0].prediction
-    row = trained.attention_row(found, 5, (3, 4))
+    row = attention_row(found, 5, (3, 4))
     seen = found.similar.valid[0].numpy()
     assert row[seen].mean() == pytest.approx(1, abs=1e-4) and not row[~seen].any()
 

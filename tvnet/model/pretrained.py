@@ -80,16 +80,15 @@ def _resnet101(settings: BackboneSettings) -> Backbone:
     return TorchvisionResNet101(settings.pool)
 
 
-def _shipped(name: str, leak: str) -> Pretrained:
-    """A backbone of ours, beside the report of its training."""
-    report = read_json(SHIPPED_WEIGHTS / f"{name}_backbone.json", dict, "install tvnet again")
-    return Pretrained(
-        f"{name}_backbone.safetensors", report["sha256"], DeepLab, _as_saved, leak, shipped=True
-    )
-
-
 PRETRAINED = {
-    "minivoc": _shipped("minivoc", "clean: pictures of MiniVOC, which no data set uses"),
+    "minivoc": Pretrained(
+        "minivoc_backbone.safetensors",
+        read_json(SHIPPED_WEIGHTS / "minivoc_backbone.json", dict, "install tvnet again")["sha256"],
+        DeepLab,
+        _as_saved,
+        "clean: pictures of MiniVOC, which no data set uses",
+        shipped=True,
+    ),
     "deeplab-voc": Pretrained(
         "deeplabv2_resnet101_msc-vocaug-20000.pth",
         "",

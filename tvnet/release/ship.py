@@ -106,7 +106,7 @@ def write_cards(target: Path) -> None:
         found = [
             figure
             for split, count in about["metrics"].items()
-            for figure in card_figures(split, count, about.get("intervals", {}).get(split, {}))
+            for figure in card_figures(split, count, about["intervals"][split])
         ]
         source = origin(row, report["seed"], report["data"], about["provenance"])
         write_card(target / row.lower(), found, source)

@@ -7,6 +7,7 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from tvnet.course.explorer.canvas import MASK, TRUTH, Canvas, Panel, outline, over
+from tvnet.course.explorer.view import attention_row
 
 DIGITS = str.maketrans("2345", "₂₃₄₅")
 
@@ -22,17 +23,16 @@ def _without_neighbour(c: Canvas, what: str) -> list[Panel]:
 def attention(c: Canvas) -> list[Panel]:
     if c.level not in c.trace.A:
         return _without_neighbour(c, "no attention")
-    n = c.trace.V_in[c.level].shape[-1]
     row, column = c.cell
-    weights = c.trace.A[c.level][0, row * n + column].reshape(n, n).numpy()
+    shares = attention_row(c.found, c.level, c.cell)
+    top = float(shares.max())
     marked = c.framed(c.masked(c.found.mask), row, column)
-    times = float(weights.max()) * int(c.found.similar.valid.sum())
     return [
         Panel(f"the cell that looks: row {row}, column {column}; point at another one", marked),
         Panel(
             f"A{str(c.level).translate(DIGITS)}: where it looks in the neighbour. Largest weight "
-            f"{weights.max():.3f}, {times:.1f} times an even share",
-            c.shaded(weights, c.found.similar, top=float(weights.max())),
+            f"{top / shares.sum():.3f}, {top:.1f} times an even share",
+            c.shaded(shares, c.found.similar, top=top),
         ),
     ]
 

@@ -122,6 +122,14 @@ def look(
     return View(predictors, query, expression, chosen(query.encoded, expression, neighbour))
 
 
+def attention_row(found: Prediction, level: int, cell: tuple[int, int]) -> np.ndarray:
+    """Where one cell looks in the neighbour: (n, n), 1 for an even share of its attention."""
+    A = found.trace.A[level][0]
+    n = round(len(A) ** 0.5)
+    row = A[cell[0] * n + cell[1]].reshape(n, n).numpy()
+    return row * int(found.similar.valid.sum())  # a sharp row has weights that round to zero
+
+
 @torch.no_grad()
 def _gate_closed(predictor: Predictor, found: Prediction) -> np.ndarray | None:
     """The mask with A2 = 0: Eq. 5 with Upsample(M_fine) alone."""

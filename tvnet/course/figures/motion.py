@@ -18,11 +18,10 @@ from matplotlib import colormaps
 from matplotlib.colors import to_rgb
 from PIL import Image
 
-from tvnet.course.explorer.view import View
+from tvnet.course.explorer.view import View, attention_row
 from tvnet.course.figures.marks import CELL, MAP, said
 from tvnet.course.figures.stages import attention_panels, grid, title
 from tvnet.course.figures.trained import (
-    attention_row,
     example_views,
     found_ones,
     referent_cells,

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from tvnet.course.explorer.canvas import legacy
-from tvnet.course.explorer.view import View
+from tvnet.course.explorer.view import View, attention_row
 from tvnet.course.figures.marks import (
     CELL,
     DPI,
@@ -22,7 +22,7 @@ from tvnet.course.figures.marks import (
     show,
 )
 from tvnet.course.figures.results import overlay
-from tvnet.course.figures.trained import attention_row, gate_of, half_of, referent_cells
+from tvnet.course.figures.trained import gate_of, half_of, referent_cells
 from tvnet.prediction import Prediction
 from tvnet.predictor import Predictor
 

@@ -131,14 +131,6 @@ def referent_cells(view: View, least: float = 0.9) -> list[tuple[int, int]]:
     return [tuple(map(int, full[k])) for k in np.argsort(away, kind="stable")]
 
 
-def attention_row(found: Prediction, level: int, cell: tuple[int, int]) -> np.ndarray:
-    """Where one cell looks in the neighbour: (n, n), 1 for an even share of its attention."""
-    A = found.trace.A[level][0]
-    n = round(len(A) ** 0.5)
-    row = A[cell[0] * n + cell[1]].reshape(n, n).numpy()
-    return row * int(found.similar.valid.sum())  # a sharp row has weights that round to zero
-
-
 def half_of(row: np.ndarray) -> np.ndarray:
     """The fewest cells of a row of attention that together get half of it: (n, n) bool."""
     order = np.argsort(-row, axis=None, kind="stable")
