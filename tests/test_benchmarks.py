@@ -28,18 +28,21 @@ runpy.run_path({str(BENCHMARKS / name)!r}, run_name="__main__")
     return subprocess.run(run, capture_output=True, text=True, cwd=ROOT)
 
 
+@pytest.mark.slow
 def test_without_the_library_to_measure_against_it_fails():
     done = bench("bench_evaluation.py", "skimage", "skimage.transform")
     assert done.returncode == 1
     assert "Nothing was measured: `pip install -e '.[bench]'` first" in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_without_a_gpu_its_benchmark_fails():
     done = bench("bench_gpu.py")
     assert done.returncode == 1 and "Nothing was measured: this machine has no" in done.stderr
 
 
+@pytest.mark.slow
 def test_make_bench_installs_what_it_needs_and_leaves_the_gpu_apart():
     make = ["make", "--dry-run", "--always-make", "bench"]
     printed = subprocess.run(make, capture_output=True, text=True, cwd=ROOT, check=True).stdout

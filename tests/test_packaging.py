@@ -106,6 +106,7 @@ def test_data_setup_knows_no_torch():
         assert not {"torch", "torchvision", "tvnet"} & {n.split(".")[0] for n in imports(path)}
 
 
+@pytest.mark.slow
 def test_training_and_evaluation_need_few_libraries():
     """Trains and evaluates nothing, but imports all of it with the other dependencies blocked."""
     names = {re.match(r"[\w-]+", line)[0] for line in project()["dependencies"]} - set(LIGHT)
@@ -124,6 +125,7 @@ import tvnet.data.dataset, tvnet.evaluation.trained
     assert len(blocked) > 10 and done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_nothing_needs_what_only_unix_has():
     """On Windows there is no fcntl, and none of the others."""
     script = """

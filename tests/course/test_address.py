@@ -25,6 +25,7 @@ def pixels(explorer):
     return [panel.pixels for panel in explorer._drawn]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layer", ["mask", "attention A_l", "before and after AMF", "words"])
 def test_a_link_restores_the_state(predictors, layer):
     first = tvnet.Explorer(predictors=predictors)

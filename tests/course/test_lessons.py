@@ -77,6 +77,7 @@ def test_the_failure_is_one(opened):
     assert view.iou(mask) < 0.05 and (mask & green).sum() > 0.8 * mask.sum()
 
 
+@pytest.mark.slow
 def test_the_mask_is_shown_after_two_passes_and_all_is_there_after_six(monkeypatch):
     explorer = tvnet.Explorer()
     predictors = explorer.predictors

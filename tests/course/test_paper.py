@@ -107,6 +107,7 @@ def test_what_is_said_of_the_papers_tables_follows_from_them():
     assert text.endswith(f"also on {', '.join(behind[:-1])} and {behind[-1]}")
 
 
+@pytest.mark.slow
 def test_a_claim_about_table_1_is_judged_where_its_rows_were_run():
     runs = published()["runs"]
     sentences = Sentences.load(published_file("table1_sentences.npz"))

@@ -84,6 +84,7 @@ def test_attention_is_measured_in_even_shares(views):
     assert row[seen].mean() == pytest.approx(1, abs=1e-4) and not row[~seen].any()
 
 
+@pytest.mark.slow
 def test_rules_choose_the_same_in_whatever_order_the_views_come(predictors, views):
     for rule in (trained.median_gain, motion.largest, lambda v: trained.differ_most(v)[0]):
         assert rule(views) is rule(views[::-1])

@@ -33,6 +33,7 @@ def out(tiny_root, tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("row", VIEWS)
 def test_every_system_is_seen_at_work(row, tiny_root, out):
     seen = look(SMOKE, row, 0, tiny_root, out, steps=1)

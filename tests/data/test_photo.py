@@ -137,6 +137,7 @@ def test_the_preview_that_a_phone_adds_is_no_frame(tmp_path):
     assert read_photo(tmp_path / "phone.jpg").info == {}
 
 
+@pytest.mark.slow
 def test_reading_holds_a_picture_twice_and_no_more(tmp_path):
     """Bytes a pixel, of which Pillow keeps four, above what the imports take."""
     script = """

@@ -70,6 +70,7 @@ def test_sentences_of_miniref_are_cut_as_in_prior_code():
     assert [normalise_text(t) for t in texts] == [as_sent(t) for t in texts]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(real_samples() is None, reason=REASON)
 def test_real_sentences_are_cut_as_in_prior_code():
     """RefCOCO's and ReferIt's: 130,915, and some hold ™, ☠ and accents."""

@@ -58,6 +58,7 @@ def test_the_maps_have_the_sides_and_channels_that_the_model_expects(size):
     assert all(V.isfinite().all() and not V.requires_grad for V in maps.values())
 
 
+@pytest.mark.slow
 def test_cell_i_looks_at_pixel_8i():
     """D38, as for the ResNets."""
     torch.manual_seed(0)

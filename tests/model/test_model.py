@@ -184,6 +184,7 @@ def test_bfloat16_is_close_and_keeps_norms_and_logits_in_float32():
     assert 0 < (low - exact).abs().max() < 0.1 * exact.abs().max()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("row", [row for row in EVERY if row not in ORACLES])
 def test_a_step_never_asks_its_device_for_a_value(row):
     """A GPU would wait for it, and no CUDA graph could be made: tensors without values find it."""

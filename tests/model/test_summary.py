@@ -32,6 +32,7 @@ def test_arithmetic_of_one_part_by_hand():
     assert summary.costs(smoke, words=30)["conv_lstm"].flop == 3 * 2 * cells * 2 * d * 4 * d
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("row", [*RIVALS, *ORACLES])
 def test_every_system_has_a_bill_at_the_papers_size(row):
     """All of its arithmetic, as torch counts it in a pass over numbers at a small size."""

@@ -70,7 +70,7 @@ def test_figures_are_described_and_nothing_is_remote(path):
         assert not re.search(r"!\[\]|\]\(https?://\S+\.(png|svg|jpg|gif)|<(img|script)", source)
 
 
-LONGEST = ("09_ablations", "12_table2")  # run once; the others twice in one kernel
+LONGEST = ("07_training", "09_ablations", "12_table2", "13_your_own_data")
 OLDER = "**An older copy.**"  # a rendered copy that lags behind says so on top
 
 

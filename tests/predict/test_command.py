@@ -40,6 +40,7 @@ def command(*arguments):
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_the_command_writes_the_mask_and_says_what_it_did(models, tiny_root, photo, tmp_path):
     model, out = models["Baseline+RES+AMF"], tmp_path / "mask.png"
     shown = command(photo, "red zebra", "--model", model, "--pool", tiny_root, "--out", out)

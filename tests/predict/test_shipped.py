@@ -82,6 +82,7 @@ def test_every_model_card_is_what_the_report_gives(tmp_path):
         assert f"| testB | {count['n']:,} | overall IoU | {iou:.1f} |" in page
 
 
+@pytest.mark.slow
 def test_loading_a_model_does_not_import_the_compiler():
     """It took half of the time in which `make app` shows its first view."""
     done = "import sys, tvnet; tvnet.load(); sys.exit('torch._dynamo' in sys.modules)"
@@ -127,6 +128,7 @@ def test_the_pool_is_small_and_holds_no_picture_that_is_evaluated_on():
     assert {image_id for image_id, found in splits.items() if found != {"train"}} == shown
 
 
+@pytest.mark.slow
 def test_the_examples_are_val_and_say_what_the_models_can(predictors):
     found = examples()
     kinds = [example.kind for example in found]
@@ -183,6 +185,7 @@ def test_predict_needs_nothing_but_a_picture_and_an_expression():
     assert tvnet.predict(example.path, "left dog", model="Baseline").neighbour == "none"
 
 
+@pytest.mark.slow
 def test_a_new_expression_costs_a_few_forward_passes(monkeypatch):
     """Shares of one forward pass, so that a slow machine changes nothing: measured 2 and 13."""
     monkeypatch.syspath_prepend(str(ROOT / "tests" / "benchmarks"))

@@ -99,6 +99,7 @@ def test_texts_longer_than_the_model_can_read_are_cut(weights):
     assert np.isfinite(rows).all() and rows[0] == pytest.approx(rows[1], abs=1e-6)
 
 
+@pytest.mark.slow
 def test_fc7_is_that_of_torchvisions_own_forward(weights, data):
     model = tiny_vgg()
     model.load_state_dict(torch.load(weights / pretrained.VGG16, weights_only=True))

@@ -51,6 +51,7 @@ def plainly(folder, text):
     return (row / row.norm()).numpy()
 
 
+@pytest.mark.slow
 @needs_photos
 def test_minilm_gives_what_each_text_alone_gives_and_knows_what_sentences_mean():
     encoder = SentenceEncoder("minilm")

@@ -64,6 +64,7 @@ def cut_at(step):
     return report
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("steps", [(0,), (1,), (3,), (5,), (2, 4), (0, 1, 2, 3, 4, 5)])
 def test_a_run_cut_anywhere_ends_bit_for_bit_the_same(ready, whole, tmp_path, steps):
     dataset = ready.dataset(SHORT, "train")

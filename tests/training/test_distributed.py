@@ -185,6 +185,7 @@ notebook_launcher(one_run.main, (options,), num_processes=2)
     assert two["metrics"] == json.loads((alone / "result.json").read_text())["metrics"]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="threads are read from /proc")
 def test_a_group_ends_with_its_block_and_leaves_no_thread():
     """One that outlives it aborts its process now and then, when the interpreter ends."""

@@ -101,6 +101,7 @@ def test_odd_lists_and_masks_are_told(world, member, change, words):
     assert words in str(error.value)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(real_samples() is None, reason=REASON)
 def test_the_true_referit_lists_are_counted_to_the_unit(monkeypatch):
     folder = real_samples() / "referit_lists"

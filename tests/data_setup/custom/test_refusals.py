@@ -96,6 +96,7 @@ def changed(content, random):
     return random.choice(ODD)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "kind", [kind for kind in KINDS if isinstance(KINDS[kind][1], dict | list)]
 )

@@ -100,6 +100,7 @@ def test_shares_are_held_and_copies_stay_together():
     assert divided([[str(k) for k in range(60)], ["x"], ["y"]], 0)[0] == "train"
 
 
+@pytest.mark.slow
 def test_the_seed_divides_pictures_and_not_their_names(tmp_path):
     pictures = {f"p{k}": photo(k) for k in range(12)} | {"copy": photo(3)}
     found, sheet = own(folder_of(tmp_path / "a" / "own", pictures))

@@ -166,6 +166,7 @@ def test_the_formats_and_the_limit_are_those_of_predict():
     assert pictures.FORMATS == photo.FORMATS and pictures.MAX_PIXELS == photo.MAX_PIXELS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [*TAKEN, *TURNED])
 def test_training_sees_the_pixels_that_predict_sees(tmp_path, kind):
     turn = ["--turn"] * (kind in TURNED)

@@ -173,6 +173,7 @@ def test_referit_speaks_of_stuff(root):
     assert stuff & words
 
 
+@pytest.mark.slow
 def test_the_bytes_depend_on_the_seed_alone_not_on_the_processes(root, tmp_path):
     write(tmp_path / "again", PICTURES, SEED, processes=2)
     first, second = bytes_of(root), bytes_of(tmp_path / "again")

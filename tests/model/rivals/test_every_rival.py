@@ -128,9 +128,8 @@ def test_words_and_pixels_both_matter(row):
     assert not torch.allclose(model(flipped, None, words, lengths), logits)
 
 
-@pytest.mark.parametrize(
-    "row", [pytest.param(row, marks=pytest.mark.slow if row == "CMPC" else ()) for row in RIVALS]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("row", RIVALS)
 def test_two_equal_objects_are_told_apart_with_words_and_not_without(row):
     # One mask for both sentences reaches at most 0.5 in one of the two.
     assert min(learn(row, steps=300)) > 0.6
