@@ -223,6 +223,17 @@ def test_compiling_without_a_compiler_is_refused(ready, monkeypatch):
         losses(ready, compile=True)
 
 
+@pytest.mark.slow
+def test_what_cannot_be_compiled_is_said_in_a_sentence(ready, monkeypatch):
+    def broken(graph, inputs):
+        raise NotImplementedError("no such operation")
+
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend=broken))
+    monkeypatch.setattr(shutil, "which", lambda _: "g++")
+    with pytest.raises(ValueError, match="failed at step 0 .*no such operation.*: set training.co"):
+        losses(ready, "Baseline", compile=True)
+
+
 def test_evaluation_makes_no_training_targets(ready, monkeypatch):
     chosen = row_settings(SMOKE, "Baseline")
     dataset = ready.dataset(chosen, "val")

@@ -152,7 +152,7 @@ def train(
         for group in optimiser.param_groups:
             group["lr"] = group["rate"] * learning_rate(step, budget)
         batch = next(stream).to(device)
-        with explain_oom(step, batch):
+        with explain_failure(step, batch):
             loss = loss_of(logits_of(forward, features, batch), batch.mask)
             optimiser.zero_grad()
             loss.backward()
@@ -213,11 +213,18 @@ def compiled(model: Method) -> Method:
 
 
 @contextmanager
-def explain_oom(step: int, batch: Batch) -> Iterator[None]:
-    """A step that does not fit into memory ends with the settings that help."""
+def explain_failure(step: int, batch: Batch) -> Iterator[None]:
+    """A step that does not fit into memory, or cannot be compiled, ends with what helps."""
     try:
         yield
-    except RuntimeError as error:  # of a CPU that has no memory left, torch knows no other kind
+    except RuntimeError as error:
+        if type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
+            what = " ".join(str(error).splitlines()[:2])
+            raise ValueError(
+                f"torch.compile failed at step {step} ({what}): set training.compile=false, which "
+                "takes about twice as long."
+            ) from error
+        # Of a CPU that has no memory left, torch knows no kind of its own.
         if not isinstance(error, torch.OutOfMemoryError) and "can't allocate" not in str(error):
             raise
         raise MemoryError(

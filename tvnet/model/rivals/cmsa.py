@@ -99,8 +99,7 @@ class CrossModalSelfAttention(nn.Module):
     ) -> tuple[Tensor, Tensor | None]:
         queries = self.act(self.theta(pairs)).flatten(1, 3)
         keys, values = (self.pooled(self.act(f(pairs)), pad) for f in (self.phi, self.g))
-        blocks = F.pad(pad, (0, -pad.shape[1] % self.pool), value=True)
-        empty = blocks.unflatten(1, (-1, self.pool)).all(2)  # (B, blocks of words)
+        empty = pad[:, :: self.pool]  # pads come last: a block that begins with one has no word
         empty = empty.repeat_interleave(keys.shape[1] // empty.shape[1], dim=1)[:, None]
         A = None
         if whole:
