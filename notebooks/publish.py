@@ -1,10 +1,10 @@
-"""Show runs of notebooks 09 and 12 to readers: their counters, pictures, and the README's table.
+"""Show runs of notebooks 09 and 12 to readers: their counters, pictures, and the README's tables.
 
     python notebooks/publish.py --out out
 
 copies what was counted to notebooks/results/ and the figures to notebooks/figures/, for whichever
-of the two has run there, then rewrites the README between its `table1` marks. A test holds README
-and files together.
+of the two has run there, then rewrites the README between its `table1` and `table2` marks. A test
+holds README and files together.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import sys
 from pathlib import Path
 
 from tvnet.course import contrasts
+from tvnet.course.table2 import reached_markdown
 from tvnet.course.tables import short_markdown
 from tvnet.evaluation.sentences import Sentences
 
@@ -50,11 +51,35 @@ def readme_block(summary: dict, sentences: Sentences) -> str:
     )
 
 
-def with_block(readme: str, block: str) -> str:
-    """The README's text with what stands between its marks replaced."""
-    start, end = "<!-- table1 -->", "<!-- /table1 -->"
+def readme_block2(summary: dict) -> str:
+    """The same for Table 2."""
+    minutes = sum(sum(run["seconds"].values()) for run in summary["runs"]) / 60
+    seeds = len({run["seed"] for run in summary["runs"]})
+    steps = summary["training"]["steps"]
+    return (
+        f"\nMeasured like Table 1, {steps:,} steps each, {seeds} seed{'s' * (seeds > 1)}, {minutes:.0f} minutes of runs. "
+        "The loss is that of the last eighth of the training.\n\n"
+        + reached_markdown(summary)
+        + "\n"
+    )
+
+
+def with_block(readme: str, name: str, block: str) -> str:
+    """The README's text with what stands between two marks replaced."""
+    start, end = f"<!-- {name} -->", f"<!-- /{name} -->"
     head, rest = readme.split(start)
     return head + start + "\n" + block + "\n" + end + rest.split(end)[1]
+
+
+def shown(readme: str) -> str:
+    """The README's text with all that is published."""
+    first, second = (
+        json.loads((RESULTS / names[0]).read_text())
+        for names in (COUNTED, COUNTED2)
+    )
+    sentences = Sentences.load(RESULTS / COUNTED[1])
+    readme = with_block(readme, "table1", readme_block(first, sentences))
+    return with_block(readme, "table2", readme_block2(second))
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -81,18 +106,12 @@ def main(arguments: list[str] | None = None) -> int:
     if COUNTED in sets:
         for name in FIGURES:
             shutil.copy(out / name, HERE / "figures" / name)
-        README.write_text(with_block(README.read_text(), block()))
-    shown = ", ".join(names[0] for names in sets)
+    README.write_text(shown(README.read_text()))
+    copied = ", ".join(names[0] for names in sets)
     print(
-        f"{RESULTS.relative_to(HERE.parent)} now holds {shown}; README.md shows Table 1."
+        f"{RESULTS.relative_to(HERE.parent)} now holds {copied}, and README.md shows it."
     )
     return 0
-
-
-def block() -> str:
-    """The README's section for what is published."""
-    summary = json.loads((RESULTS / COUNTED[0]).read_text())
-    return readme_block(summary, Sentences.load(RESULTS / COUNTED[1]))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
 """The runner refuses what cannot be right and judges by the last cell; notebooks keep form."""
 
 import importlib.util
+import json
+import shutil
 from pathlib import Path
 
 import nbformat
@@ -168,9 +170,9 @@ def test_committed_notebooks_keep_the_rules(path):
     assert "cuda()" not in "".join(cell.source for cell in code)
 
 
-def test_the_readme_shows_the_published_table():
+def test_the_readme_shows_the_published_tables():
     readme = publish.README.read_text()
-    assert readme == publish.with_block(readme, publish.block())
+    assert readme == publish.shown(readme)
 
 
 def test_student_copies_hold_no_answer_and_say_what_is_left_to_do(tmp_path, capsys):
@@ -196,14 +198,21 @@ def test_student_copies_hold_no_answer_and_say_what_is_left_to_do(tmp_path, caps
 
 
 def test_what_has_been_run_is_published_and_nothing_else(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(publish, "RESULTS", tmp_path / "results")
-    monkeypatch.setattr(publish, "README", tmp_path / "none")  # Table 1 alone stands there
+    results, readme = tmp_path / "notebooks" / "results", tmp_path / "README.md"
+    shutil.copytree(publish.RESULTS, results)
+    readme.write_text(publish.with_block(publish.README.read_text(), "table2", "old"))
+    before = {path.name: path.read_bytes() for path in results.iterdir()}
+    monkeypatch.setattr(publish, "README", readme)
+    monkeypatch.setattr(publish, "RESULTS", results)
     monkeypatch.setattr(publish, "HERE", tmp_path / "notebooks")
-    (tmp_path / "results").mkdir()
     assert publish.main(["--out", str(tmp_path)]) == 2
     assert "holds neither table1.json nor table2.json: run notebook 09" in capsys.readouterr().err
-    for name in publish.COUNTED2:
-        (tmp_path / name).write_text(name)
+    summary = json.loads(before["table2.json"])
+    summary["training"]["steps"] = 1234
+    (tmp_path / "table2.json").write_text(json.dumps(summary))
+    (tmp_path / "table2_sentences.npz").write_bytes(b"new")
     assert publish.main(["--out", str(tmp_path)]) == 0
-    assert "results now holds table2.json" in capsys.readouterr().out
-    assert {p.name for p in (tmp_path / "results").iterdir()} == set(publish.COUNTED2)
+    assert "results now holds table2.json, and README.md shows it." in capsys.readouterr().out
+    assert "Measured like Table 1, 1,234 steps each" in readme.read_text()
+    changed = {path.name for path in results.iterdir() if path.read_bytes() != before[path.name]}
+    assert changed == {"table2.json", "table2_sentences.npz"}

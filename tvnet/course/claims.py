@@ -24,7 +24,7 @@ def claim_verdict(
 ) -> str:
     """A claim's verdict: the one that is written, or what the published runs say by its rule.
 
-    runs, sentences: Table 1's. table2: None where nothing of Table 2 has been published.
+    runs, sentences: Table 1's. table2 is asked only where a claim needs it.
     """
     if "verdict" in claim:
         return claim["verdict"]
@@ -34,8 +34,6 @@ def claim_verdict(
         return _of_step(tuple(claim["step"]), tuple(claim["columns"]), sentences)
     if "counted" in claim:
         return _of_count(*claim["counted"])
-    if table2 is None:
-        return UNKNOWN
     if "ahead_of" in claim:
         return _of_rivals(claim["ahead_of"], table2)
     return _of_refined(table2)

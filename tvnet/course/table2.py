@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from statistics import mean
 
 from tvnet.course.contrasts import Contrast, contrasts_of
-from tvnet.course.paper import PUBLISHED, load, published, published_file
+from tvnet.course.paper import load, published, published_file
 from tvnet.course.tables import cell, table
 from tvnet.evaluation.metrics import figures
 from tvnet.evaluation.sentences import Sentences
@@ -16,6 +17,7 @@ from tvnet.settings import settings
 ROW_OF = {s["method"]: s["row"] for s in load("systems")}  # "TV-Net" and the rivals' own names
 NAME_OF = {row: name for name, row in ROW_OF.items()}
 REFINED = "+DCRF"
+FIRST = "LSTM-CNN"  # the oldest system, and the least that another one should reach
 
 
 @dataclass(frozen=True)
@@ -24,18 +26,15 @@ class Published:
 
     tests: list[dict]
     refined: list[dict]
-    costs: dict[str, dict]
     sentences: Sentences
     about: dict  # profile, data set, split, training, provenance
 
 
-def published_table2() -> Published | None:
-    """What `make publish` wrote of the twelve systems; None as long as nothing was published."""
-    if not (PUBLISHED / "table2.json").is_file():
-        return None
+def published_table2() -> Published:
+    """What `make publish` wrote of the twelve systems."""
     found = published("table2")
     sentences = Sentences.load(published_file("table2_sentences.npz"))
-    return Published(found["tests"], found["refined"], found["costs"], sentences, found)
+    return Published(found["tests"], found["refined"], sentences, found)
 
 
 def rows_of(systems: str) -> list[str]:
@@ -76,6 +75,36 @@ def markdown(tests: list[dict], refined: list[dict], with_paper: bool = True) ->
                 ]
                 rows.append([name + found.removeprefix(row), "ours", *cells])
     return table(["system", "from", *printed["columns"]], rows)
+
+
+def last_losses(results: list[dict]) -> dict[str, list[float]]:
+    """{row: the mean loss of the last eighth of its training, of every seed}."""
+    found: dict[str, list[float]] = {}
+    for result in results:
+        loss = result["loss"]
+        last = loss[-max(1, len(loss) // 8) :]
+        found.setdefault(result["row"], []).append(sum(last) / len(last))
+    return found
+
+
+def reached_markdown(about: dict) -> str:
+    """What each system reads, how well it fits the sentences that it learns from, and what it
+    reaches on others; below LSTM-CNN at Prec@0.5 it has a star. about: what notebook 12 writes."""
+    reached: dict[str, dict[str, list[float]]] = {}
+    for run in about["runs"]:
+        for name, value in figures(run["metrics"]["clean"]["all"]).items():
+            reached.setdefault(run["row"], {}).setdefault(name, []).append(value)
+    middle = {row: mean(found["prec_0.5"]) for row, found in reached.items()}
+    columns = ("prec_0.5", "prec_0.8", "overall_iou")
+    rows = [
+        [s["method"] + "*" * (middle[s["row"]] < middle.get(FIRST, 0))]
+        + [", ".join(f"V{n}" for n in s["levels"]), cell(about["losses"][s["row"]])]
+        + [cell(reached[s["row"]][name]) for name in columns]
+        for s in load("systems")
+        if s["row"] in reached
+    ]
+    head = ["system", "reads", "loss, end of training", "Prec@0.5", "Prec@0.8", "overall IoU"]
+    return table(head, rows)
 
 
 def grid_markdown() -> str:
