@@ -28,15 +28,19 @@ FIGURES = ("contrasts.png", "fig5.png")
 COUNTED2 = ("table2.json", "table2_sentences.npz")  # what notebook 12 writes
 
 
+def minutes(summary: dict) -> float:
+    """What all runs of a table took, one after another."""
+    return sum(sum(run["seconds"].values()) for run in summary["runs"]) / 60
+
+
 def readme_block(summary: dict, sentences: Sentences) -> str:
     """The README's section between its marks, a pure function of the published counters."""
-    minutes = sum(sum(run["seconds"].values()) for run in summary["runs"]) / 60
     origin = summary["provenance"]
     pictures = len(set(sentences.image_id.tolist()))
     return (
         f"\nMeasured on MiniRef {summary['dataset']} {summary['split']} ({len(sentences.sent_id):,} "
         f"sentences of {pictures} pictures), profile `{summary['profile']}`, evaluator `clean`, per "
-        f"cent, mean ± sd over the seeds; GFLOP are those of a forward pass without the backbone. {minutes:.0f} "
+        f"cent, mean ± sd over the seeds; GFLOP are those of a forward pass without the backbone. {minutes(summary):.0f} "
         f"minutes of runs, two at a time on a shared CPU, commit {origin['commit']}, torch "
         f"{origin['versions']['torch']}; the backbone is {summary['backbone']}.\n\n"
         + short_markdown(summary["runs"], summary["costs"])
@@ -53,11 +57,10 @@ def readme_block(summary: dict, sentences: Sentences) -> str:
 
 def readme_block2(summary: dict) -> str:
     """The same for Table 2."""
-    minutes = sum(sum(run["seconds"].values()) for run in summary["runs"]) / 60
     seeds = len({run["seed"] for run in summary["runs"]})
     steps = summary["training"]["steps"]
     return (
-        f"\nMeasured like Table 1, {steps:,} steps each, {seeds} seed{'s' * (seeds > 1)}, {minutes:.0f} minutes of runs. "
+        f"\nMeasured like Table 1, {steps:,} steps each, {seeds} seed{'s' * (seeds > 1)}, {minutes(summary):.0f} minutes of runs. "
         "The loss is that of the last eighth of the training.\n\n"
         + reached_markdown(summary)
         + "\n"

@@ -7,7 +7,7 @@ from statistics import mean
 
 from tvnet.course.contrasts import Contrast, contrasts_of
 from tvnet.course.paper import load, published, published_file
-from tvnet.course.tables import cell, table
+from tvnet.course.tables import HEADINGS, by_seed, cell, table
 from tvnet.evaluation.metrics import figures
 from tvnet.evaluation.sentences import Sentences
 from tvnet.model.summary import Cost, costs, head
@@ -17,6 +17,7 @@ from tvnet.settings import settings
 ROW_OF = {s["method"]: s["row"] for s in load("systems")}  # "TV-Net" and the rivals' own names
 NAME_OF = {row: name for name, row in ROW_OF.items()}
 REFINED = "+DCRF"
+REACHED = ("prec_0.5", "prec_0.8", "overall_iou")
 FIRST = "LSTM-CNN"  # the oldest system, and the least that another one should reach
 
 
@@ -90,28 +91,30 @@ def last_losses(results: list[dict]) -> dict[str, list[float]]:
 def reached_markdown(about: dict) -> str:
     """What each system reads, how well it fits the sentences that it learns from, and what it
     reaches on others; below LSTM-CNN at Prec@0.5 it has a star. about: what notebook 12 writes."""
-    reached: dict[str, dict[str, list[float]]] = {}
-    for run in about["runs"]:
-        for name, value in figures(run["metrics"]["clean"]["all"]).items():
-            reached.setdefault(run["row"], {}).setdefault(name, []).append(value)
-    middle = {row: mean(found["prec_0.5"]) for row, found in reached.items()}
-    columns = ("prec_0.5", "prec_0.8", "overall_iou")
+    reached = {
+        row: {name: [seed[name] for seed in seeds.values()] for name in REACHED}
+        for row, seeds in by_seed(about["runs"], "all", "clean").items()
+    }
+    least = mean(reached[FIRST]["prec_0.5"]) if FIRST in reached else 0
     rows = [
-        [s["method"] + "*" * (middle[s["row"]] < middle.get(FIRST, 0))]
-        + [", ".join(f"V{n}" for n in s["levels"]), cell(about["losses"][s["row"]])]
-        + [cell(reached[s["row"]][name]) for name in columns]
+        [s["method"] + "*" * (mean(reached[s["row"]]["prec_0.5"]) < least), _levels(s)]
+        + [cell(about["losses"][s["row"]])]
+        + [cell(values) for values in reached[s["row"]].values()]
         for s in load("systems")
         if s["row"] in reached
     ]
-    head = ["system", "reads", "loss, end of training", "Prec@0.5", "Prec@0.8", "overall IoU"]
+    head = ["system", "reads", "loss, end of training", *(HEADINGS[name] for name in REACHED)]
     return table(head, rows)
+
+
+def _levels(system: dict) -> str:
+    return ", ".join(f"V{n}" for n in system["levels"])
 
 
 def grid_markdown() -> str:
     """The mechanisms side by side (systems.yaml)."""
     rows = [
-        [s["method"], ", ".join(f"V{n}" for n in s["levels"]), s["meets"], s["often"]]
-        + [s["normalised"], s["again"]]
+        [s["method"], _levels(s), s["meets"], s["often"]] + [s["normalised"], s["again"]]
         for s in load("systems")
     ]
     head = ["reads", "where words meet pixels", "how often", "what is normalised"]
