@@ -12,17 +12,12 @@ import torch
 
 def commit() -> str:
     """The commit of the source tree, "+" where it has changes, or "unknown" outside a checkout."""
-    here = Path(__file__).parent
+    describe = ["git", "describe", "--always", "--exclude=*", "--abbrev=12", "--dirty=+"]
+    here = {"cwd": Path(__file__).parent, "capture_output": True, "text": True}
     try:
-        head = _git("rev-parse", "--short=12", "HEAD", cwd=here)
-        return head + ("+" if _git("status", "--porcelain", "-uno", cwd=here) else "")
+        return subprocess.run(describe, check=True, **here).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
-
-
-def _git(*arguments: str, cwd: Path) -> str:
-    run = subprocess.run(["git", *arguments], cwd=cwd, capture_output=True, text=True, check=True)
-    return run.stdout.strip()
 
 
 def provenance(device: str = "cpu") -> dict:
