@@ -179,23 +179,9 @@ def test_the_command_builds_and_reads_again(tiny_root, data, tmp_path, monkeypat
     assert command(tiny_root, tmp_path) == 0
 
 
-def test_one_split_alone_has_a_file_of_its_own(tiny_root, data, tmp_path, monkeypatch):
-    monkeypatch.setattr(stage_one, "encoders", lambda *_: (Words(), Pictures()))
-    assert command(tiny_root, tmp_path, "--split", "val") == 0
-    assert command(tiny_root, tmp_path) == 0
-    part, whole = (
-        Neighbours.load(stage_one.neighbours_path(PAPER, data, tmp_path / "out", split))
-        for split in ("val", "all")
-    )
-    val = np.sort([s.sent_id for s in data.samples("val")])
-    assert np.array_equal(part.sent_id, val) and len(whole.sent_id) == 32
-    assert np.array_equal(part.similar_id, whole.of(val))
-
-
 @pytest.mark.parametrize(
     ("more", "words"),
     [
-        (["--split", "dev"], "unc+ has no split 'dev': choose one of train, val."),
         (["--set", "retrieval.ties=some"], "ties is 'some': choose one of 'hash', 'all'."),
         (["--set", "retrieval.text=bert"], "text is 'bert': choose one of 'tfidf', 'distilbert'"),
         (["--set", "ties=all"], "'ties=all' sets nothing: write part.name=value"),
@@ -234,20 +220,13 @@ def with_splits(data, split_of):
     return ReferData("unc+", data.pictures, referents, data.segmentations, data.categories)
 
 
-def test_pools_and_splits_that_hold_too_little_are_named(data):
+def test_pools_that_hold_too_little_are_named(data):
     one = with_splits(data, lambda r: "train" if r.image_id == 3 else "val")
     with pytest.raises(ValueError, match="The pool of unc. is the one image 3: its own sentences"):
         retrieve(one, PAPER, Words(), Pictures())
-    val = next(r for r in data.referents if r.split == "val")
     shared = with_splits(data, lambda r: "val" if r.ref_id % 10 else "train")
     with pytest.raises(ValueError, match="The pool is empty: every image of unc. is held out"):
         retrieve(shared, PAPER, Words(), Pictures())
-    silent = ReferData(
-        "unc+", data.pictures, (*data.referents, replace(val, split="testA", sentences=())),
-        data.segmentations, data.categories,
-    )  # fmt: skip
-    with pytest.raises(ValueError, match="The split 'testA' of unc. holds no sentence"):
-        retrieve(silent, PAPER, Words(), Pictures(), "testA")
 
 
 def test_a_pool_smaller_than_k_leaves_blanks(data):

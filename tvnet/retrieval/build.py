@@ -36,12 +36,10 @@ from tvnet.settings import Settings, as_dict, fingerprint, settings
 from tvnet.settings_checks import changed
 
 
-def identity(chosen: Settings, data: ReferData, split: str = "all") -> dict:
+def identity(chosen: Settings, data: ReferData) -> dict:
     """All that the neighbours depend on; stored in the file and hashed into its name."""
     about = as_dict(chosen.retrieval)
     about |= {"data": data.fingerprint, "dataset": data.name, "pool": chosen.data.train_split}
-    if split != "all":
-        about["split"] = split
     if chosen.retrieval.text != "tfidf":
         about["text weights"] = weights_of(chosen.retrieval.text)
     return about | image_encoder(chosen)
@@ -63,9 +61,9 @@ def weights_of(encoder: str) -> str:
     return (paper if of_the_paper else photos).weights_of(encoder)
 
 
-def neighbours_path(chosen: Settings, data: ReferData, out_dir: Path, split: str = "all") -> Path:
+def neighbours_path(chosen: Settings, data: ReferData, out_dir: Path) -> Path:
     """Where the neighbours of these settings and this data lie."""
-    what = f"{data.name}-{chosen.retrieval.control}-{fingerprint(identity(chosen, data, split))}"
+    what = f"{data.name}-{chosen.retrieval.control}-{fingerprint(identity(chosen, data))}"
     return Path(out_dir) / "cache" / f"neighbours-{what}.safetensors"
 
 
@@ -97,12 +95,9 @@ def encoders(
     return by_text, paper.Vgg16(weights, image, paper.precision_of(device), device)
 
 
-def task(data: ReferData, chosen: Settings, split: str) -> tuple[list[Sample], list[Sample]]:
-    """Who asks, by sent_id, and who may answer; ValueError where either is too few."""
-    splits = data.splits if split == "all" else [split]
-    queries = [s for name in splits for s in ranking.of_originals(data, name)]
-    if not queries:
-        raise ValueError(f"The split '{split}' of {data.name} holds no sentence: choose another.")
+def task(data: ReferData, chosen: Settings) -> tuple[list[Sample], list[Sample]]:
+    """Who asks, by sent_id, and who may answer; ValueError where these are too few."""
+    queries = [s for split in data.splits for s in ranking.of_originals(data, split)]
     pool = ranking.pool_of(data, chosen.data.train_split)
     if len({s.image_id for s in pool}) < 2:
         raise ValueError(
@@ -117,17 +112,16 @@ def retrieve(
     chosen: Settings,
     text: TextEncoder,
     image: ImageEncoder,
-    split: str = "all",
     folder: Path | None = None,
     device: str = "cpu",
 ) -> Neighbours:
-    """The two stages for every sentence of the splits, over the pool of the training split.
+    """The two stages for every sentence, over the pool of the training split.
 
     folder: keep there the rows that take long. Processes of one group share the work. Raises
-    ValueError on a split or pool without sentences, and vectors that are zero or not finite.
+    ValueError on a pool that is too small, and vectors that are zero or not finite.
     """
     k, ties = chosen.retrieval.k, chosen.retrieval.ties
-    queries, samples = task(data, chosen, split)
+    queries, samples = task(data, chosen)
     texts = sorted({s.text for s in (*queries, *samples)})
     images = np.unique([s.image_id for s in (*queries, *samples)])
     vectors = embed("text", texts, text, text.encode, folder)
@@ -152,7 +146,7 @@ def retrieve(
         text_similarity=by_text,
         image_similarity=by_image,
         chosen=column,
-        settings=identity(chosen, data, split),
+        settings=identity(chosen, data),
     )
 
 
@@ -170,7 +164,6 @@ def build(
     data: ReferData,
     out_dir: Path,
     *,
-    split: str = "all",
     weights: Path | None = None,
     device: str = "cpu",
 ) -> Neighbours:
@@ -183,16 +176,16 @@ def build(
     """
     root = data.root or Path()
     require_world(root, chosen.miniref_pictures)
-    path = neighbours_path(chosen, data, out_dir, split)
+    path = neighbours_path(chosen, data, out_dir)
     if path.is_file():
-        return Neighbours.load(path, identity(chosen, data, split))
-    asked, pool = task(data, chosen, split)  # refuses, before the hours that encoding may take
+        return Neighbours.load(path, identity(chosen, data))
+    asked, pool = task(data, chosen)  # refuses, before the hours that encoding may take
     if chosen.retrieval.control != "none":
         retrieval = replace(chosen.retrieval, control="none")
         true = replace(chosen, retrieval=retrieval)
-        found = build(true, data, out_dir, split=split, weights=weights, device=device)
+        found = build(true, data, out_dir, weights=weights, device=device)
         similar = ranking.controlled(chosen.retrieval.control, asked, pool, data)
-        about = identity(chosen, data, split)
+        about = identity(chosen, data)
         found = replace(found, similar_id=similar, chosen=np.full(len(asked), -1), settings=about)
         if is_main_process():
             found.save(path)
@@ -200,7 +193,7 @@ def build(
     text, image = encoders(chosen, data, weights or root / "weights", device)
     with join(timeout=timedelta(days=7)):  # as long as another process may take to encode
         folder = Path(out_dir) / "cache" / "embeddings"
-        neighbours = retrieve(data, chosen, text, image, split, folder, device)
+        neighbours = retrieve(data, chosen, text, image, folder, device)
         if is_main_process():
             neighbours.save(path)
         barrier()
@@ -213,7 +206,6 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=Path("out"))
     parser.add_argument("--profile", default="laptop", help="paper has the paper's encoders")
     parser.add_argument("--set", nargs="+", default=[], metavar="part.name=value")
-    parser.add_argument("--split", default="all", help="whose sentences ask: all, or one split")
     parser.add_argument("--weights", type=Path, help="folder of the encoders'; else DATA/weights")
     parser.add_argument("--device", default="cpu", help="auto, cpu or cuda")
     options = parser.parse_args(arguments)
@@ -221,13 +213,12 @@ def main(arguments: list[str] | None = None) -> int:
         device = own_device(str(device_of(options.device)))
         chosen = changed(settings(options.profile), options.set)
         data = refer.read(options.data, chosen.data.dataset)
-        more = {"split": options.split, "weights": options.weights, "device": device}
-        neighbours = build(chosen, data, options.out, **more)
+        neighbours = build(chosen, data, options.out, weights=options.weights, device=device)
     except (ValueError, OSError) as error:
         print(error, file=sys.stderr)
         return 2
     if is_main_process():
-        print(neighbours_path(chosen, data, options.out, options.split))
+        print(neighbours_path(chosen, data, options.out))
         short = (neighbours.candidates == BLANK).any(axis=1)
         if short.any():
             print(
