@@ -40,8 +40,8 @@ PARTS = {
     "tvnet.training": ("tvnet.data", "tvnet.model", "tvnet.retrieval", "tvnet.saved_model"),
     "tvnet.training.__main__": ("tvnet",),  # a command stands above what it starts
     "tvnet.evaluation": (
-        "tvnet.data", "tvnet.model", "tvnet.training", "tvnet.saved_model", "tvnet.rows",
-        "tvnet.provenance", "tvnet.model_card",
+        "tvnet.data", "tvnet.model", "tvnet.retrieval", "tvnet.training", "tvnet.saved_model",
+        "tvnet.rows", "tvnet.provenance", "tvnet.model_card",
     ),
     "tvnet.release": (
         "tvnet.data", "tvnet.model", "tvnet.retrieval", "tvnet.training", "tvnet.evaluation",

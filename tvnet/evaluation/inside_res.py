@@ -104,7 +104,7 @@ def inside(
     model.to(device)
     ready.features.backbone.to(device)
     true = ready.dataset(chosen, split)
-    use_control(ready, "random", chosen, data_dir, out_dir)
+    use_control(ready, "random", chosen, out_dir)
     random = ready.dataset(chosen, split)
     levels, counts = [], []
     for start in range(0, len(true), BATCH):

@@ -17,6 +17,7 @@ from tvnet.evaluation.evaluate import clean, evaluate
 from tvnet.evaluation.metrics import PerSentence, by_size
 from tvnet.evaluation.workers import in_parallel
 from tvnet.model.method import Method
+from tvnet.retrieval.build import neighbours_of
 from tvnet.rows import row_settings
 from tvnet.saved_model import load, load_backbone_of
 from tvnet.settings import CONTROLS, Settings
@@ -112,12 +113,10 @@ def swap_neighbours(
     }
 
 
-def use_control(
-    ready: Prepared, control: str, settings: Settings, data_dir: Path, out_dir: Path
-) -> None:
+def use_control(ready: Prepared, control: str, settings: Settings, out_dir: Path) -> None:
     """Let data sets made from now on show a control's images instead of those retrieved."""
     chosen = replace(settings, retrieval=replace(settings.retrieval, control=control))
-    ready.neighbours = prepare(chosen, data_dir, out_dir).neighbours
+    ready.neighbours = neighbours_of(chosen, ready.data, out_dir)
 
 
 def _again(
@@ -126,7 +125,7 @@ def _again(
 ) -> dict[str, PerSentence]:  # fmt: skip
     model, ready = load_run(settings, row, seed, data_dir, out_dir)
     if control != "none":
-        use_control(ready, control, model.settings, data_dir, out_dir)
+        use_control(ready, control, model.settings, out_dir)
     refine = None
     if crf:
         from tvnet.evaluation.crf import DenseCRF  # needs scipy, which training does not

@@ -67,6 +67,11 @@ def neighbours_path(chosen: Settings, data: ReferData, out_dir: Path) -> Path:
     return Path(out_dir) / "cache" / f"neighbours-{what}.safetensors"
 
 
+def neighbours_of(chosen: Settings, data: ReferData, out_dir: Path) -> Neighbours:
+    """Those of these settings, which have been built. Raises as `Neighbours.load` does."""
+    return Neighbours.load(neighbours_path(chosen, data, out_dir), identity(chosen, data))
+
+
 def encoders(
     chosen: Settings,
     data: ReferData,
@@ -178,7 +183,7 @@ def build(
     require_world(root, chosen.miniref_pictures)
     path = neighbours_path(chosen, data, out_dir)
     if path.is_file():
-        return Neighbours.load(path, identity(chosen, data))
+        return neighbours_of(chosen, data, out_dir)
     asked, pool = task(data, chosen)  # refuses, before the hours that encoding may take
     if chosen.retrieval.control != "none":
         retrieval = replace(chosen.retrieval, control="none")

@@ -18,7 +18,7 @@ from tvnet.data.records import ReferData
 from tvnet.data.refer import require_world
 from tvnet.data.words import Vocabulary, tokenise
 from tvnet.model.pretrained import load_backbone
-from tvnet.retrieval.build import identity, neighbours_path
+from tvnet.retrieval.build import neighbours_of
 from tvnet.settings import Settings
 from tvnet.training.candidates import WithCandidates
 from tvnet.training.features import CachedFeatures, LiveFeatures
@@ -69,10 +69,7 @@ def prepare(settings: Settings, data_dir: Path, out_dir: Path) -> Prepared:
             "fetch or draw the data again."
         )
     texts = [sample.text for sample in data.samples(settings.data.train_split)]
-    neighbours = None
-    if settings.model.enrichment:
-        path = neighbours_path(settings, data, out_dir)
-        neighbours = Neighbours.load(path, identity(settings, data))
+    neighbours = neighbours_of(settings, data, out_dir) if settings.model.enrichment else None
     cache = Path(out_dir) / "cache"
     weights = Path(data_dir) / "weights"
     backbone = load_backbone(settings.backbone, weights)
