@@ -35,8 +35,8 @@ PARTS = {
     "tvnet.data": (),
     "tvnet.model": ("tvnet.rows",),
     "tvnet.retrieval": ("tvnet.data", "tvnet.model.backbone", "tvnet.model.pretrained"),
-    "tvnet.model_card": ("tvnet.model",),
-    "tvnet.saved_model": ("tvnet.data", "tvnet.model", "tvnet.model_card"),
+    "tvnet.saved_model": ("tvnet.data", "tvnet.model"),
+    "tvnet.model_card": ("tvnet.model", "tvnet.saved_model"),
     "tvnet.training": ("tvnet.data", "tvnet.model", "tvnet.retrieval", "tvnet.saved_model"),
     "tvnet.training.__main__": ("tvnet",),  # a command stands above what it starts
     "tvnet.evaluation": (

@@ -18,6 +18,7 @@ from tvnet.evaluation.trained import load_run
 from tvnet.files import sha256_of
 from tvnet.model.backbone import DeepLab
 from tvnet.model.tvnet import TVNet
+from tvnet.model_card import CARD
 from tvnet.settings import as_dict, settings
 from tvnet.training.loop import parameter_groups, train
 from tvnet.training.setup import prepare
@@ -255,6 +256,7 @@ def test_a_trained_backbone_learns_at_its_own_rate_and_comes_back(tiny_root, tmp
                     tmp_path).features.backbone  # fmt: skip
     before = {name: t.clone() for name, t in first.state_dict().items()}
     folder = run(chosen, "Baseline", 0, tiny_root, tmp_path)
+    assert "| val | 8 | overall IoU |" in (folder / CARD).read_text("utf-8")
     model, ready = load_run(chosen, "Baseline", 0, tiny_root, tmp_path)
     after = ready.features.backbone.state_dict()
     moved = {name.split(".")[1] for name, t in after.items() if not torch.equal(before[name], t)}

@@ -11,10 +11,9 @@ from safetensors import safe_open
 
 from tvnet.files import read_json, sha256_of, write_text
 from tvnet.model.pretrained import LEAK
+from tvnet.saved_model import AGAIN, BACKBONE, FILES
 
 CARD = "model_card.md"
-FILES = ("settings.json", "vocabulary.json", "model.safetensors", "backbone.safetensors")
-MEND = "fetch or make the model again"
 DRAWN = ("minivoc",)  # weights of the backbone that have seen drawn pictures only
 
 
@@ -29,9 +28,7 @@ class Figure:
     interval: tuple[float, float] | None = None
 
 
-def write_card(
-    folder: Path, figures: list[Figure] | None = None, origin: dict[str, str] | None = None
-) -> None:
+def write_card(folder: Path, figures: list[Figure], origin: dict[str, str]) -> None:
     """Write the page of the model in a folder beside it."""
     write_text(folder / CARD, card(folder, figures, origin))
 
@@ -44,9 +41,9 @@ def card(
     origin: what is known of where it comes from, by name: row, seed, data, commit, ...
     """
     figures, origin = figures or [], origin or {}
-    settings = read_json(folder / "settings.json", dict, MEND)
+    settings = read_json(folder / "settings.json", dict, AGAIN)
     data, model, weights = settings["data"], settings["model"], settings["backbone"]["weights"]
-    words = len(read_json(folder / "vocabulary.json", list, MEND))
+    words = len(read_json(folder / "vocabulary.json", list, AGAIN))
     with safe_open(folder / "model.safetensors", "np") as tensors:
         shapes = [tensors.get_slice(name).get_shape() for name in tensors.keys()]
     count = sum(math.prod(shape) for shape in shapes)
@@ -60,7 +57,8 @@ def card(
         "backbone": f"{weights}; {LEAK.get(weights, 'unknown')}",
         **origin,
     }
-    hashes = {name: sha256_of(folder / name) for name in FILES if (folder / name).is_file()}
+    files = [name for name in (*FILES, BACKBONE) if (folder / name).is_file()]
+    hashes = {name: sha256_of(folder / name) for name in files}
     parts = [
         f"# Model card of {folder.name}",
         "This page is generated from the files beside it.",

@@ -16,7 +16,6 @@ from tvnet.files import SHIPPED, read_json, replacing, sha256_of, write_json
 from tvnet.model.backbone import Backbone
 from tvnet.model.method import Method, build
 from tvnet.model.weights_file import check_hash, fill, read_tensors, refuse_misfits
-from tvnet.model_card import write_card
 from tvnet.settings import Settings, as_dict, settings
 from tvnet.settings_checks import differences
 
@@ -29,7 +28,7 @@ AGAIN = "fetch or make the model again"
 
 
 def save(folder: Path, model: Method, vocabulary: Vocabulary, backbone: Backbone) -> None:
-    """Everything that `load` needs, a backbone only where it was trained on, and a model card."""
+    """Everything that `load` needs, a backbone only where it was trained on."""
     folder = Path(folder)
     write_json(folder / "settings.json", as_dict(model.settings))
     vocabulary.save(folder / "vocabulary.json")
@@ -41,7 +40,6 @@ def save(folder: Path, model: Method, vocabulary: Vocabulary, backbone: Backbone
             save_file({key: t.contiguous() for key, t in module.state_dict().items()}, part)
     digests = {name: sha256_of(folder / name) for name in {*FILES, *modules}}
     write_json(folder / HASHES, dict(sorted(digests.items())))
-    write_card(folder)
 
 
 def load(
