@@ -11,7 +11,7 @@ import torch
 
 from tvnet.data import refer
 from tvnet.data.dataset import collate
-from tvnet.data.images import open_picture, placement
+from tvnet.data.images import open_image, placement
 from tvnet.evaluation.ablation import RESULT, checkpoints_of, finished, run_folder
 from tvnet.evaluation.evaluate import clean, evaluate
 from tvnet.evaluation.metrics import PerSentence, by_size
@@ -154,19 +154,17 @@ def masks_of(
     for row in rows:
         model, ready = load_run(settings, row, seed, data_dir, out_dir)
         dataset = ready.dataset(model.settings, settings.data.eval_split)
-        known = np.arange(len(dataset)) if among is None else np.flatnonzero(among)
-        picks = np.random.default_rng(seed).choice(known, min(count, len(known)), replace=False)
-        samples = [dataset.samples[i] for i in picks]
-        pictures = [ready.data.pictures[sample.image_id] for sample in samples]
-        if not len(picks):
-            return []
         if not lines:
-            images = [np.asarray(open_picture(p.path, p.width, p.height)) for p in pictures]
-            lines = [(s.text, image, {}) for s, image in zip(samples, images, strict=True)]
+            known = np.arange(len(dataset)) if among is None else np.flatnonzero(among)
+            if not len(known):
+                return []
+            picks = np.random.default_rng(seed).choice(known, min(count, len(known)), replace=False)
+            samples = [dataset.samples[i] for i in picks]
+            lines = [(s.text, np.asarray(open_image(ready.data, s.image_id)), {}) for s in samples]
         logits = logits_of(model, ready.features, collate([dataset.inputs(int(i)) for i in picks]))
-        for k, picture in enumerate(pictures):
-            place = placement(picture.height, picture.width, logits.shape[-1])
-            lines[k][2][row] = clean(logits[k : k + 1], place)
-    for sample, line in zip(samples, lines, strict=True):
-        line[2]["truth"] = ready.cache.masks.mask(sample.ann_id)
+        for k, (_, image, masks) in enumerate(lines):
+            place = placement(*image.shape[:2], logits.shape[-1])
+            masks[row] = clean(logits[k : k + 1], place)
+    for sample, (_, _, masks) in zip(samples, lines, strict=True):
+        masks["truth"] = ready.cache.masks.mask(sample.ann_id)
     return lines
