@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from tvnet.data.dataset import collate
-from tvnet.evaluation.crf import ALIKE, ITERATIONS, SMOOTH, DenseCRF, Lattice, kernels, refine
+from tvnet.evaluation.crf import ALIKE, ITERATIONS, SMOOTH, Lattice, kernels, refine, refine_batch
 from tvnet.evaluation.evaluate import evaluate
 from tvnet.model.method import build
 from tvnet.rows import row_settings
@@ -86,17 +86,17 @@ def test_refined_rows_are_evaluated_as_all_others(ready):
     chosen = row_settings(settings("smoke"), "CMPC")
     torch.manual_seed(0)
     model, dataset = build(chosen, len(ready.vocabulary)), ready.dataset(chosen, "val")
-    refined = evaluate(model, dataset, ready.features, refine=DenseCRF(ready.data))["clean"]
+    refined = evaluate(model, dataset, ready.features, refine=refine_batch)["clean"]
     plain = evaluate(model, dataset, ready.features)["clean"]
     assert np.array_equal(refined.sent_id, plain.sent_id)
     assert np.array_equal(refined.area, plain.area)
     everywhere = evaluate(
-        model, dataset, ready.features, refine=lambda _, logits: torch.ones_like(logits)
+        model, dataset, ready.features, refine=lambda _, __, logits: torch.ones_like(logits)
     )
     assert np.array_equal(everywhere["clean"].union, plain.pixels)  # what refine gives is judged
     batch = collate([dataset[i] for i in range(3)])
     logits = torch.randn(3, 1, 96, 96)
-    crf = DenseCRF(ready.data)
-    alone = [crf(collate([dataset[i]]), logits[i : i + 1]) for i in range(3)]
-    assert torch.allclose(crf(batch, logits), torch.cat(alone), atol=1e-3)
-    assert not torch.equal(crf(batch, logits), logits)
+    alone = [refine_batch(ready.data, collate([dataset[i]]), logits[i : i + 1]) for i in range(3)]
+    together = refine_batch(ready.data, batch, logits)
+    assert torch.allclose(together, torch.cat(alone), atol=1e-3)
+    assert not torch.equal(together, logits)

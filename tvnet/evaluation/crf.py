@@ -111,18 +111,15 @@ def refine(logits: np.ndarray, image: np.ndarray, iterations: int = ITERATIONS) 
     return x.T.reshape(logits.shape)
 
 
-class DenseCRF:
-    """Refines the logits of a batch; `evaluate` takes it as `refine`. Runs on the CPU."""
+def refine_batch(data: ReferData, batch: Batch, logits: Tensor) -> Tensor:
+    """Logits (B, 1, S, S) of a data set's batch, refined; those of one image together, on the CPU.
 
-    def __init__(self, data: ReferData):
-        self.data = data
-
-    def __call__(self, batch: Batch, logits: Tensor) -> Tensor:
-        """Logits (B, 1, S, S) -> the same shape; sentences of one image are refined together."""
-        refined = torch.empty_like(logits)
-        for image_id in batch.image_id.unique().tolist():
-            mine = batch.image_id == image_id
-            image = open_square(self.data, image_id, logits.shape[-1])
-            found = refine(logits[mine, 0].float().cpu().numpy(), image)
-            refined[mine, 0] = torch.from_numpy(found).to(refined)
-        return refined
+    `evaluate` takes it as `refine`.
+    """
+    refined = torch.empty_like(logits)
+    for image_id in batch.image_id.unique().tolist():
+        mine = batch.image_id == image_id
+        image = open_square(data, image_id, logits.shape[-1])
+        found = refine(logits[mine, 0].float().cpu().numpy(), image)
+        refined[mine, 0] = torch.from_numpy(found).to(refined)
+    return refined

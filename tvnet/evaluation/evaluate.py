@@ -12,6 +12,7 @@ from torch import Tensor
 from tvnet import process_group
 from tvnet.data.dataset import Batch, ReferDataset, collate
 from tvnet.data.images import Placement, crop_and_resize, placement, resize_and_crop
+from tvnet.data.records import ReferData
 from tvnet.evaluation.metrics import PerSentence
 from tvnet.model.method import Method
 from tvnet.training.features import CachedFeatures, LiveFeatures
@@ -111,11 +112,11 @@ def evaluate(
     features: CachedFeatures | LiveFeatures,
     batch_size: int = 16,
     device: str = "cpu",
-    refine: Callable[[Batch, Tensor], Tensor] | None = None,
+    refine: Callable[[ReferData, Batch, Tensor], Tensor] | None = None,
 ) -> dict[str, PerSentence]:
     """{"clean": PerSentence, "parity": PerSentence} at the images' original sizes (D34).
 
-    With `refine`, say crf.DenseCRF, the logits that it makes of a batch's are evaluated instead.
+    With `refine`, say crf.refine_batch, the logits that it makes of a batch are evaluated.
     Raises ValueError naming the referent when a true mask is empty: IoU would not be defined.
     """
     model.to(device).eval()
@@ -127,7 +128,7 @@ def evaluate(
         some = mine[start : start + batch_size]
         batch = collate([dataset.inputs(i) for i in some]).to(device)
         logits = logits_of(model, features, batch)
-        logits = (refine(batch, logits) if refine else logits).cpu().numpy()
+        logits = (refine(dataset.data, batch, logits) if refine else logits).cpu().numpy()
         for k, i in enumerate(some):
             sample = dataset.samples[i]
             picture = dataset.data.pictures[sample.image_id]

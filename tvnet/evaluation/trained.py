@@ -128,9 +128,7 @@ def _again(
         use_control(ready, control, model.settings, out_dir)
     refine = None
     if crf:
-        from tvnet.evaluation.crf import DenseCRF  # needs scipy, which training does not
-
-        refine = DenseCRF(ready.data)
+        from tvnet.evaluation.crf import refine_batch as refine  # needs scipy, unlike training
     dataset = ready.dataset(model.settings, split)
     return evaluate(model, dataset, ready.features, device=device, refine=refine)
 
