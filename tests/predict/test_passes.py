@@ -1,6 +1,7 @@
 """How many forward passes of the networks an answer takes, counted, and that few give the same."""
 
 from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,9 +10,7 @@ from PIL import Image
 from tests.tiny_rows import tiny_rows
 from tvnet.course.explorer.view import known_query, look
 from tvnet.predictor import load
-from tvnet.retrieval import pool_features
-from tvnet.retrieval.online import Retriever
-from tvnet.retrieval.pool_features import QueryEmbedding
+from tvnet.retrieval.online import KEPT, Retriever
 
 QUERY = 8
 
@@ -79,17 +78,25 @@ def test_kept_rows_are_those_that_would_be_computed(shipped):
         assert retriever.kept[image_id].digest == digest
 
 
-def test_kept_rows_belong_to_files_and_to_an_encoder(rows, tiny_root, tmp_path):
-    data, row = rows["Baseline"].retriever.data, np.array([0.6, 0.8], np.float32)
-    some = {1: QueryEmbedding(row, bytes(32)), 2: QueryEmbedding(row, b"1" * 32)}
-    pool_features.keep(data, tmp_path, {"size": 64}, some)
-    found = pool_features.kept(data, tmp_path, {"size": 64})
-    assert found.keys() == {1, 2} and found[2].digest == b"1" * 32 and (found[1].row == row).all()
-    assert pool_features.kept(data, tmp_path, {"size": 96}) == {}
-    path = tmp_path / pool_features.NAME
+def test_kept_rows_belong_to_files_and_to_an_encoder(rows, tiny_copy):
+    known = rows["Baseline"].retriever
+
+    def opened(size=known.chosen.data.size):
+        chosen = replace(known.chosen, data=replace(known.chosen.data, size=size))
+        return Retriever(chosen, known.backbone, tiny_copy)
+
+    assert opened().kept == {}
+    opened().keep()
+    found, third = opened().kept, opened().embed(3)
+    assert found.keys() == opened().data.pictures.keys()
+    assert (found[3].row == third.row).all() and found[3].digest == third.digest
+    assert opened(size=96).kept == {}
+    picture = opened().data.pictures[3].path
+    picture.write_bytes(picture.read_bytes() + b"x")
+    assert found.keys() - opened().kept.keys() == {3}
+    path = tiny_copy / KEPT
     path.write_bytes(path.read_bytes()[:-1] + b"x")
-    assert pool_features.kept(data, tmp_path, {"size": 64}) == {}
-    assert pool_features.kept(data, tmp_path / "gone", {"size": 64}) == {}
+    assert opened().kept == {}
 
 
 def test_a_query_is_embedded_from_its_maps(rows):

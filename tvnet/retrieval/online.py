@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -14,17 +14,19 @@ from PIL import Image
 from torch import Tensor
 
 from tvnet.data import refer
+from tvnet.data.arrays import load_arrays, save_arrays
+from tvnet.data.contents import contents
 from tvnet.data.images import BLANK, Placement, open_image, placement, resize_and_pad
 from tvnet.data.photo import Photo, read_photo
 from tvnet.data.words import normalise_text
 from tvnet.model.backbone import Backbone
-from tvnet.retrieval import pool_features, ranking
+from tvnet.retrieval import ranking
 from tvnet.retrieval.build import encoders, image_encoder
 from tvnet.retrieval.encoders import ImageEncoder, PooledBackbone, TextEncoder
-from tvnet.retrieval.pool_features import QueryEmbedding
 from tvnet.retrieval.search import Faiss, Sparse, search_over
 from tvnet.settings import Settings
 
+KEPT = "pool_features.safetensors"  # beside a pool
 FOREIGN = -2  # the id of a picture that is none of the pool's
 
 
@@ -39,6 +41,13 @@ class Candidate:
     text_rank: int
     image_rank: int
     final_rank: int  # by image, equals by text; the first enriches
+
+
+class QueryEmbedding(NamedTuple):
+    """What stage 2 knows of a picture."""
+
+    row: np.ndarray  # (d,) unit
+    digest: bytes  # of its pixels
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,12 +98,37 @@ class Retriever:
 
     @cached_property
     def kept(self) -> dict[int, QueryEmbedding]:
-        return pool_features.kept(self.data, self.root, image_encoder(self.chosen))
+        """image id -> what `keep` wrote, of those pictures whose files are what they were.
+
+        {} where nothing is kept, or rows of another encoder: they are computed as they are needed.
+        """
+        try:
+            arrays, encoder = load_arrays(self.root / KEPT)
+        except (OSError, ValueError):
+            return {}
+        if encoder != image_encoder(self.chosen):
+            return {}
+        rows = zip(arrays["row"], arrays["digest"], strict=True)
+        of_file = dict(zip(map(tuple, arrays["file"].tolist()), rows, strict=True))
+        files = contents([picture.path for picture in self.data.pictures.values()], self.root)
+        return {
+            image_id: QueryEmbedding(of_file[file][0], of_file[file][1].tobytes())
+            for image_id, file in zip(self.data.pictures, files, strict=True)
+            if file in of_file
+        }
 
     def keep(self) -> None:
-        """Write the rows of all pictures beside the pool, where `kept` finds them."""
-        rows = {image_id: self.embed(image_id) for image_id in sorted(self.data.pictures)}
-        pool_features.keep(self.data, self.root, image_encoder(self.chosen), rows)
+        """Write what stage 2 knows of all pictures beside the pool, so that a new expression
+        encodes none. A file is known by its length and CRC-32."""
+        ids = sorted(self.data.pictures)
+        files = [self.data.pictures[image_id].path for image_id in ids]
+        rows = [self.embed(image_id) for image_id in ids]
+        arrays = {
+            "file": np.array(contents(files, self.root), np.int64),
+            "row": np.stack([one.row for one in rows]),
+            "digest": np.stack([np.frombuffer(one.digest, np.uint8) for one in rows]),
+        }
+        save_arrays(self.root / KEPT, arrays, image_encoder(self.chosen))
 
     @cached_property
     def pool(self) -> ranking.Pool:
