@@ -19,13 +19,13 @@ DRAWN = ("minivoc",)  # weights of the backbone that have seen drawn pictures on
 
 @dataclass(frozen=True)
 class Figure:
-    """One measure of a model on one split, in per cent; its 95 % interval where it is known."""
+    """One measure of a model on one split, in per cent, with its 95 % interval."""
 
     split: str
     sentences: int
     measure: str
     value: float
-    interval: tuple[float, float] | None = None
+    interval: tuple[float, float]
 
 
 def write_card(folder: Path, figures: list[Figure], origin: dict[str, str]) -> None:
@@ -84,7 +84,7 @@ def _figures(figures: list[Figure]) -> str:
         return "Not measured: no result was known when this page was written."
     lines = ["| split | sentences | measure | per cent | 95 % interval |", "|---|---|---|---|---|"]
     for f in figures:
-        interval = f"{f.interval[0]:.1f} to {f.interval[1]:.1f}" if f.interval else "not known"
+        interval = f"{f.interval[0]:.1f} to {f.interval[1]:.1f}"
         measure = f.measure.replace("prec_", "Prec@").replace("_iou", " IoU")
         lines.append(f"| {f.split} | {f.sentences:,} | {measure} | {f.value:.1f} | {interval} |")
     note = "Evaluator clean. An interval is that of resampled pictures, and speaks of this network."

@@ -26,7 +26,7 @@ from tvnet.provenance import provenance
 from tvnet.rows import CONTROLS, EVERY, PRINTED, TABLE1, row_settings
 from tvnet.saved_model import save
 from tvnet.settings import Settings, as_dict, fingerprint
-from tvnet.training.checkpoint import Checkpoints
+from tvnet.training.checkpoint import AGAIN, Checkpoints
 from tvnet.training.loop import train
 from tvnet.training.setup import Prepared, prepare
 
@@ -117,9 +117,9 @@ def intervals(found: PerSentence, dataset: ReferDataset) -> dict[str, tuple[floa
 
 
 def card_figures(split: str, count: dict, known: dict[str, tuple[float, float]]) -> list[Figure]:
-    """What a model card says of one split, from its counters and the intervals that are known."""
+    """What a model card says of one split, from its counters and intervals."""
     values = figures(count)
-    return [Figure(split, count["n"], name, values[name], known.get(name)) for name in MEASURES]
+    return [Figure(split, count["n"], name, values[name], known[name]) for name in MEASURES]
 
 
 def origin(row: str, seed: int, data: str, source: dict) -> dict[str, str]:
@@ -132,7 +132,7 @@ def origin(row: str, seed: int, data: str, source: dict) -> dict[str, str]:
 
 def read_result(folder: Path) -> dict:
     """What a finished run found. Raises ValueError where its result.json is damaged."""
-    return read_json(folder / "result.json", RESULT, "delete it and run the same again")
+    return read_json(folder / "result.json", RESULT, AGAIN)
 
 
 def read_sentences(folder: Path) -> PerSentence:
