@@ -110,10 +110,11 @@ def mean(tensors: list[Tensor]) -> None:
         tensor.copy_(part.view_as(tensor))
 
 
-def any_rank(asked: bool, device: str) -> bool:
+def any_rank(asked: bool) -> bool:
     """Whether any of the processes was asked; all get the same answer."""
     if rank_and_size()[1] == 1:
         return asked
+    device = "cuda" if distributed.get_backend() == "nccl" else "cpu"
     answer = torch.tensor(int(asked), device=device)
     distributed.all_reduce(answer, op=distributed.ReduceOp.MAX)
     return bool(answer)

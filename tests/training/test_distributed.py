@@ -128,8 +128,8 @@ def two_groups(rank, port, out):
     for k in range(6):
         with process_group.join(torch.device("cpu")):
             time.sleep(0.05 * (rank == k % 2))
-            assert process_group.any_rank(rank == 1, "cpu")
-            assert not process_group.any_rank(False, "cpu")
+            assert process_group.any_rank(rank == 1)
+            assert not process_group.any_rank(False)
             try:
                 process_group.same_step(10 + rank)
             except ValueError as error:

@@ -40,7 +40,7 @@ def test_a_run_that_goes_on_has_the_losses_of_one_that_was_not_cut(ready, tmp_pa
     chosen, losses = replace(SHORT, training=budget), []
     train(chosen, dataset, features, 0, device=device, report=lambda _, loss: losses.append(loss))
     for last in (4, None):  # the second start resumes after step 4
-        checkpoints = Checkpoints(tmp_path, every=3, device=device)
+        checkpoints = Checkpoints(tmp_path, every=3)
         train(chosen, dataset, features, 0, last=last, device=device, checkpoints=checkpoints)
     assert checkpoints.losses == pytest.approx(losses, rel=1e-3) and len(losses) == 6
 

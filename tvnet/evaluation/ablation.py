@@ -46,12 +46,10 @@ def run_folder(settings: Settings, row: str, seed: int, out_dir: Path, world: st
     return Path(out_dir) / "runs" / f"{settings.profile}-{row.lower()}-seed{seed}-{key}"
 
 
-def checkpoints_of(
-    folder: Path, settings: Settings, seed: int, ready: Prepared, device: str = "cpu"
-) -> Checkpoints:
+def checkpoints_of(folder: Path, settings: Settings, seed: int, ready: Prepared) -> Checkpoints:
     """Those of a run, which no run with another seed, setting or data set can resume."""
     identity = {"settings": as_dict(settings), "seed": seed, "data": ready.data.fingerprint}
-    return Checkpoints(folder, identity, settings.training.snapshot_every, device)
+    return Checkpoints(folder, identity, settings.training.snapshot_every)
 
 
 def run(
@@ -65,7 +63,7 @@ def run(
     chosen = row_settings(settings, row)
     ready = prepare(chosen, data_dir, out_dir)
     folder = run_folder(settings, row, seed, out_dir, ready.data.fingerprint)
-    checkpoints = checkpoints_of(folder, chosen, seed, ready, device)
+    checkpoints = checkpoints_of(folder, chosen, seed, ready)
     if checkpoints.result(RESULT):
         return folder
     held_out = ready.dataset(chosen, chosen.data.eval_split)

@@ -34,18 +34,12 @@ class Checkpoints:
 
     folder: None keeps nothing on disk. identity: plain JSON of all that the run is a function of.
     every: steps between two checkpoints; the last step has one in any case. Of several processes,
-    only the main one writes. device: where the run computes.
+    only the main one writes.
     """
 
-    def __init__(
-        self,
-        folder: Path | None = None,
-        identity: dict | None = None,
-        every: int = 0,
-        device: str = "cpu",
-    ):
+    def __init__(self, folder: Path | None = None, identity: dict | None = None, every: int = 0):
         self.folder = Path(folder) if folder else None
-        self.identity, self.every, self.device = identity or {}, every, device
+        self.identity, self.every = identity or {}, every
         self.losses: list[float] = []  # one a step
         self.scores: dict[int, float] = {}  # of each validation, by finished steps
         self.best: dict[str, Tensor] = {}  # the weights with the highest score
@@ -67,7 +61,7 @@ class Checkpoints:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
-        if process_group.any_rank(self._stop, self.device):  # asked after the last step
+        if process_group.any_rank(self._stop):  # asked after the last step
             raise SystemExit(f"Stopped at the end of {self.folder.name}; run the same to go on.")
 
     def _ask(self, *_: object) -> None:
@@ -125,7 +119,7 @@ class Checkpoints:
     def after(self, step: int, last: int, module: nn.Module, optimiser: Optimizer) -> None:
         """To call with the number of finished steps. Saves when it is time, or when SIGTERM or
         Ctrl-C asked the run to end: then it ends here."""
-        stop = process_group.any_rank(self._stop, self.device)
+        stop = process_group.any_rank(self._stop)
         if stop or step == last or (self.every and step % self.every == 0):
             self.save(step, module, optimiser)
         if stop:
