@@ -131,7 +131,7 @@ def ready(tiny_root, tmp_path_factory):
         data,
         Vocabulary.build(s.text for s in data.samples("train")),
         TrainingCache(
-            data, chosen.data.size, store(data, cache / "masks.npz"), cache, pixels=False
+            data, chosen.data.size, store(data, cache / "masks.safetensors"), cache, pixels=False
         ),
         CachedFeatures(backbone, data, chosen.data.size, cache / "maps.bf16"),
         neighbours,

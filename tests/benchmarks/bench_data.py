@@ -111,7 +111,9 @@ def main():
         pictures = list(data.pictures.values())
         inside = zipped(pictures, folder / "train2014.zip")
         contents = {p.image_id: p.path.read_bytes() for p in pictures}
-        cache = TrainingCache(data, SIZE, store(data, folder / "masks.npz"), folder / "cache")
+        cache = TrainingCache(
+            data, SIZE, store(data, folder / "masks.safetensors"), folder / "cache"
+        )
 
         def through_zip(p):
             return resize_and_pad(open_picture(inside[p.image_id], p.width, p.height), SIZE)

@@ -25,7 +25,7 @@ def data(tiny_root):
 
 @pytest.fixture
 def masks(data, tmp_path):
-    return store(data, tmp_path / "masks.npz")
+    return store(data, tmp_path / "masks.safetensors")
 
 
 @pytest.fixture(autouse=True)
@@ -104,7 +104,7 @@ def test_a_flipped_bit_or_a_cut_is_refused(data, masks, tmp_path):
 
 def _build(root, folder):
     data = refer.read(root, "unc")
-    cache = TrainingCache(data, SIZE, store(data, folder / "masks.npz"), folder / "cache")
+    cache = TrainingCache(data, SIZE, store(data, folder / "masks.safetensors"), folder / "cache")
     return int(cache.square(1).sum())
 
 

@@ -31,7 +31,7 @@ def vocabulary(data):
 @pytest.fixture(scope="module")
 def cache(data, tmp_path_factory):
     folder = tmp_path_factory.mktemp("cache")
-    return TrainingCache(data, SIZE, store(data, folder / "masks.npz"), folder)
+    return TrainingCache(data, SIZE, store(data, folder / "masks.safetensors"), folder)
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,6 @@
 """Masks of every kind decode, and the store keeps them."""
 
 import sys
-import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -75,49 +74,44 @@ def test_counts_are_the_inverse_of_masks():
 
 def test_the_store_gives_the_masks_of_the_data(tiny_root, tmp_path):
     data = refer.read(tiny_root, "unc")
-    path = tmp_path / "cache" / "masks.npz"
+    path = tmp_path / "cache" / "masks.safetensors"
     made, read = store(data, path), store(data, path)
     for referent in data.referents:
         for found in (made, read):
             assert np.array_equal(found.mask(referent.ann_id), data.mask(referent.ann_id))
-    assert [p.name for p in path.parent.iterdir()] == ["masks.npz"]
+    assert [p.name for p in path.parent.iterdir()] == ["masks.safetensors"]
     with pytest.raises(ValueError, match="mask store holds no annotation 99"):
         read.mask(99)
 
 
 def test_masks_need_pycocotools_only_to_be_made(tiny_root, tmp_path, monkeypatch):
     data = refer.read(tiny_root, "unc")
-    store(data, tmp_path / "masks.npz")
+    store(data, tmp_path / "masks.safetensors")
     monkeypatch.setitem(sys.modules, "pycocotools", None)
-    assert store(data, tmp_path / "masks.npz").mask(10).any()
+    assert store(data, tmp_path / "masks.safetensors").mask(10).any()
 
 
 def test_a_damaged_store_is_refused(tiny_root, tmp_path):
     """Cut, replaced or with a flipped bit: a sentence, never another mask."""
     data = refer.read(tiny_root, "unc")
-    path = tmp_path / "masks.npz"
-    masks = store(data, path)
+    path = tmp_path / "masks.safetensors"
+    store(data, path)
     whole = path.read_bytes()
     for content in (b"", b"<html>", whole[:-30], whole[: len(whole) // 2]):
         path.write_bytes(content)
-        with pytest.raises(ValueError, match="masks.npz cannot be read .*delete the file"):
+        with pytest.raises(ValueError, match="masks.safetensors cannot be read .*delete the file"):
             store(data, path)
-    warnings.simplefilter("ignore")  # the zip reader warns before it refuses
     for at in range(0, len(whole), 7):
         flipped = bytearray(whole)
         flipped[at] ^= 4
         path.write_bytes(flipped)
-        try:
-            found = store(data, path)
-        except ValueError:
-            continue
-        for referent in data.referents:  # a flip in a date of the zip, say, changes no mask
-            assert np.array_equal(found.mask(referent.ann_id), masks.mask(referent.ann_id))
+        with pytest.raises(ValueError, match="cannot be read"):
+            store(data, path)
 
 
 def test_a_store_of_other_data_is_refused(tiny_root, tmp_path):
     data = refer.read(tiny_root, "unc")
-    store(data, tmp_path / "masks.npz")
+    store(data, tmp_path / "masks.safetensors")
     fewer = replace(data, referents=data.referents[1:])
     with pytest.raises(ValueError, match="made from other data: delete the file"):
-        store(fewer, tmp_path / "masks.npz")
+        store(fewer, tmp_path / "masks.safetensors")

@@ -81,7 +81,9 @@ def test_crowds_decode_as_pycocotools_does(opened):
 def test_the_data_set_runs(opened, tmp_path):
     _, _, data = opened
     vocabulary = Vocabulary.build(s.text for s in data.samples("train"))
-    cache = TrainingCache(data, 320, store(data, tmp_path / "masks.npz"), tmp_path / "cache")
+    cache = TrainingCache(
+        data, 320, store(data, tmp_path / "masks.safetensors"), tmp_path / "cache"
+    )
     dataset = ReferDataset(data, "val", vocabulary, 20, cache)
     batch = collate([dataset[i] for i in range(8)])
     assert batch.image.shape == (8, 3, 320, 320) and batch.mask.flatten(1).any(1).all()

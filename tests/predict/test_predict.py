@@ -71,7 +71,7 @@ def test_a_mask_is_the_evaluators_with_the_neighbour_of_the_build(predictor, tin
     """Two ways to one mask: sentences of a split by the neighbours file, and typed ones."""
     data, chosen = predictor.retriever.data, predictor.model.settings
     neighbours = build(chosen, data, tmp_path)
-    cache = TrainingCache(data, 64, store(data, tmp_path / "masks.npz"), tmp_path / "cache")
+    cache = TrainingCache(data, 64, store(data, tmp_path / "masks.safetensors"), tmp_path / "cache")
     dataset = ReferDataset(data, "val", predictor.vocabulary, 20, cache, neighbours)
     features = LiveFeatures(predictor.retriever.backbone, data, 64)
     for i, sample in enumerate(dataset.samples):

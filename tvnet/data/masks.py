@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
+from tvnet.data.arrays import load_arrays, save_arrays
 from tvnet.data.records import ReferData
-from tvnet.files import replacing
 
 
 class MaskStore:
@@ -31,20 +31,19 @@ def store(data: ReferData, path: Path) -> MaskStore:
     sizes = {a: data.size_of(a) for a in data.image_of}
     if not path.is_file():
         runs = [to_counts(data.mask(ann_id)) for ann_id in sizes]
-        with replacing(path) as part, open(part, "wb") as file:
-            np.savez(
-                file,
-                ids=np.array(list(sizes)),
-                sizes=np.array(list(sizes.values())),
-                lengths=np.array([len(r) for r in runs]),
-                counts=np.concatenate(runs).astype(np.int32),
-            )
+        arrays = {
+            "ids": np.array(list(sizes)),
+            "sizes": np.array(list(sizes.values())),
+            "lengths": np.array([len(r) for r in runs]),
+            "counts": np.concatenate(runs).astype(np.int32),
+        }
+        save_arrays(path, arrays, {})
     try:
-        with np.load(path, allow_pickle=False) as file:  # the zip inside carries checksums
-            ids, pairs = file["ids"].tolist(), map(tuple, file["sizes"].tolist())
-            runs = np.split(file["counts"], np.cumsum(file["lengths"])[:-1])
+        arrays, _ = load_arrays(path)
+        ids, pairs = arrays["ids"].tolist(), map(tuple, arrays["sizes"].tolist())
+        runs = np.split(arrays["counts"], np.cumsum(arrays["lengths"])[:-1])
         found = MaskStore(dict(zip(ids, runs, strict=True)), dict(zip(ids, pairs, strict=True)))
-    except Exception as error:  # a damaged zip may raise nearly anything
+    except (KeyError, ValueError) as error:
         raise ValueError(
             f"The masks in {path} cannot be read ({error}): delete the file, it will be made again."
         ) from error

@@ -87,7 +87,7 @@ def prepare(settings: Settings, data_dir: Path, out_dir: Path) -> Prepared:
         features = CachedFeatures(backbone, data, settings.data.size, cache)
     else:
         features = LiveFeatures(backbone, data, settings.data.size)
-    masks = store(data, cache / f"masks-{data.name}-{data.fingerprint}.npz")
+    masks = store(data, cache / f"masks-{data.name}-{data.fingerprint}.safetensors")
     targets = TrainingCache(data, settings.data.size, masks, cache, features.pixels)
     if settings.model.method == "mattnet-oracle":  # D87
         features = WithCandidates(features, data, targets)
