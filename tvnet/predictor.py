@@ -178,12 +178,9 @@ class Predictor:
         logits = self._logits(other.encoded, [other.similar], [other.words])
         return at_size(logits, other.encoded.place)[1][0]
 
-    def without_each_word(self, whole: Prediction) -> list[WithoutWord]:
-        """The mask of each expression that lacks one word of `whole`'s, everything else equal."""
-        return self.without_each_part(whole)[0]
-
     def without_each_part(self, whole: Prediction) -> tuple[list[WithoutWord], np.ndarray | None]:
-        """The same, and the mask (H, W) bool without the neighbour, None where `whole` has none."""
+        """The mask of each expression that lacks one word of `whole`'s, everything else equal; and
+        the mask (H, W) bool without the neighbour, None where `whole` has none."""
         return without_each_part(whole, self._logits, self.model.settings.model.shared_enrichment)
 
     def _neighbour(

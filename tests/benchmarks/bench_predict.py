@@ -42,7 +42,7 @@ def measure(rounds: int = 3 if FAST else 25) -> dict[str, float]:
             WARM: lambda: predictor(*next(turn)),
             COLD: cold,
             "a new picture: read it, compute its maps": lambda: predictor.encode_image(next(paths)),
-            f"each of {len(whole.words)} words left out": lambda: predictor.without_each_word(
+            f"each of {len(whole.words)} words left out": lambda: predictor.without_each_part(
                 whole
             ),
         },

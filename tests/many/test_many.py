@@ -106,7 +106,7 @@ def test_sentences_about_one_picture_are_those_of_single_calls(predictor, pictur
         alone = predictor(path, text)
         np.testing.assert_allclose(found.probability, alone.probability, atol=1e-5)
         assert found.candidates == alone.candidates and found.remarks == alone.remarks
-        effects = predictor.without_each_word(found)
+        effects, _ = predictor.without_each_part(found)
         assert [effect.word for effect in effects] == list(found.words)
 
 

@@ -184,15 +184,14 @@ def test_typed_punctuation_changes_nothing(predictor, photo):
 
 def test_leaving_words_out_is_the_same_as_not_saying_them(predictor, photo):
     whole = predictor(photo, "the red square")
-    for effect, rest in zip(
-        predictor.without_each_word(whole), ("red square", "the square", "the red"), strict=True
-    ):
+    effects, _ = predictor.without_each_part(whole)
+    for effect, rest in zip(effects, ("red square", "the square", "the red"), strict=True):
         alone = predictor(whole.encoded, rest, whole.neighbour_id)
         np.testing.assert_allclose(effect.probability, alone.probability, atol=1e-5)
         both, either = (effect.mask & whole.mask).sum(), (effect.mask | whole.mask).sum()
         assert effect.iou == (both / either if either else 1)
-    assert [e.word for e in predictor.without_each_word(whole)] == ["the", "red", "square"]
-    assert len(predictor.without_each_word(predictor(photo, "red"))) == 1
+    assert [effect.word for effect in effects] == ["the", "red", "square"]
+    assert len(predictor.without_each_part(predictor(photo, "red"))[0]) == 1
 
 
 def test_words_left_out_of_a_large_picture_take_little_memory(predictor):
@@ -200,7 +199,7 @@ def test_words_left_out_of_a_large_picture_take_little_memory(predictor):
     picture = Image.new("RGB", (2000, 1000), "red")
     words = predictor.vocabulary.words[-20:]
     whole = predictor(picture, " ".join(words))
-    found = predictor.without_each_word(whole)
+    found, _ = predictor.without_each_part(whole)
     assert [effect.word for effect in found] == list(whole.words) and len(found) > 4
     assert {effect.mask.shape for effect in found} == {(320, 640)}
     assert sum(e.mask.nbytes + e.probability.nbytes for e in found) < whole.mask.nbytes * len(found)

@@ -154,7 +154,7 @@ def test_what_notebook_10_says_of_failures_is_true_of_those_that_ship(predictors
     example = failures[re.search(r'the layer \*words\* for "(.+?)"\. Without "next"', text)[1]]
     predictor = predictors["Baseline+RES+AMF"]
     whole = predictor(example.path, example.expression)
-    without = {w.word: w.mask for w in predictor.without_each_word(whole)}
+    without = {w.word: w.mask for w in predictor.without_each_part(whole)[0]}
     assert iou(without["next"], whole.mask) > 0.9 and iou(without["lady"], whole.mask) < 0.1
 
 

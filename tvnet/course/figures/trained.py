@@ -13,18 +13,8 @@ import numpy as np
 import torch
 
 from tvnet.course.explorer.canvas import cell_at, legacy
-from tvnet.course.explorer.view import (
-    Predictors,
-    Query,
-    View,
-    known_query,
-    look,
-    shipped_examples,
-)
-from tvnet.data.images import open_image
-from tvnet.data.photo import Photo
-from tvnet.data.records import ReferData, Sample
-from tvnet.data.words import normalise_text
+from tvnet.course.explorer.view import Predictors, View, known_query, look, shipped_examples
+from tvnet.data.records import Sample
 from tvnet.model.method import build
 from tvnet.prediction import Prediction, iou
 from tvnet.predictor import Predictor, load
@@ -47,15 +37,6 @@ def example_views(predictors: Predictors) -> list[View]:
         look(predictors, known_query(predictors, example.image_id), example.text)
         for example in shipped_examples(data)
     ]
-
-
-def view_of(
-    predictors: Predictors, data: ReferData, sample: Sample, neighbour: str | Photo = "retrieved"
-) -> View:
-    """One sentence of any data set, seen by the shipped models."""
-    encoded = list(predictors.values())[-1].encode_image(open_image(data, sample.image_id))
-    truth = {normalise_text(sample.text): data.mask(sample.ann_id)}
-    return look(predictors, Query("picture", encoded, truth), sample.text, neighbour)
 
 
 def untrained(predictor: Predictor, seed: int = 0) -> Predictor:
