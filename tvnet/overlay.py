@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from scipy.ndimage import maximum_filter
 
 from tvnet.files import replacing
 
@@ -15,12 +16,7 @@ OPACITY = 0.4
 FINE = 400  # a line has one pixel for so many of the picture's longer side
 
 
-def overlay(
-    picture: Image.Image,
-    mask: np.ndarray,
-    fill: tuple[int, int, int] = FILL,
-    opacity: float = OPACITY,
-) -> Image.Image:
+def overlay(picture: Image.Image, mask: np.ndarray) -> Image.Image:
     """A copy of a picture RGB with a mask (H, W) bool filled and outlined.
 
     The outline is a black line at the mask's border and a white one around it: one of the two
@@ -41,29 +37,18 @@ def overlay(
     part = mask[top : rows[-1] + 1 + line, left : columns[-1] + 1 + line]
     around = _grown(part, line, edge=False) & ~part
     border = _grown(~part, line, edge=True) & part
-    below = drawn.crop((left, top, left + part.shape[1], top + part.shape[0]))
-    filled = Image.blend(below, Image.new("RGB", below.size, fill), opacity)
+    box = (left, top, left + part.shape[1], top + part.shape[0])
+    below = drawn.crop(box)
+    filled = Image.blend(below, Image.new("RGB", below.size, FILL), OPACITY)
     for colour, where in ((filled, part), ("white", around), ("black", border)):
-        drawn.paste(*_paste(colour, (left, top), where))
+        drawn.paste(colour, box, Image.fromarray(where))
     return drawn
-
-
-def _paste(colour: Image.Image | str, at: tuple[int, int], where: np.ndarray) -> tuple:
-    """What Pillow needs to lay one colour, or a picture, over the pixels `where`."""
-    box = (*at, at[0] + where.shape[1], at[1] + where.shape[0])
-    return colour, box, Image.fromarray(where)
 
 
 def _grown(mask: np.ndarray, width: int, edge: bool) -> np.ndarray:
     """The pixels at most `width` rows and columns from one of a mask, beyond whose border all are
     as `edge`."""
-    for axis in (0, 1):
-        pad = [(width, width) if a == axis else (0, 0) for a in (0, 1)]
-        wide = np.pad(mask, pad, constant_values=edge)
-        length = mask.shape[axis]
-        shifted = (wide.take(range(k, k + length), axis) for k in range(2 * width + 1))
-        mask = np.logical_or.reduce([*shifted])
-    return mask
+    return maximum_filter(mask, 2 * width + 1, mode="constant", cval=edge)
 
 
 def write_mask(mask: np.ndarray, path: Path) -> None:
