@@ -4,15 +4,8 @@ from __future__ import annotations
 
 from tvnet.course.contrasts import NAMES, Contrast, every
 from tvnet.course.paper import load
-from tvnet.course.table2 import (
-    NAME_OF,
-    REFINED,
-    ROW_OF,
-    Published,
-    against_tv_net,
-    overall_iou,
-)
-from tvnet.course.tables import HEADINGS, SIZES, STEPS, by_seed, paper_table
+from tvnet.course.table2 import NAME_OF, REFINED, ROW_OF, Published, against_tv_net
+from tvnet.course.tables import HEADINGS, SIZES, STEPS, by_seed, overall_iou, paper_table
 from tvnet.evaluation.sentences import Sentences
 from tvnet.rows import BEST
 

@@ -7,8 +7,7 @@ from statistics import mean
 
 from tvnet.course.contrasts import Contrast, contrasts_of
 from tvnet.course.paper import load, published, published_file
-from tvnet.course.tables import HEADINGS, by_seed, cell, table
-from tvnet.evaluation.metrics import figures
+from tvnet.course.tables import HEADINGS, by_seed, cell, overall_iou, table
 from tvnet.evaluation.sentences import Sentences
 from tvnet.model.summary import Cost, costs, head
 from tvnet.rows import BEST, RIVALS, row_settings
@@ -47,16 +46,6 @@ def rows_of(systems: str) -> list[str]:
         if name not in ROW_OF:
             raise ValueError(f"There is no system '{name}': choose from {', '.join(ROW_OF)}.")
     return [ROW_OF[name] for name in dict.fromkeys(systems.split())]
-
-
-def overall_iou(tests: list[dict], evaluator: str = "clean") -> dict[str, dict[str, list[float]]]:
-    """{row: {"unc+ val": per cent of every seed}}."""
-    found: dict[str, dict[str, list[float]]] = {}
-    for run in tests:
-        value = figures(run["metrics"][evaluator]["all"])["overall_iou"]
-        splits = found.setdefault(run["row"], {})
-        splits.setdefault(f"{run['dataset']} {run['split']}", []).append(value)
-    return found
 
 
 def markdown(tests: list[dict], refined: list[dict], with_paper: bool = True) -> str:
@@ -144,14 +133,12 @@ def costs_markdown(own: dict[str, dict], paper: dict[str, Cost], tests: list[dic
     return table(["system", *columns, "M parameters, 320 px", "GFLOP, 320 px"], rows)
 
 
-def against_tv_net(
-    sentences: Sentences, column: str, rivals: tuple[str, ...] = ()
-) -> list[Contrast]:
+def against_tv_net(sentences: Sentences, column: str) -> list[Contrast]:
     """TV-Net minus each rival that was run, in overall IoU, corrected for all of them.
 
     column: that of the paper's Table 2 whose differences stand beside ours, such as "unc+ val".
     """
-    steps = tuple((row, BEST) for row in rivals or RIVALS)
+    steps = tuple((row, BEST) for row in RIVALS)
     found = contrasts_of(sentences, steps, ("all",), ("overall_iou",))
     return [replace(c, paper=printed_gain(c.step[0], column)) for c in found]
 

@@ -108,13 +108,19 @@ def cost_cells(costs: dict[str, dict], row: str) -> list[str]:
     return [f"{found['parameters'] / 1e6:.2f}", f"{found['GFLOP']:.3f}", f"x {step:.2f}"]
 
 
-def table3_markdown(tests: list[dict], evaluator: str = "clean") -> str:
-    """Overall IoU of small referents (Table 3), a row a method, a column a split."""
+def overall_iou(tests: list[dict], size: str = "all") -> dict[str, dict[str, list[float]]]:
+    """{row: {"unc+ val": per cent of every seed}}."""
     found: dict[str, dict[str, list[float]]] = {}
     for run in tests:
-        columns = found.setdefault(run["row"], {})
-        small = figures(run["metrics"][evaluator]["small"])["overall_iou"]
-        columns.setdefault(f"{run['dataset']} {run['split']}", []).append(small)
+        value = figures(run["metrics"]["clean"][size])["overall_iou"]
+        splits = found.setdefault(run["row"], {})
+        splits.setdefault(f"{run['dataset']} {run['split']}", []).append(value)
+    return found
+
+
+def table3_markdown(tests: list[dict]) -> str:
+    """Overall IoU of small referents (Table 3), a row a method, a column a split."""
+    found = overall_iou(tests, "small")
     splits = list(dict.fromkeys(split for columns in found.values() for split in columns))
     rows = [
         [row, *(cell(columns[split]) if split in columns else "" for split in splits)]
@@ -123,11 +129,11 @@ def table3_markdown(tests: list[dict], evaluator: str = "clean") -> str:
     return table(["row", *splits], rows)
 
 
-def refined_markdown(results: list[dict], refined: list[dict], evaluator: str = "clean") -> str:
+def refined_markdown(results: list[dict], refined: list[dict]) -> str:
     """Each refined run with its difference to the unrefined one: the gain of DenseCRF."""
     rows = []
     for size in SIZES:
-        before, after = by_seed(results, size, evaluator), by_seed(refined, size, evaluator)
+        before, after = by_seed(results, size, "clean"), by_seed(refined, size, "clean")
         for row, seeds in after.items():
             for seed, values in seeds.items():
                 plain = before[row.removesuffix("+DCRF")][seed]

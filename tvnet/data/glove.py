@@ -13,10 +13,10 @@ KEPT = "glove-rows.safetensors"  # of the words of all sentences of a data root
 SPREAD = 0.6  # LSCM's rule for words without a row: N(0, 0.6^2)
 
 
-def glove_rows(folder: Path, words: list[str], width: int, seed: int = 0) -> tuple[np.ndarray, int]:
+def glove_rows(folder: Path, words: list[str], width: int) -> tuple[np.ndarray, int]:
     """(len(words), width) float32, and how many of the words GloVe knows (D41).
 
-    Words without a row get a random one, a function of seed and position alone. Raises
+    Words without a row get a random one, a function of their position alone. Raises
     FileNotFoundError or ValueError naming the file in `folder` that is absent, damaged or another.
     """
     path = Path(folder) / KEPT
@@ -37,7 +37,7 @@ def glove_rows(folder: Path, words: list[str], width: int, seed: int = 0) -> tup
             f"{path} holds rows of shape {kept.shape}, not {(len(at), width)}: delete it and "
             f"{fetch}."
         )
-    rows = np.random.default_rng(seed).normal(0.0, SPREAD, (len(words), width)).astype(np.float32)
+    rows = np.random.default_rng(0).normal(0.0, SPREAD, (len(words), width)).astype(np.float32)
     known = [k for k, word in enumerate(words) if word in at]
     rows[known] = kept[[at[words[k]] for k in known]]
     if not known:

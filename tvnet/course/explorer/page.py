@@ -24,7 +24,7 @@ from tvnet.course.explorer.panels import Reporting, line
 from tvnet.model.trace import LEVELS
 from tvnet.prediction import NEIGHBOURS
 
-GAP, LINE = 12, 18  # pixels of the static preview
+GAP, LINE, ACROSS = 12, 18, 4  # of the static preview: pixels, and panels in a line
 TABS = ("Look inside", "Your pictures")
 STYLE = f"<style>\n{Path(__file__).with_name('page.css').read_text('utf-8')}</style>"
 TITLE = (
@@ -150,7 +150,7 @@ class Page(Reporting):
         }  # fmt: skip
 
 
-def static_preview(title: str, panels: list[Panel], columns: int = 4) -> np.ndarray:
+def static_preview(title: str, panels: list[Panel]) -> np.ndarray:
     """(h, w, 3) uint8: the panels side by side under a title, each over its caption."""
     font = ImageFont.truetype(
         str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"), 13
@@ -159,7 +159,7 @@ def static_preview(title: str, panels: list[Panel], columns: int = 4) -> np.ndar
     height = max(panel.pixels.shape[0] for panel in panels)
     captions = [textwrap.wrap(panel.caption, width // 7) for panel in panels]
     step_x, step_y = width + GAP, height + GAP + LINE * max(map(len, captions))
-    columns = min(columns, len(panels))
+    columns = min(ACROSS, len(panels))
     size = (GAP + columns * step_x, 2 * GAP + LINE + -(-len(panels) // columns) * step_y)
     sheet = Image.new("RGB", size, "white")
     pen = ImageDraw.Draw(sheet)

@@ -162,11 +162,11 @@ def lessons() -> list[dict]:
     return yaml.safe_load((Path(__file__).parents[1] / "lessons.yaml").read_text("utf-8"))
 
 
-def spread(data: ReferData, split: str, count: int = EXAMPLES) -> list[Example]:
-    """Sentences evenly over a split, each picture once."""
+def spread(data: ReferData, split: str) -> list[Example]:
+    """EXAMPLES sentences evenly over a split, each picture once."""
     of_image = {s.image_id: s.text for s in reversed(data.samples(split))}
     images = sorted(of_image)
-    some = images[:: max(1, len(images) // count)][:count]
+    some = images[:: max(1, len(images) // EXAMPLES)][:EXAMPLES]
     return [Example(image_id, of_image[image_id], "spread") for image_id in some]
 
 

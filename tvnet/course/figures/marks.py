@@ -36,12 +36,10 @@ def outline(ax: Axes, mask: np.ndarray, width: float = 1.4, colour: str = "white
         ax.contour(x, y, padded, [0.5], colors=line, linewidths=points)
 
 
-def mark_cell(
-    ax: Axes, encoded: EncodedImage, legacy: bool, cell: tuple[int, int], stride: int = 8
-) -> None:
-    """A ring around one cell of a map at 1/stride, on its picture."""
+def mark_cell(ax: Axes, encoded: EncodedImage, legacy: bool, cell: tuple[int, int]) -> None:
+    """A ring around one cell of a map at 1/8, on its picture."""
     width, height = encoded.picture.size
-    found = cell_at(encoded.place, stride, legacy, height, width)
+    found = cell_at(encoded.place, 8, legacy, height, width)
     y, x = (np.flatnonzero(at == k).mean() for at, k in zip(found, cell, strict=True))
     for colour, thick in (("black", 4), (CELL, 2)):
         ax.plot(x, y, "o", ms=9, mfc="none", mec=colour, mew=thick)

@@ -14,19 +14,19 @@ from tvnet.course.tables import HEADINGS, SIZES, by_seed, paper_table
 from tvnet.prediction import iou
 
 
-def plot_table1(results: list[dict], columns: tuple[str, ...], evaluator: str = "clean") -> Figure:
+def plot_table1(results: list[dict], columns: tuple[str, ...]) -> Figure:
     """Rows against columns, ours (mean, bars one sd, one dot a seed) and the paper's value.
 
     One line of panels for All, one for Small. Colour-blind safe.
     """
     sns.set_theme(style="whitegrid", palette="colorblind")
     paper = paper_table()
-    rows = [row for row in by_seed(results, "all", evaluator) if row in paper["all"]]
+    rows = [row for row in by_seed(results, "all", "clean") if row in paper["all"]]
     figure, axes = plt.subplots(
         len(SIZES), len(columns), figsize=(3.4 * len(columns), 5.2), sharey=True, squeeze=False
     )
     for line, size in zip(axes, SIZES, strict=True):
-        ours = by_seed(results, size, evaluator)
+        ours = by_seed(results, size, "clean")
         for ax, column in zip(line, columns, strict=True):
             values = [(row, seed[column]) for row in rows for seed in ours[row].values()]
             names, scores = [v[0] for v in values], [v[1] for v in values]
@@ -90,17 +90,15 @@ def plot_learning(results: list[dict]) -> Figure:
     return figure
 
 
-def plot_costs(
-    results: list[dict], costs: dict[str, dict], columns: tuple[str, ...] = ("prec_0.5", "prec_0.8")
-) -> Figure:
+def plot_costs(results: list[dict], costs: dict[str, dict]) -> Figure:
     """What each row reaches over what a training step of it costs, as a multiple of the Baseline's.
 
-    One panel a column of Table 1; one dot a seed.
+    One panel a threshold of precision; one dot a seed.
     """
     sns.set_theme(style="whitegrid", palette="colorblind")
-    figure, axes = plt.subplots(1, len(columns), figsize=(4.6 * len(columns), 3.6), squeeze=False)
+    figure, axes = plt.subplots(1, 2, figsize=(9.2, 3.6))
     ours = {row: seeds for row, seeds in by_seed(results, "all", "clean").items() if row in costs}
-    for ax, column in zip(axes[0], columns, strict=True):
+    for ax, column in zip(axes, ("prec_0.5", "prec_0.8"), strict=True):
         for row, seeds in ours.items():
             step = costs[row]["step"] / costs["Baseline"]["step"]
             reached = [values[column] for values in seeds.values()]
@@ -118,9 +116,7 @@ def overlay(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
     return np.where(mask[..., None], image, grey).astype(np.uint8)
 
 
-def panel(
-    lines: list[tuple[str, np.ndarray, dict[str, np.ndarray]]], titles: dict[str, str] | None = None
-) -> Figure:
+def panel(lines: list[tuple[str, np.ndarray, dict[str, np.ndarray]]]) -> Figure:
     """One line a referent: the image, then one overlay per named mask (Fig. 5).
 
     Where one of the masks is named "truth", the IoU with it stands under each other one.
@@ -145,7 +141,7 @@ def panel(
                     0.5, -0.03, found, fontsize=7, ha="center", va="top", transform=ax.transAxes
                 )
     for ax, column in zip(axes[0, 1:], columns, strict=True):
-        ax.set_title((titles or {}).get(column, column), fontsize=9, parse_math=False)
+        ax.set_title(column, fontsize=9, parse_math=False)
     for ax in axes.flat:
         ax.axis("off")
     figure.tight_layout()

@@ -75,11 +75,12 @@ def gate_panel(view: View, level: int, ax: plt.Axes) -> None:
     outline(ax, view.truth)
 
 
-def plot_enrichment(view: View, level: int = 5) -> Figure:
-    """What RES does for the referent's cell: the neighbour, where it looks there, and the gate."""
+def plot_enrichment(view: View) -> Figure:
+    """What RES does at level 5 for the referent's cell: the neighbour, where it looks there, and
+    the gate."""
     figure, axes = grid(1, 4, 2.9, 3.2)
-    attention_panels(view, level, referent_cells(view)[0], axes[0, :3])
-    gate_panel(view, level, axes[0, 3])
+    attention_panels(view, 5, referent_cells(view)[0], axes[0, :3])
+    gate_panel(view, 5, axes[0, 3])
     names = (said(view.expression), "the neighbour", "weight of each cell", "what may pass")
     title(axes[0], names)
     return figure

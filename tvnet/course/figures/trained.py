@@ -55,13 +55,13 @@ def found_ones(views: list[View]) -> list[View]:
     return [view for view in views if view.iou(view.rows[BEST]) >= FOUND] or views
 
 
-def differ_most(views: list[View], count: int = 2) -> list[View]:
-    """Of the found ones those whose masks differ in most pixels with A2 and with A2 = 0."""
+def differ_most(views: list[View]) -> list[View]:
+    """Of the found ones the two whose masks differ in most pixels with A2 and with A2 = 0."""
 
     def changed(view: View) -> float:
         return float((view.closed ^ view.prediction.mask).mean())
 
-    return sorted(found_ones(views), key=changed, reverse=True)[:count]
+    return sorted(found_ones(views), key=changed, reverse=True)[:2]
 
 
 def median_gain(views: list[View]) -> View:
