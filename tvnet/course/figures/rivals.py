@@ -12,11 +12,10 @@ import torch
 from matplotlib.figure import Figure
 
 from tvnet.course.figures import overlay
-from tvnet.data.dataset import collate
-from tvnet.data.images import open_square
+from tvnet.course.figures.systems import one_pass
 from tvnet.data.words import tokenise
 from tvnet.evaluation.trained import load_run
-from tvnet.model.rivals.cmpc import TYPES, CMPCTrace
+from tvnet.model.rivals.cmpc import TYPES
 from tvnet.settings import Settings
 
 
@@ -34,18 +33,11 @@ class Comprehension:
     neighbours: np.ndarray  # that cell's row of the adjacency
 
 
-@torch.no_grad()
 def comprehend(settings: Settings, seed: int, data_dir: Path, out_dir: Path) -> Comprehension:
     """The longest expression of the evaluation split, the first of several, at level 5."""
     model, ready = load_run(settings, "CMPC", seed, data_dir, out_dir)
-    dataset = ready.dataset(model.settings, settings.data.eval_split)
-    lengths = [len(tokenise(sample.text)) for sample in dataset.samples]
-    sample = dataset.samples[longest := int(np.argmax(lengths))]
-    batch, trace = collate([dataset[longest]]), CMPCTrace()
-    V_in, _, _ = ready.features(batch)
-    logits = model(V_in, None, batch.words, batch.lengths, trace=trace)
-
-    words = tokenise(sample.text)[: batch.words.shape[1]]
+    seen = one_pass("CMPC", model, ready, settings.training.steps, np.inf)
+    trace, words = seen.trace, seen.words
     h, w = trace.score.shape[-2:]
     cell = int(trace.score.flatten().argmax())
     to_words, to_cells = trace.to_words[5][0], trace.to_cells[5][0]  # (hw, T), (T, hw)
@@ -54,9 +46,9 @@ def comprehend(settings: Settings, seed: int, data_dir: Path, out_dir: Path) -> 
     return Comprehension(
         words=words,
         types=trace.types[0].numpy(),
-        image=open_square(ready.data, sample.image_id, settings.data.size),
-        mask=(logits > 0)[0, 0].numpy(),
-        truth=batch.mask[0, 0].numpy(),
+        image=seen.image,
+        mask=seen.mask,
+        truth=seen.truth,
         attended={words[t]: to_cells[t].reshape(h, w).numpy() for t in sorted(top)},
         cell=(cell // w, cell % w),
         neighbours=(to_words[cell] @ to_cells).reshape(h, w).numpy(),

@@ -25,6 +25,7 @@ from tvnet.model import trace as tvnet_trace
 from tvnet.model.method import METHODS, Maps, Method, options_of
 from tvnet.model.trace import Symbols
 from tvnet.settings import Settings
+from tvnet.training.setup import Prepared
 
 ACROSS = 6  # panels in a line, at most
 MOST_WORDS = 6  # of the expression that is shown
@@ -80,10 +81,16 @@ def look(
 ) -> Seen:
     """The longest expression of the evaluation split up to six words, the first of several, in a
     row's network: that of its finished run, else one that is trained now for `steps` steps."""
-    model, ready, steps = load_or_begin(settings, row, seed, data_dir, out_dir, steps)
-    dataset = ready.dataset(model.settings, settings.data.eval_split)
+    network = load_or_begin(settings, row, seed, data_dir, out_dir, steps)
+    return one_pass(row, *network, most_words=MOST_WORDS)
+
+
+def one_pass(row: str, model: Method, ready: Prepared, steps: int, most_words: float) -> Seen:
+    """The longest expression of the evaluation split up to so many words, in a given network."""
+    data = model.settings.data
+    dataset = ready.dataset(model.settings, data.eval_split)
     lengths = [len(tokenise(sample.text)) for sample in dataset.samples]
-    at = int(np.argmax([n if n <= MOST_WORDS else 0 for n in lengths]))
+    at = int(np.argmax([n if n <= most_words else 0 for n in lengths]))
     sample, batch = dataset.samples[at], collate([dataset[at]])
     V_in, V_sim, valid = ready.features(batch)
     trace, shapes = vocabulary_of(model)
@@ -95,7 +102,7 @@ def look(
         steps=steps,
         budget=model.settings.training.steps,
         words=tokenise(sample.text)[:T],
-        image=open_square(ready.data, sample.image_id, settings.data.size),
+        image=open_square(ready.data, sample.image_id, data.size),
         truth=batch.mask[0, 0].numpy(),
         mask=(logits > 0)[0, 0].numpy(),
         trace=trace,
