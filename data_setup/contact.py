@@ -6,9 +6,8 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
-from pycocotools import mask as coco
 
-from data_setup.convert.segmentations import merged
+from data_setup.convert.segmentations import decode
 from data_setup.files import write_whole
 from data_setup.index import Index
 from data_setup.pictures import opened
@@ -58,7 +57,7 @@ def samples(
     segmentations = {ann_id: segmentation for ann_id, _, segmentation in index.segmentations}
     for _, ann_id, image_id, _, _, sentences in rows:
         name, width, height = pictures[image_id]
-        mask = coco.decode(merged(segmentations[ann_id], height, width)).astype(bool)
+        mask = decode(segmentations[ann_id], height, width)
         text = f"({remarked[ann_id]})" if ann_id in (remarked or {}) else sentences[0][1]
         with opened(root / index.pictures_in[0] / name) as file:
             picture = file.convert("RGBA") if file.has_transparency_data else file.convert("RGB")

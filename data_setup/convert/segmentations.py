@@ -1,4 +1,4 @@
-"""COCO segmentations: what is wrong with one, before pycocotools sees it, and how large it is.
+"""COCO segmentations: what is wrong with one, before pycocotools sees it, and its pixels.
 
 That library trusts its input: it reads beyond its memory.
 """
@@ -37,7 +37,10 @@ def _polygon_fault(points: Any, height: int, width: int) -> str:
 
 
 def merged(segmentation: Any, height: int, width: int) -> dict:
-    """The union of the parts of a segmentation that has no `fault`, as pycocotools takes it."""
+    """The parts of a segmentation that has no `fault` as one, as pycocotools takes it.
+
+    They are polygons and run lengths, joined by union, so that overlaps make no holes.
+    """
     runs = []
     for part in segmentation if isinstance(segmentation, list) else [segmentation]:
         if isinstance(part, list):
@@ -46,6 +49,11 @@ def merged(segmentation: Any, height: int, width: int) -> dict:
             part = coco.frPyObjects(part, height, width)
         runs.append(part)
     return coco.merge(runs)
+
+
+def decode(segmentation: Any, height: int, width: int) -> np.ndarray:
+    """Mask (height, width) bool of a segmentation that has no `fault`."""
+    return coco.decode(merged(segmentation, height, width)).astype(bool)
 
 
 def area(segmentation: Any, height: int, width: int) -> int:

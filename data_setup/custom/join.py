@@ -7,9 +7,8 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps
-from pycocotools import mask as coco
 
-from data_setup.convert.segmentations import fault, merged, run_lengths
+from data_setup.convert.segmentations import decode, fault, run_lengths
 from data_setup.convert.validate import MAX_SIDE, Findings, is_plain
 from data_setup.custom import masks
 from data_setup.custom.formats import Region
@@ -130,7 +129,7 @@ class Joined:
             segmentation = run_lengths(inside)
         else:
             segmentation = self._outlined(row, region, width, height)
-            inside = coco.decode(merged(segmentation, height, width)).astype(bool)
+            inside = decode(segmentation, height, width)
             if not inside.any():
                 raise ValueError(_of(region, row, "covers no pixel: draw it again"))
         ann_id = len(self.masks) + 1

@@ -6,9 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from data_setup.convert.segmentations import decode
 from tvnet.data import refer
 from tvnet.data.masks import from_counts, store, to_counts
-from tvnet.data.records import decode
 
 HEIGHT, WIDTH = 20, 30
 SQUARE = [5, 4, 15, 4, 15, 12, 5, 12]

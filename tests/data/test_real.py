@@ -5,13 +5,13 @@ import json
 import numpy as np
 import pytest
 
+from data_setup.convert.segmentations import decode
 from tests.real_root import REASON, real_samples, write_real_root
 from tvnet.data import refer
 from tvnet.data.cache import TrainingCache
 from tvnet.data.dataset import ReferDataset, collate
 from tvnet.data.images import open_picture
 from tvnet.data.masks import from_counts, store, to_counts
-from tvnet.data.records import decode
 from tvnet.data.words import Vocabulary
 
 pytestmark = pytest.mark.skipif(real_samples() is None, reason=REASON)

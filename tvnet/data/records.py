@@ -120,6 +120,8 @@ class ReferData:
 
         Raises ValueError when nothing refers to the annotation.
         """
+        from data_setup.convert.segmentations import decode  # by pycocotools
+
         if ann_id not in self.image_of:
             raise ValueError(f"{self.name} refers to no annotation {ann_id}.")
         return decode(self.segmentations[ann_id], *self.size_of(ann_id))
@@ -133,22 +135,3 @@ class ReferData:
     def image_of(self) -> dict[int, int]:
         """annotation id -> image id, for every annotation that is referred to."""
         return {referent.ann_id: referent.image_id for referent in self.referents}
-
-
-def decode(segmentation: Any, height: int, width: int) -> np.ndarray:
-    """Mask (height, width) bool of a COCO segmentation, which data_setup has checked.
-
-    A segmentation is a list of polygons, a run-length dict, or a list of them; their parts are
-    joined by union, so that overlaps make no holes.
-    """
-    from pycocotools import mask as coco
-
-    runs = []
-    for part in segmentation if isinstance(segmentation, list) else [segmentation]:
-        if not isinstance(part, dict):
-            runs += coco.frPyObjects([part], height, width)
-        elif isinstance(part["counts"], list):
-            runs.append(coco.frPyObjects(part, height, width))
-        else:  # compressed
-            runs.append(part)
-    return coco.decode(coco.merge(runs)).astype(bool)

@@ -8,9 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pycocotools import mask as coco
 
-from data_setup.convert.segmentations import fault, unpack
+from data_setup.convert.segmentations import decode, fault, unpack
 from data_setup.convert.validate import Findings, annotations, pictures
-from tvnet.data.records import decode
 
 FLOATS = st.floats(allow_subnormal=False)  # the tests flush them to zero
 
