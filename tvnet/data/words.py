@@ -3,26 +3,18 @@
 from __future__ import annotations
 
 import json
-import unicodedata
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
 import regex
 
+from data_setup.words import BETWEEN, lower_nfc, unspaced, without_spaces
 from tvnet.files import read_json, write_text
 
 SPECIAL = ("<pad>", "<go>", "<eos>", "<unk>")
 PAD, GO, EOS, UNK = range(4)
-
-# Unicode's properties, in the words of `regex`: N is numbers, M the marks on a letter before them,
-# which are part of the word that it stands in, as the vowels of Hindi are.
-BETWEEN = regex.compile(r"((?:[^\w\p{N}]\p{M}*)+)")
-INVISIBLE = regex.compile(r"[\p{DI}\p{Cf}\p{Cs}]")  # soft hyphens, turns of direction, ...
 PUNCTUATION = regex.compile(r"(?V1)[\p{Cc}\p{P}--['\-]]")
-# Scripts whose sentences show no words: Thai, Lao, Khmer, Burmese (SA), Chinese, Japanese.
-UNSPACED = regex.compile(r"[\p{LB=SA}\p{Han}\p{Hiragana}\p{Katakana}]")
-LONGEST_WORD = 4  # letters; more of those scripts without a blank are a sentence
 
 
 def tokenise(text: str) -> list[str]:
@@ -32,16 +24,6 @@ def tokenise(text: str) -> list[str]:
     """
     words = [piece for piece in BETWEEN.split(lower_nfc(text)) if piece.strip()]
     return words[:-1] if words and words[-1] == "." else words
-
-
-def lower_nfc(text: str) -> str:
-    """Lower case in Unicode's form NFC, without blanks around it or what nobody can see.
-
-    The dot that lower case leaves on a Turkish İ goes too: "İstanbul" is "istanbul".
-    """
-    if not text.isascii():
-        text = INVISIBLE.sub("", text)
-    return unicodedata.normalize("NFC", text.lower().replace("i\u0307", "i")).strip()
 
 
 def normalise_text(text: str, dataset: str = "unc") -> str:
@@ -54,12 +36,6 @@ def normalise_text(text: str, dataset: str = "unc") -> str:
     if dataset in ("unc", "unc+", "gref"):
         text = PUNCTUATION.sub(" ", text)
     return " ".join(text.split())
-
-
-def unspaced(text: str) -> str | None:
-    """All that a text holds of scripts written without spaces, where no blank parts it."""
-    parts = [part for part in text.split() if UNSPACED.search(part)]
-    return parts[0] if len(parts) == 1 else None
 
 
 class Vocabulary:
@@ -76,8 +52,7 @@ class Vocabulary:
         Raises ValueError where most texts are sentences without spaces: each would be one word.
         """
         texts = list(texts)
-        runs = [run for run in map(unspaced, texts) if run]
-        runs = [run for run in runs if sum(map(str.isalpha, run)) > LONGEST_WORD]
+        runs = without_spaces(texts)
         if 2 * len(runs) > len(texts):
             raise ValueError(
                 f"{len(runs)} of {len(texts)} sentences show no words, as '{runs[0]:.40}': put a "
