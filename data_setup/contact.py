@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFilter, ImageFont
 from data_setup.convert.segmentations import decode
 from data_setup.files import write_whole
 from data_setup.index import Index
-from data_setup.pictures import opened
+from data_setup.pictures import flat, opened
 
 ROWS, COLUMNS = 6, 4
 CELL = (264, 206)  # pixels of a picture's place
@@ -60,10 +60,7 @@ def samples(
         mask = decode(segmentations[ann_id], height, width)
         text = f"({remarked[ann_id]})" if ann_id in (remarked or {}) else sentences[0][1]
         with opened(root / index.pictures_in[0] / name) as file:
-            picture = file.convert("RGBA") if file.has_transparency_data else file.convert("RGB")
-        if picture.mode == "RGBA":
-            picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
-        yield picture, mask, text
+            yield flat(file), mask, text
 
 
 def _paste(
@@ -72,7 +69,7 @@ def _paste(
     """The picture with its mask tinted and outlined, centred in its place."""
     scale = min(CELL[0] / picture.width, CELL[1] / picture.height)
     size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
-    pixels = np.asarray(picture.convert("RGB").resize(size, Image.Resampling.LANCZOS)).copy()
+    pixels = np.asarray(picture.resize(size, Image.Resampling.LANCZOS)).copy()
     small = Image.fromarray(mask).resize(size)
     inside, small = np.asarray(small), small.convert("L")
     pixels[inside] = (1 - tint) * pixels[inside] + tint * TINT

@@ -32,7 +32,9 @@ PARTS = {
     "tvnet.rows": (),
     "tvnet.provenance": (),
     "tvnet.overlay": (),
-    "tvnet.data": ("data_setup.convert.segmentations", "data_setup.words"),
+    "tvnet.data": (
+        "data_setup.convert.segmentations", "data_setup.pictures", "data_setup.words",
+    ),
     "tvnet.model": ("tvnet.rows",),
     "tvnet.retrieval": ("tvnet.data", "tvnet.model.backbone", "tvnet.model.pretrained"),
     "tvnet.saved_model": ("tvnet.data", "tvnet.model"),

@@ -198,7 +198,7 @@ def test_a_bad_picture_or_sentence_is_left_out_on_request(predictor, pairs, tmp_
     messages = [
         r"line 90: The picture .*bad.jpg is damaged .*: save it again, or leave it out with --skip",
         "line 91: There is no picture at .*gone.jpg: check the path, or leave it out with --skip.",
-        "line 94: The picture .*text.jpg is not one that can be read, .*, or leave it out with",
+        "line 94: The picture .*text.jpg is no picture of the kinds JPEG, .*, or leave it out with",
         "line 92: The expression '\\?!' holds no word: .*, or leave it out with --skip.",
         "line 93: The model knows no word of 'zebra': .* gives, or leave it out with --skip.",
     ]

@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
+from data_setup.pictures import flat
 from tvnet.data.contents import file_of
-from tvnet.data.photo import flat
 from tvnet.data.records import ReferData
 
 BLANK = -1  # the id of the all-black picture
@@ -67,7 +67,7 @@ def placement(height: int, width: int, size: int) -> Placement:
 
 
 def open_picture(path: Path, width: int, height: int) -> Image.Image:
-    """The picture as 8-bit RGB, whatever mode the file has, read as `photo.flat` says.
+    """The picture as 8-bit RGB, whatever mode the file has, read as `flat` says.
 
     Stored pixels are never turned by an EXIF flag, here or later: masks are in stored order. Raises
     FileNotFoundError or ValueError naming the file: damaged, another size than the index says

@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 import os
-import warnings
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 from PIL.ExifTags import Base
 
-# Those that Pillow decodes by itself; others may start programs or need more libraries. The list
-# and the limit stand in data_setup.pictures too: what trains a model can also be asked about.
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
-# Pillow keeps four bytes a pixel and reading holds a picture twice: measured, 0.4 GiB (twice that
-# inside the decoder of WEBP), and 0.5 GiB for all of `predict`, beside what the libraries take.
-MAX_PIXELS = 50_000_000
-TOO_LARGE = f"more than the {MAX_PIXELS // 1_000_000} million that are read: make it smaller."
+from data_setup.pictures import MAX_PIXELS, TOO_LARGE, flat, opened
+
 FRAMES = "tvnet frames"  # in a picture's `info`: of how many frames it is the first
-STRIP = 256  # rows that are put on white at a time
 Photo = str | Path | Image.Image | np.ndarray
 
 
@@ -45,31 +38,7 @@ def read_photo(image: Photo) -> Image.Image:
 
 def check_photo(path: Path) -> None:
     """Raise as `read_photo` does where a file's header shows already that it cannot be read."""
-    with _opened(path) as file:
-        _limit(*file.size, f"The picture {path}")
-
-
-def flat(picture: Image.Image) -> Image.Image:
-    """A copy as 8-bit RGB, what is transparent on white: what training and prediction see.
-
-    Raises ValueError where it holds more than 8 bits a channel, which libraries scale or clip as
-    they please.
-    """
-    if picture.mode[0] in "IF":
-        raise ValueError(f"its mode {picture.mode} holds more than 8 bits a channel: convert it")
-    if not picture.has_transparency_data:
-        picture = picture.convert("RGB")
-        picture.info.clear()
-        return picture
-    width, height = picture.size
-    white = Image.new("RGB", picture.size, "white")
-    for top in range(0, height, STRIP):
-        part = picture.crop((0, top, width, min(top + STRIP, height)))
-        if part.mode in ("La", "RGBa"):  # which Pillow turns into no other mode
-            part = part.convert(part.mode.upper())
-        part = part.convert("RGBA")
-        white.paste(part, (0, top), part)
-    return white
+    _opened(path).close()
 
 
 def _opened(path: Path) -> Image.Image:
@@ -79,20 +48,10 @@ def _opened(path: Path) -> Image.Image:
         raise FileNotFoundError(f"There is no picture at {name}: check the path.")
     if not path.is_file():  # a pipe or a device would be read for ever
         raise ValueError(f"{path} is no file: name a picture.")
-    Image.init()  # Pillow knows only some of the formats before
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            return Image.open(path, formats=FORMATS)
-    except UnidentifiedImageError:
-        raise ValueError(
-            f"The picture {path} is not one that can be read, whatever its name says: save it as "
-            "JPEG or PNG."
-        ) from None
-    except Image.DecompressionBombError:  # Pillow's own limit, far above ours
-        raise ValueError(f"The pixels of the picture {path} are {TOO_LARGE}") from None
-    except Exception as error:  # damaged files raise many kinds
-        raise ValueError(f"The picture {path} is damaged ({error}): save it again.") from error
+        return opened(path)
+    except ValueError as error:
+        raise ValueError(f"The picture {path} {error}.") from error
 
 
 def _of_array(array: np.ndarray) -> Image.Image:
@@ -108,7 +67,7 @@ def _of_array(array: np.ndarray) -> Image.Image:
 
 def _limit(width: int, height: int, name: str) -> None:
     if width * height > MAX_PIXELS:
-        raise ValueError(f"{name} has {width} x {height} pixels, {TOO_LARGE}")
+        raise ValueError(f"{name} has {width} x {height} pixels, {TOO_LARGE}.")
 
 
 def _upright(picture: Image.Image, name: str, in_place: bool) -> Image.Image:

@@ -7,7 +7,7 @@ import hashlib
 import json
 from pathlib import Path
 
-from tvnet.data.photo import MAX_PIXELS
+from data_setup.pictures import MAX_PIXELS
 from tvnet.data.records import Picture, ReferData, Referent, Sentence
 from tvnet.files import read_json
 

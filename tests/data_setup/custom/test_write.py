@@ -162,10 +162,6 @@ def lone(tmp_path, picture, *more):
     return run(folder, *more)
 
 
-def test_the_formats_and_the_limit_are_those_of_predict():
-    assert pictures.FORMATS == photo.FORMATS and pictures.MAX_PIXELS == photo.MAX_PIXELS
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", [*TAKEN, *TURNED])
 def test_training_sees_the_pixels_that_predict_sees(tmp_path, kind):
