@@ -6,8 +6,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-import torch
-from torch.nn.functional import max_pool2d
 from tqdm import tqdm
 
 from tvnet.data.images import open_image
@@ -42,6 +40,8 @@ def appearances(samples: Iterable[Sample], data: ReferData) -> dict[int, Appeara
 
 def appearance_of(pixels: np.ndarray, mask: np.ndarray) -> Appearance:
     """Of an image (H, W, 3) and a mask (H, W) bool; an empty mask has no colour and no box."""
+    from scipy.ndimage import maximum_filter  # which training goes without
+
     nowhere = np.full(3, np.nan)
     if not mask.any():
         return Appearance(nowhere, nowhere, 0.0, np.nan)
@@ -51,7 +51,7 @@ def appearance_of(pixels: np.ndarray, mask: np.ndarray) -> Appearance:
     )
     near = np.s_[max(0, top - wide) : bottom + wide + 1, max(0, left - wide) : right + wide + 1]
     part, around = mask[near], pixels[near]
-    ring = _grown(part, wide) & ~part
+    ring = maximum_filter(part, 2 * wide + 1, mode="constant") & ~part
     box = (bottom - top + 1) * (right - left + 1)
     return Appearance(
         around[part].mean(0),
@@ -59,14 +59,6 @@ def appearance_of(pixels: np.ndarray, mask: np.ndarray) -> Appearance:
         float(mask.mean()),
         float(mask.sum() / box),
     )
-
-
-def _grown(mask: np.ndarray, by: int) -> np.ndarray:
-    """All pixels at most `by` rows and columns from the mask."""
-    x = torch.from_numpy(mask)[None, None].float()
-    x = max_pool2d(x, (2 * by + 1, 1), stride=1, padding=(by, 0))
-    x = max_pool2d(x, (1, 2 * by + 1), stride=1, padding=(0, by))
-    return x[0, 0].numpy() > 0
 
 
 def oracle(queries: list[Sample], pool: list[Sample], data: ReferData) -> np.ndarray:
