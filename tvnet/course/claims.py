@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tvnet.course.contrasts import NAMES, Contrast, every
+from tvnet.course.contrasts import NAMES, Contrast, every, interval
 from tvnet.course.paper import load
 from tvnet.course.table2 import NAME_OF, REFINED, ROW_OF, Published, against_tv_net
 from tvnet.course.tables import HEADINGS, SIZES, STEPS, by_seed, overall_iou, paper_table
@@ -48,7 +48,7 @@ def _of_step(step: tuple[str, str], columns: tuple[str, ...], sentences: Sentenc
     found = [c for c in found if c.step == step]
     if not found:
         return UNKNOWN
-    verdicts = [f"{NAMES[c.measure]} of {c.size}: {c.verdict} {_interval(c)}" for c in found]
+    verdicts = [f"{NAMES[c.measure]} of {c.size}: {c.verdict} ({interval(c.ours)})" for c in found]
     return f"on MiniRef, {_seeds(found[0])}: " + ", ".join(verdicts)
 
 
@@ -70,7 +70,7 @@ def _of_rivals(names: list[str], table2: Published) -> str:
     parts: dict[str, list[str]] = {}
     for row, c in found.items():
         word = c.verdict.split(" than ")[0]  # of "smaller than X", X differs from rival to rival
-        parts.setdefault(word, []).append(f"{NAME_OF[row]} {_interval(c)}")
+        parts.setdefault(word, []).append(f"{NAME_OF[row]} ({interval(c.ours)})")
     said = "; ".join(f"{word}: {', '.join(listed)}" for word, listed in parts.items())
     missing = [NAME_OF[row] for row in rivals if row not in found]
     left = f"; not run yet: {', '.join(missing)}" if missing else ""
@@ -90,10 +90,6 @@ def _of_refined(table2: Published) -> str:
     if not total:
         return UNKNOWN
     return f"on MiniRef: above {above} of {total} rows with it, each on the same split"
-
-
-def _interval(c: Contrast) -> str:
-    return f"({c.ours.value:+.1f} [{c.ours.low:+.1f}, {c.ours.high:+.1f}])"
 
 
 def _seeds(c: Contrast) -> str:

@@ -95,6 +95,11 @@ def _printed(step: tuple[str, str], size: str, measure: str) -> float | None:
     return paper_difference(step, size, measure)
 
 
+def interval(found: Difference, form: str = "+.1f") -> str:
+    """A difference with its 95 % interval."""
+    return f"{found.value:{form}} [{found.low:{form}}, {found.high:{form}}]"
+
+
 def markdown(found: list[Contrast]) -> str:
     """One line a contrast: the paper's difference, ours with its 95 % interval, the smallest that
     would have been seen, and the verdict."""
@@ -103,8 +108,7 @@ def markdown(found: list[Contrast]) -> str:
     rows = []
     for c in found:
         paper = "" if c.paper is None else f"{c.paper:+.2f}"
-        ours = f"{c.ours.value:+.1f} [{c.ours.low:+.1f}, {c.ours.high:+.1f}]"
-        cells = [c.size, " → ".join(c.step), NAMES[c.measure], paper, ours]
+        cells = [c.size, " → ".join(c.step), NAMES[c.measure], paper, interval(c.ours)]
         rows.append([*cells, f"{c.ours.detectable:.1f}", f"{c.p:.3f}", c.verdict])
     head = ["size", "step", "measure", "paper", "ours", "could be seen from", "p", "verdict"]
     return table(head, rows)

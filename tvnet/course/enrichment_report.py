@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from tvnet.course.contrasts import NAMES
+from tvnet.course.contrasts import NAMES, interval
 from tvnet.course.tables import table
 from tvnet.evaluation.inside_res import Inside
 from tvnet.evaluation.sentences import Sentences
-from tvnet.evaluation.statistics import LEVEL, Difference, Row, difference, holm
+from tvnet.evaluation.statistics import LEVEL, Row, difference, holm
 from tvnet.settings import CONTROLS
 
+FORM = "+.2f"  # of differences
 SHOWN = ("prec_0.5", "prec_0.8", "mean_iou", "overall_iou")
 
 
@@ -25,7 +26,7 @@ def swaps_markdown(sentences: Sentences, row: str) -> str:
         if not rows:
             rows.append(["retrieved", *_values(kept), "", ""])
         found = difference(kept, swapped, images, "mean_iou")
-        rows.append([control, *_values(swapped), _interval(found), f"{found.detectable:.2f}"])
+        rows.append([control, *_values(swapped), interval(found, FORM), f"{found.detectable:.2f}"])
     names = [NAMES[measure] for measure in SHOWN]
     return table(["image", *names, "mean IoU against retrieved", "seen from"], rows)
 
@@ -56,7 +57,8 @@ def slices_markdown(
             cells = [name, str(keep.sum()), NAMES[measure]]
             for key in ((name, measure, heading) for heading in steps):
                 mark = "**" if corrected[key] < LEVEL else ""
-                cells += [f"{mark}{_interval(found[key])}{mark}", f"{found[key].detectable:.1f}"]
+                said = interval(found[key], FORM)
+                cells += [f"{mark}{said}{mark}", f"{found[key].detectable:.1f}"]
             rows.append(cells)
     columns = [column for heading in steps for column in (heading, "seen from")]
     return table(["part", "sentences", "measure", *columns], rows)
@@ -78,7 +80,3 @@ def inside_markdown(inside: Inside) -> str:
 
 def _values(row: Row) -> list[str]:
     return [f"{row.value(measure):.1f}" for measure in SHOWN]
-
-
-def _interval(found: Difference) -> str:
-    return f"{found.value:+.2f} [{found.low:+.2f}, {found.high:+.2f}]"
