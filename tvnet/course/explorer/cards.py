@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache, partial
+from functools import lru_cache
 from html import escape
 
 import ipywidgets as widgets
@@ -43,7 +43,9 @@ class Strip:
 
     def __init__(self, data: ReferData, pressed: Callable[[int], None]):
         self.pressed = pressed
-        self.thumbnail = lru_cache(maxsize=512)(partial(thumbnail, data))
+        self.thumbnail = lru_cache(maxsize=512)(
+            lambda image_id: thumbnail(open_image(data, image_id))
+        )
         self.cards: list[Card] = []
         self.title = widgets.HTML()
         self.row = widgets.Box(layout=widgets.Layout(flex_flow="row wrap"))
@@ -97,19 +99,16 @@ class Gallery:
     def add(self, place: int, view: View) -> None:
         """place: the number that the button passes on."""
         card = Card(self.pressed)
-        panel = draw(view, "error")[0]
-        small = Image.fromarray(panel.pixels)
-        small.thumbnail((THUMBNAIL, THUMBNAIL))
+        small = thumbnail(Image.fromarray(draw(view, "error")[0].pixels))
         iou = view.iou(view.prediction.mask)
         about = f"Look at “{view.expression}”, IoU {iou:.2f}"
         words = f'<span class="tv-text">{escape(view.expression)}</span>IoU {iou:.2f}'
-        card.show(place, png(np.asarray(small)), "look", about, words)
+        card.show(place, small, "look", about, words)
         self.cards.append(card)
         self.row.children = [*self.row.children, card.box]
 
 
-def thumbnail(data: ReferData, image_id: int) -> bytes:
-    """A picture of a data set as a small PNG."""
-    picture = open_image(data, image_id)
+def thumbnail(picture: Image.Image) -> bytes:
+    """A picture, which is made small itself, as a PNG."""
     picture.thumbnail((THUMBNAIL, THUMBNAIL))
     return png(np.asarray(picture))
