@@ -49,14 +49,10 @@ def by_seed(results: list[dict], size: str, evaluator: str) -> dict[str, dict[in
     return found
 
 
-def spread(values: list[float]) -> tuple[float, float]:
-    """Mean and sample standard deviation (NaN for one value)."""
-    return mean(values), stdev(values) if len(values) > 1 else float("nan")
-
-
 def cell(values: list[float]) -> str:
-    """ "mean ± sd", or the one value."""
-    return f"{values[0]:.1f}" if len(values) == 1 else "{:.1f} ± {:.1f}".format(*spread(values))
+    """ "mean ± sd" with the sample's standard deviation, or the one value."""
+    deviation = f" ± {stdev(values):.1f}" if len(values) > 1 else ""
+    return f"{mean(values):.1f}{deviation}"
 
 
 def markdown(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -34,8 +34,7 @@ class Batch:
 
     def to(self, device: str | torch.device) -> Batch:
         """The same batch with every tensor on the device."""
-        moved = {f.name: getattr(self, f.name) for f in fields(self)}
-        return Batch(**{n: t if t is None else t.to(device) for n, t in moved.items()})
+        return Batch(**{n: t if t is None else t.to(device) for n, t in vars(self).items()})
 
 
 class ReferDataset(Dataset):

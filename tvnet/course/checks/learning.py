@@ -98,20 +98,19 @@ def size_bin(yours: Callable) -> str:
     def absolute(area: int, pixels: int) -> str:
         return "small" if area < 32**2 else "medium" if area < 96**2 else "big"
 
+    def as_per_cent(area: int, pixels: int) -> str:
+        share = area / pixels
+        return "small" if share < 5 else "medium" if share < 10 else "big"
+
     mistakes = {
         "exactly 5 % is no longer small, exactly 10 % no longer medium": inclusive,
         "these are COCO's absolute areas; the paper takes a share of the image": absolute,
-        "5 % is 0.05: you compare the share with 5": lambda a, p: size_percent(a / p),
+        "5 % is 0.05: you compare the share with 5": as_per_cent,
         "area and pixels are exchanged: divide the mask by the image": (
             lambda a, p: reference.size_bin(p, a)
         ),
     }
     return verdict(yours, reference.size_bin, cases, mistakes)
-
-
-def size_percent(share: float) -> str:
-    """The mistake of comparing a share with percentages."""
-    return "small" if share < 5 else "medium" if share < 10 else "big"
 
 
 def overall_iou(yours: Callable) -> str:

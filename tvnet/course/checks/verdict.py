@@ -32,7 +32,7 @@ def _line(yours: Callable, right: Callable, cases: list[tuple], mistakes: Mistak
     if "reference" in yours.__code__.co_names:
         return "o not attempted yet"
     for case in cases:
-        inputs, wanted = _inputs(case), right(*case)
+        inputs, wanted = "input " + ", ".join(map(_short, case)), right(*case)
         try:
             got = yours(*case)
         except NotImplementedError:  # what a student's copy has in place of an answer
@@ -52,18 +52,13 @@ def _line(yours: Callable, right: Callable, cases: list[tuple], mistakes: Mistak
 
 
 def _made(yours: Callable, mistake: Callable | tuple[Callable, ...], cases: list[tuple]) -> bool:
-    """Whether the reader's function makes a mistake, in any of the ways to make it."""
-    ways = mistake if isinstance(mistake, tuple) else (mistake,)
-    return any(_agree(yours, way, cases) for way in ways)
-
-
-def _agree(yours: Callable, way: Callable, cases: list[tuple]) -> bool:
-    """Whether the reader's function gives the same wrong answers on every case, errors included."""
+    """Whether one of the ways to make a mistake gives the reader's answers, errors included."""
     mine = [_outcome(yours, case) for case in cases]
-    theirs = [_outcome(way, case) for case in cases]
     # Two functions that fail everywhere need not fail for the same reason.
-    answered = not all(isinstance(x, str) and x.startswith(RAISES) for x in mine)
-    return answered and all(map(_same, mine, theirs))
+    if all(isinstance(answer, str) and answer.startswith(RAISES) for answer in mine):
+        return False
+    ways = mistake if isinstance(mistake, tuple) else (mistake,)
+    return any(all(map(_same, mine, [_outcome(way, case) for case in cases])) for way in ways)
 
 
 def _outcome(function: Callable, case: tuple) -> Any:
@@ -105,7 +100,3 @@ def _written(value: Any) -> str:
     if isinstance(value, bool):
         return str(int(value))
     return f"{value:.5g}" if isinstance(value, float) else str(value)
-
-
-def _inputs(case: tuple) -> str:
-    return "input " + ", ".join(map(_short, case))
