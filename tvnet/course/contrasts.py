@@ -9,15 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
-from tvnet.course.tables import (
-    COLUMNS,
-    HEADINGS,
-    SIZES,
-    STEPS,
-    paper_difference,
-    paper_table,
-    table,
-)
+from tvnet.course.tables import COLUMNS, HEADINGS, SIZES, STEPS, paper_table, table
 from tvnet.evaluation.sentences import Sentences
 from tvnet.evaluation.statistics import Difference, difference, holm, verdict
 
@@ -89,10 +81,12 @@ def contrasts_of(
 
 
 def _printed(step: tuple[str, str], size: str, measure: str) -> float | None:
-    """The paper's difference between two rows of its Table 1, where it prints both."""
-    if measure not in HEADINGS or not set(step) <= paper_table()[size].keys():
+    """What the second row of the paper's Table 1 has more than the first, where it prints both."""
+    rows = paper_table()[size]
+    if measure not in COLUMNS or not set(step) <= rows.keys():
         return None
-    return paper_difference(step, size, measure)
+    first, second = (rows[row][COLUMNS.index(measure)] for row in step)
+    return round(second - first, 2)
 
 
 def interval(found: Difference, form: str = "+.1f") -> str:

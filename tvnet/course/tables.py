@@ -34,12 +34,6 @@ def paper_table() -> dict:
     return load("paper_tables")["table1"]
 
 
-def paper_difference(step: tuple[str, str], size: str, column: str) -> float:
-    """What the second row of the paper's Table 1 has more than the first."""
-    rows, k = paper_table()[size], COLUMNS.index(column)
-    return round(rows[step[1]][k] - rows[step[0]][k], 2)
-
-
 def by_seed(results: list[dict], size: str, evaluator: str) -> dict[str, dict[int, dict]]:
     """{row: {seed: {column: per cent}}} of one size bin and evaluator."""
     found: dict[str, dict[int, dict]] = {}

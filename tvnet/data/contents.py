@@ -89,7 +89,8 @@ def contents(paths: Iterable[Path], root: Path | None = None) -> list[tuple[int,
     known = dict(kept)
     found = [listed(path) or _of_file(path, root, known) for path in paths]
     if root and known != kept:
-        _keep(root, known)
+        with suppress(OSError):  # a root that others own, a disk that is full or read only
+            write_text(root / KEPT, json.dumps(known))
     return found
 
 
@@ -127,9 +128,3 @@ def _kept(root: Path | None) -> dict[str, list]:
         return found if whole else {}
     except (OSError, ValueError):
         return {}
-
-
-def _keep(root: Path, known: dict[str, list]) -> None:
-    # a root that others own, a disk that is full or read only
-    with suppress(OSError):
-        write_text(root / KEPT, json.dumps(known))
