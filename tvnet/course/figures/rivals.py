@@ -12,7 +12,7 @@ import torch
 from matplotlib.figure import Figure
 
 from tvnet.course.figures import overlay
-from tvnet.course.figures.systems import one_pass
+from tvnet.course.figures.systems import Seen, one_pass
 from tvnet.data.words import tokenise
 from tvnet.evaluation.trained import load_run
 from tvnet.model.rivals.cmpc import TYPES
@@ -20,14 +20,10 @@ from tvnet.settings import Settings
 
 
 @dataclass
-class Comprehension:
-    """What a trained CMPC computes for one expression; maps are (h, w), masks (S, S)."""
+class Comprehension(Seen):
+    """What a trained CMPC computes for one expression; maps are (h, w)."""
 
-    words: list[str]
     types: np.ndarray  # (T, 4)
-    image: np.ndarray  # (S, S, 3) uint8
-    mask: np.ndarray  # (S, S) bool
-    truth: np.ndarray  # (S, S) bool
     attended: dict[str, np.ndarray]  # relation word -> its weights over the cells, sum 1
     cell: tuple[int, int]  # row and column of the cell with the highest score
     neighbours: np.ndarray  # that cell's row of the adjacency
@@ -44,11 +40,8 @@ def comprehend(settings: Settings, seed: int, data_dir: Path, out_dir: Path) -> 
     relation = trace.types[0, :, TYPES.index("relation")]
     top = relation.argsort(descending=True)[:2].tolist()
     return Comprehension(
-        words=words,
+        **vars(seen),
         types=trace.types[0].numpy(),
-        image=seen.image,
-        mask=seen.mask,
-        truth=seen.truth,
         attended={words[t]: to_cells[t].reshape(h, w).numpy() for t in sorted(top)},
         cell=(cell // w, cell % w),
         neighbours=(to_words[cell] @ to_cells).reshape(h, w).numpy(),
