@@ -12,6 +12,7 @@ from PIL import Image
 
 from tvnet.course.explorer.canvas import png
 from tvnet.course.explorer.layers import draw, short
+from tvnet.course.explorer.panels import wrapped
 from tvnet.course.explorer.view import View
 from tvnet.data.images import open_image
 from tvnet.data.records import ReferData
@@ -29,8 +30,7 @@ class Card:
         self.button = widgets.Button()
         self.words = widgets.HTML()
         self.button.on_click(lambda button: pressed(self.key))
-        self.box = widgets.VBox([self.image, self.button, self.words])
-        self.box.add_class("tv-card")
+        self.box = widgets.VBox([self.image, self.button, self.words]).add_class("tv-card")
 
     def show(self, key: int, image: bytes, label: str, about: str, words: str) -> None:
         """about: the tooltip, one sentence; words: HTML."""
@@ -48,8 +48,7 @@ class Strip:
         )
         self.cards: list[Card] = []
         self.title = widgets.HTML()
-        self.row = widgets.Box(layout=widgets.Layout(flex_flow="row wrap"))
-        self.row.add_class("tv-strip")
+        self.row = wrapped().add_class("tv-strip")
         self.box = widgets.VBox([self.title, self.row])
         self._shown: tuple[Candidate, ...] | None = None
 
@@ -91,7 +90,7 @@ class Gallery:
     def __init__(self, pressed: Callable[[int], None]):
         self.pressed = pressed
         self.cards: list[Card] = []
-        self.row = widgets.Box(layout=widgets.Layout(flex_flow="row wrap"))
+        self.row = wrapped()
         self.box = widgets.Accordion([self.row], selected_index=None)
         self.box.set_title(0, "Where it fails, in the manner of Fig. 8")
         self.box.add_class("tv-gallery")

@@ -52,16 +52,12 @@ class Page(Reporting):
     def __init__(self, below: list[widgets.Widget], turn: threading.RLock):
         super().__init__(turn)
         self._make_controls()
-        self.lessons = line()
-        self.lessons.add_class("tv-lessons")
-        self.lesson = widgets.HTML()
-        self.lesson.add_class("tv-lesson")
+        self.lessons = line().add_class("tv-lessons")
+        self.lesson = widgets.HTML().add_class("tv-lesson")
         self.sliders = {name: widgets.HTML() for name in ("opacity", "wipe")}
-        self.pointer = widgets.HTML(pointing("tv-pointed"))
-        self.pointer.add_class("tv-pointer")
+        self.pointer = widgets.HTML(pointing("tv-pointed")).add_class("tv-pointer")
         self.cell = widgets.HBox([self.row, self.column])
-        self.link = widgets.HTML()
-        self.link.add_class("tv-link")
+        self.link = widgets.HTML().add_class("tv-link")
         self.inside = widgets.VBox(
             [
                 self.lessons,

@@ -41,16 +41,12 @@ def reports_errors(method: Callable) -> Callable:
 
 def line(*children: widgets.Widget) -> widgets.Box:
     """Controls in one line, or in more where the page is narrow."""
-    box = widgets.Box(list(children))
-    box.add_class("tv-line")
-    return box
+    return widgets.Box(list(children)).add_class("tv-line")
 
 
-def panel_box() -> widgets.Box:
-    """Where panels stand side by side."""
-    box = widgets.Box(layout=widgets.Layout(flex_flow="row wrap"))
-    box.add_class("tv-panels")
-    return box
+def wrapped() -> widgets.Box:
+    """Where panels or cards stand side by side, in as many lines as they need."""
+    return widgets.Box(layout=widgets.Layout(flex_flow="row wrap"))
 
 
 class Reporting(widgets.VBox):
@@ -59,9 +55,8 @@ class Reporting(widgets.VBox):
     def __init__(self, turn: threading.RLock):
         super().__init__()
         self.turn, self.busy = turn, False
-        self.status = widgets.HTML()
-        self.status.add_class("tv-status")
-        self.panels = panel_box()
+        self.status = widgets.HTML().add_class("tv-status")
+        self.panels = wrapped().add_class("tv-panels")
 
     def show_panels(self, drawn: list[Panel], place: widgets.Box | None = None) -> None:
         """Show these panels in place of the last ones; place: another box than `panels`."""
@@ -69,8 +64,7 @@ class Reporting(widgets.VBox):
         boxes = list(place.children)
         while len(boxes) < len(drawn):
             box = widgets.VBox([widgets.Image(format="png"), widgets.HTML()])
-            box.add_class("tv-panel")
-            boxes.append(box)
+            boxes.append(box.add_class("tv-panel"))
         for box, panel in zip(boxes, drawn, strict=False):
             image, caption = box.children[:2]
             image.value = png(panel.pixels)

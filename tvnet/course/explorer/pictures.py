@@ -18,7 +18,7 @@ from tvnet.course.explorer.bridge import drop_zone
 from tvnet.course.explorer.canvas import png
 from tvnet.course.explorer.cards import Strip
 from tvnet.course.explorer.layers import draw, neighbour_name
-from tvnet.course.explorer.panels import Reporting, line, panel_box, reports_errors
+from tvnet.course.explorer.panels import Reporting, line, reports_errors, wrapped
 from tvnet.course.explorer.view import Query, View
 from tvnet.data.photo import read_photo
 from tvnet.data.records import ReferData
@@ -62,7 +62,7 @@ class YourPictures(Reporting):
         self.more = widgets.Button(
             description="look inside: every layer", layout=widgets.Layout(width="auto")
         )
-        self.download, self.words = widgets.HTML(), panel_box()
+        self.download, self.words = widgets.HTML(), wrapped().add_class("tv-panels")
         self.strip = Strip(data, self._use_candidate)
         heading = widgets.HTML("<b>What each word does</b>: the mask when it is left out")
         actions = line(self.download, self.more)
