@@ -50,10 +50,9 @@ PARTS = {
         "tvnet.saved_model", "tvnet.rows", "tvnet.provenance", "tvnet.model_card",
     ),
     "tvnet.prediction": ("tvnet.data", "tvnet.model", "tvnet.retrieval"),
-    "tvnet.left_out": ("tvnet.prediction",),
     "tvnet.predictor": (
         "tvnet.data", "tvnet.model", "tvnet.retrieval", "tvnet.saved_model", "tvnet.rows",
-        "tvnet.prediction", "tvnet.left_out",
+        "tvnet.prediction",
     ),
     "tvnet.many": ("tvnet.data", "tvnet.overlay", "tvnet.prediction", "tvnet.predictor"),
     "tvnet.export": (

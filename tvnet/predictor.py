@@ -15,11 +15,10 @@ import torch
 from tvnet.data.photo import Photo
 from tvnet.data.words import UNK, Vocabulary
 from tvnet.files import SHIPPED, read_json
-from tvnet.left_out import without_each_part
 from tvnet.model.method import Method
 from tvnet.model.pretrained import load_backbone
 from tvnet.model.trace import Trace
-from tvnet.prediction import NEIGHBOURS, Prediction, WithoutWord, at_size
+from tvnet.prediction import NEIGHBOURS, Prediction, WithoutWord, at_size, without_each_part
 from tvnet.retrieval.online import Candidate, EncodedImage, Retriever
 from tvnet.rows import BEST, ROWS
 from tvnet.saved_model import MODELS, load_backbone_of
