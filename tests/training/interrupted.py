@@ -5,6 +5,8 @@ import signal
 import time
 import traceback
 import warnings
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 
 import torch
 
@@ -61,8 +63,18 @@ def until_done(settings, dataset, features, folder, dice, longest):
         kills += 1
 
 
-def killed_runs(settings, dataset, features, folder, dice, runs):
-    """(how many of `runs` interrupted runs end bit for bit like an undisturbed one, kills)."""
+def killed_runs(*given):
+    """(how many of `runs` interrupted runs end bit for bit like an undisturbed one, kills).
+
+    Counted in a fresh process: torch refuses to fork one in which some other test has started
+    threads for its gradients.
+    """
+    with ProcessPoolExecutor(1, get_context("spawn")) as fresh:
+        return fresh.submit(_killed_runs, *given).result()
+
+
+def _killed_runs(settings, dataset, features, folder, dice, runs):
+    torch.set_num_threads(1)  # a fork would wait for the others, which it has not
     wanted = trained(settings, dataset, features, folder / "whole")
     began = time.monotonic()
     assert trained(settings, dataset, features, folder / "again") == wanted
