@@ -112,7 +112,7 @@ miniref-sheet: world  ## the README's picture of MiniRef
 
 one-look: setup  ## the README's "paper in one look", and the moving attention of notebook 04
 	$(BIN)/python -m tvnet.course.figures.one_look --out notebooks/figures/one_look.png
-	$(BIN)/python -m tvnet.course.figures.motion --out notebooks/figures/attention
+	$(BIN)/python -m tvnet.course.figures.motion --out notebooks/figures
 
 publish: setup  ## put the figures of the last `make table1` into the README
 	$(BIN)/python notebooks/publish.py --out $(OUT)

@@ -139,10 +139,23 @@ def test_one_look_shows_eight_steps_and_both_ious(views):
     assert sum("IoU" in ax.get_xlabel() for ax in figure.axes) == 2
 
 
-def test_the_moving_picture_is_small(views):
+def test_the_moving_pictures_are_small(views):
     view = motion.largest(views)
     frames = motion.frames_of(view, 2)
     assert len(frames) == 2 and frames[0].size == frames[1].size
     assert len(motion.palette_of(frames[0]).getpalette()) == 3 * 256
-    committed = Path(__file__).parents[2] / "notebooks" / "figures" / "attention.gif"
-    assert committed.stat().st_size < 300_000
+    for name in ("attention", "learning"):
+        committed = Path(__file__).parents[2] / "notebooks" / "figures" / f"{name}.gif"
+        assert committed.stat().st_size < 300_000
+
+
+@pytest.mark.slow
+def test_a_frame_of_learning_shows_two_things_of_one_kind(monkeypatch, tmp_path):
+    drawn = []
+    monkeypatch.setattr(motion, "_learning_frame", lambda *given: drawn.append(given))
+    motion.learning_frames(2 * motion.EVERY)
+    assert [steps for _, steps, _ in drawn] == [2 * motion.EVERY] * 2
+    losses, _, ((first, square, _, truth), (second, same, _, other)) = drawn[-1]
+    assert len(losses) == 2 * motion.EVERY and losses[-1] < losses[0]
+    assert first != second and (square == same).all()
+    assert truth.any() and other.any() and not (truth & other).any()

@@ -1,25 +1,32 @@
-"""A moving picture: where each cell of a referent looks in the neighbour.
+"""Two moving pictures: where each cell of a referent looks in the neighbour, and how masks grow
+while a network learns two sentences by heart.
 
-    python -m tvnet.course.figures.motion --out notebooks/figures/attention
+    python -m tvnet.course.figures.motion --out notebooks/figures
 
-writes attention.gif and its first frame, attention.png. Of the shipped examples that the full model
-finds it shows the one whose referent fills most cells.
+writes attention.gif and learning.gif, each with one of its frames as a PNG. Of the shipped examples
+that the full model finds, the first shows the one whose referent fills most cells.
 """
 
 from __future__ import annotations
 
 import argparse
 import io
+from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import matplotlib.pyplot as plt
 import numpy as np
+import torch
 from matplotlib import colormaps
 from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
 from PIL import Image
 
 from tvnet.course.explorer.view import View, attention_row
-from tvnet.course.figures.marks import CELL, MAP, said
+from tvnet.course.figures.marks import CELL, MAP, below, outline, said, show
+from tvnet.course.figures.results import overlay
 from tvnet.course.figures.stages import attention_panels, grid, title
 from tvnet.course.figures.trained import (
     example_views,
@@ -27,9 +34,19 @@ from tvnet.course.figures.trained import (
     referent_cells,
     with_and_without_amf,
 )
+from tvnet.data.images import open_square
+from tvnet.data.records import Sample
 from tvnet.files import replacing
+from tvnet.model.method import Method
+from tvnet.prediction import iou
+from tvnet.predictor import POOL
+from tvnet.rows import row_settings
+from tvnet.settings import settings
+from tvnet.training import loop
+from tvnet.training.setup import prepare
 
 LEVEL, FRAMES, PAUSE = 5, 20, 500  # level of A, frames at most, milliseconds of one
+STEPS, EVERY = 60, 2  # of learning by heart; from one frame to the next
 FILLED = 0.5  # a cell counts when the referent fills it half as much as its fullest one
 
 
@@ -49,14 +66,72 @@ def frames_of(view: View, frames: int = FRAMES) -> list[Image.Image]:
     """One frame for each cell of the path: the ring on the picture, its attention beside it."""
     path = path_of(view, frames)
     top = max(float(attention_row(view.prediction, LEVEL, cell).max()) for cell in path)
-    return [_frame(view, cell, top) for cell in path]
+    return [_attention_frame(view, cell, top) for cell in path]
 
 
-def _frame(view: View, cell: tuple[int, int], top: float) -> Image.Image:
+def _attention_frame(view: View, cell: tuple[int, int], top: float) -> Image.Image:
     figure, axes = grid(1, 3, 2.7, 3.1)
     attention_panels(view, LEVEL, cell, axes[0])
     axes[0, 2].images[0].set_clim(0, top)  # one scale for all frames
     title(axes[0], (said(view.expression), "the neighbour", "weight of each cell"))
+    return _drawn(figure)
+
+
+def first_pair(samples: list[Sample]) -> tuple[Sample, Sample]:
+    """The first two sentences that mean different things of one category in one picture, so that
+    only their words tell them apart."""
+    return next(
+        (a, b)
+        for a, b in combinations(samples, 2)
+        if (a.image_id, a.category_id) == (b.image_id, b.category_id) and a.ann_id != b.ann_id
+    )
+
+
+def learning_frames(steps: int = STEPS) -> list[Image.Image]:
+    """The Baseline learns two sentences of the package's pool by heart; a frame every EVERY steps
+    shows its masks."""
+    laptop = row_settings(settings("laptop"), "Baseline")
+    budget = replace(laptop.training, steps=steps, batch=2, eval_every=EVERY)
+    chosen = replace(laptop, training=budget)
+    frames: list[Image.Image] = []
+    losses: list[float] = []
+    with TemporaryDirectory() as folder:
+        ready = prepare(chosen, POOL, Path(folder))
+        two = ready.dataset(chosen, "train")
+        two.samples = first_pair(two.samples)
+        batch = next(loop.batches(two, len(two), 0))
+        text_of = {sample.sent_id: sample.text for sample in two.samples}
+        texts = [text_of[n] for n in batch.sent_id.tolist()]
+        squares = [open_square(ready.data, n, chosen.data.size) for n in batch.image_id.tolist()]
+        truths = batch.mask[:, 0].numpy()
+
+        def draw(model: Method) -> float:
+            with torch.no_grad():
+                masks = loop.logits_of(model, ready.features, batch)[:, 0].numpy() > 0
+            lines = [*zip(texts, squares, masks, truths, strict=True)]
+            frames.append(_learning_frame(losses, steps, lines))
+            return 0.0  # what `train` takes as the score of a validation
+
+        loop.train(
+            chosen, two, ready.features, 0, report=lambda _, x: losses.append(x), validate=draw
+        )
+    return frames
+
+
+def _learning_frame(losses: list[float], steps: int, lines: list[tuple]) -> Image.Image:
+    """lines: (sentence, square, mask, truth); the loss so far stands on the right."""
+    figure, axes = grid(1, len(lines) + 1, 2.7, 3.3)
+    for ax, (text, square, mask, truth) in zip(axes[0], lines, strict=False):
+        show(ax, overlay(square, mask), said(text))
+        outline(ax, truth)
+        below(ax, f"IoU {iou(mask, truth):.2f}")
+    axes[0, -1].semilogy(losses)
+    axes[0, -1].set(xlim=(0, steps), ylim=(500, 3e4), xlabel="step")
+    axes[0, -1].set_title(f"loss after {len(losses)} steps")
+    return _drawn(figure)
+
+
+def _drawn(figure: Figure) -> Image.Image:
     file = io.BytesIO()
     figure.savefig(file, format="png")
     plt.close(figure)
@@ -73,20 +148,25 @@ def palette_of(frame: Image.Image) -> Image.Image:
     return palette
 
 
-def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--out", type=Path, default=Path("notebooks/figures/attention"))
-    options = parser.parse_args(arguments)
-    frames = frames_of(largest(example_views(with_and_without_amf())))
-    with replacing(options.out.with_suffix(".png")) as part:
-        frames[0].save(part, "PNG", optimize=True)
-    palette = palette_of(frames[0])
+def write(frames: list[Image.Image], still: int, path: Path) -> None:
+    """The frames as path.gif, and one of them, which stands still, as path.png."""
+    with replacing(path.with_suffix(".png")) as part:
+        frames[still].save(part, "PNG", optimize=True)
+    palette = palette_of(frames[still])
     few = [f.quantize(palette=palette, dither=Image.Dither.NONE) for f in frames]
-    with replacing(options.out.with_suffix(".gif")) as part:
+    with replacing(path.with_suffix(".gif")) as part:
         few[0].save(
             part, "GIF", save_all=True, append_images=few[1:], duration=PAUSE, loop=0, optimize=True
         )
-    print(f"{options.out}.gif has {len(frames)} frames; {options.out}.png is the first.")
+    print(f"{path}.gif has {len(frames)} frames; {path}.png is one of them.")
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--out", type=Path, default=Path("notebooks/figures"))
+    folder = parser.parse_args(arguments).out
+    write(frames_of(largest(example_views(with_and_without_amf()))), 0, folder / "attention")
+    write(learning_frames(), -1, folder / "learning")
 
 
 if __name__ == "__main__":
