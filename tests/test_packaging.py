@@ -56,7 +56,8 @@ PARTS = {
     ),
     "tvnet.many": ("tvnet.data", "tvnet.overlay", "tvnet.prediction", "tvnet.predictor"),
     "tvnet.export": (
-        "tvnet.data", "tvnet.model", "tvnet.model_card", "tvnet.predictor", "tvnet.rows",
+        "tvnet.data", "tvnet.model", "tvnet.model_card", "tvnet.predictor", "tvnet.retrieval",
+        "tvnet.rows",
     ),
     "tvnet.__main__": (
         "tvnet.many", "tvnet.overlay", "tvnet.prediction", "tvnet.predictor", "tvnet.rows",

@@ -160,7 +160,7 @@ async function pictures(given) {
     await chooser.setFiles(file);
   };
   await choose(plan.noPicture);
-  await says('whatever its name says');
+  await says('is no picture of the kinds');
   await choose(plan.picture);
   await says('What should the network look for?');
   await asked(plan.expression);
