@@ -110,7 +110,7 @@ normalise: setup  ## bring notebooks into their committed form
 miniref-sheet: world  ## the README's picture of MiniRef
 	$(BIN)/python -m data_setup miniref-sheet --root data/miniref --out notebooks/figures/miniref.png
 
-one-look: setup  ## the README's "paper in one look", and the moving attention of notebook 04
+one-look: setup  ## the README's "paper in one look", and the moving pictures of notebooks 04 and 07
 	$(BIN)/python -m tvnet.course.figures.one_look --out notebooks/figures/one_look.png
 	$(BIN)/python -m tvnet.course.figures.motion --out notebooks/figures
 

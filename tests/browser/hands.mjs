@@ -110,7 +110,7 @@ export async function use(given) {
   if (kind === 'voila') {
     await link.locator('a[href*="wipe=1.0"]').waitFor(); // it comes after the panels
     const address = await link.getByRole('link').getAttribute('href');
-    assert.match(address, /layer=before\+and\+after\+AMF/);
+    assert.match(address, /layer=before\+and\+after\+AMF.*wipe=1\.0/);
     plan.address = address;
   } else assert.match(state, /^tvnet\.Explorer\(state="picture=/);
 

@@ -139,9 +139,8 @@ def killed(run, event=0, counted=None):
 
 @pytest.mark.slow
 def test_killed_at_twenty_points_it_ends_with_the_same_bytes(predictor, pairs, tmp_path):
-    predict_many(
-        predictor, pairs, tmp_path / "first"
-    )  # imports what is not yet, and is not counted
+    # A first run, which is not counted, imports what no test before has needed.
+    predict_many(predictor, pairs, tmp_path / "first")
     whole = tmp_path / "whole"
     assert killed(lambda: predict_many(predictor, pairs, whole), counted=tmp_path / "count") == 0
     whole, events = content(whole), int((tmp_path / "count").read_text())

@@ -34,6 +34,7 @@ from tvnet.course.figures.trained import (
     referent_cells,
     with_and_without_amf,
 )
+from tvnet.data.dataset import collate
 from tvnet.data.images import open_square
 from tvnet.data.records import Sample
 from tvnet.files import replacing
@@ -99,17 +100,17 @@ def learning_frames(steps: int = STEPS) -> list[Image.Image]:
         ready = prepare(chosen, POOL, Path(folder))
         two = ready.dataset(chosen, "train")
         two.samples = first_pair(two.samples)
-        batch = next(loop.batches(two, len(two), 0))
-        text_of = {sample.sent_id: sample.text for sample in two.samples}
-        texts = [text_of[n] for n in batch.sent_id.tolist()]
-        squares = [open_square(ready.data, n, chosen.data.size) for n in batch.image_id.tolist()]
+        batch = collate([two[0], two[1]])
+        texts = [sample.text for sample in two.samples]
+        square = open_square(ready.data, two.samples[0].image_id, chosen.data.size)
         truths = batch.mask[:, 0].numpy()
 
         def draw(model: Method) -> float:
             with torch.no_grad():
                 masks = loop.logits_of(model, ready.features, batch)[:, 0].numpy() > 0
-            lines = [*zip(texts, squares, masks, truths, strict=True)]
-            frames.append(_learning_frame(losses, steps, lines))
+            frames.append(
+                _learning_frame(losses, steps, square, [*zip(texts, masks, truths, strict=True)])
+            )
             return 0.0  # what `train` takes as the score of a validation
 
         loop.train(
@@ -118,10 +119,12 @@ def learning_frames(steps: int = STEPS) -> list[Image.Image]:
     return frames
 
 
-def _learning_frame(losses: list[float], steps: int, lines: list[tuple]) -> Image.Image:
-    """lines: (sentence, square, mask, truth); the loss so far stands on the right."""
-    figure, axes = grid(1, len(lines) + 1, 2.7, 3.3)
-    for ax, (text, square, mask, truth) in zip(axes[0], lines, strict=False):
+def _learning_frame(
+    losses: list[float], steps: int, square: np.ndarray, found: list[tuple]
+) -> Image.Image:
+    """found: (sentence, mask, truth) on one picture; the loss so far stands on the right."""
+    figure, axes = grid(1, len(found) + 1, 2.7, 3.3)
+    for ax, (text, mask, truth) in zip(axes[0], found, strict=False):
         show(ax, overlay(square, mask), said(text))
         outline(ax, truth)
         below(ax, f"IoU {iou(mask, truth):.2f}")
