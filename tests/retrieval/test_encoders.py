@@ -139,9 +139,9 @@ def test_bfloat16_is_near_float32_and_float32_where_it_is_slow(weights, data, mo
         assert (full * short).sum(axis=1) == pytest.approx(1, abs=5e-3)
         assert not np.array_equal(full, short)
     assert precision_of("cuda") == "bfloat16"
-    for slower, precision in ((2.0, "bfloat16"), (1.1, "float32")):
-        taken = {torch.float32: slower, torch.bfloat16: 1.0}
-        monkeypatch.setattr(paper_encoders, "seconds", taken.get)
+    for bf16, amx, precision in ((1, 0, "bfloat16"), (0, 1, "bfloat16"), (0, 0, "float32")):
+        monkeypatch.setattr("torch.cpu._is_avx512_bf16_supported", lambda here=bf16: here)
+        monkeypatch.setattr("torch.cpu._is_amx_tile_supported", lambda here=amx: here)
         assert precision_of("cpu") == precision
 
 
