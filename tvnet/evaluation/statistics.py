@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -87,10 +88,10 @@ def difference(
         a, b = (weights @ above.T / (weights @ below.T) for above, below in rows)
         return 100 * (b - a)
 
-    dice = np.random.default_rng(0)
-    drawn = values(dice.multinomial(pictures, np.full(pictures, 1 / pictures), draws))
+    often, again = _resamples(pictures, seeds, draws)
+    drawn = values(often)
     over_pictures = drawn.mean(1)
-    again = np.take_along_axis(drawn, dice.integers(seeds, size=drawn.shape), 1).mean(1)
+    again = np.take_along_axis(drawn, again, 1).mean(1)
     widen = (seeds / (seeds - 1)) ** 0.5 if seeds > 1 else 1.0
     error = np.std(over_pictures + widen * (again - over_pictures))
     of_seeds = max(0.0, error**2 - np.var(over_pictures)) if seeds > 1 else 0.0
@@ -105,6 +106,14 @@ def difference(
     return Difference(value, value - half, value + half, p, seen, seeds)
 
 
+@lru_cache(maxsize=4)  # every contrast of a table is resampled in the same way
+def _resamples(pictures: int, seeds: int, draws: int) -> tuple[np.ndarray, np.ndarray]:
+    """How often each picture counts (draws, pictures), and which seeds are read (draws, seeds)."""
+    dice = np.random.default_rng(0)
+    often = dice.multinomial(pictures, np.full(pictures, 1 / pictures), draws)
+    return often.astype(float), dice.integers(seeds, size=(draws, seeds))
+
+
 def interval(found: PerSentence, image_ids: np.ndarray, metric: str) -> tuple[float, float]:
     """The middle 95 % of one network's metric, in per cent, where its pictures are resampled.
 
@@ -113,8 +122,7 @@ def interval(found: PerSentence, image_ids: np.ndarray, metric: str) -> tuple[fl
     _, which = np.unique(image_ids, return_inverse=True)
     above, below = Row(found.intersection[None], found.union[None]).sums(metric, which)
     pictures = above.shape[1]
-    dice = np.random.default_rng(0)
-    weights = dice.multinomial(pictures, np.full(pictures, 1 / pictures), DRAWS)
+    weights, _ = _resamples(pictures, 1, DRAWS)
     low, high = np.quantile((weights @ above[0]) / (weights @ below[0]), [LEVEL / 2, 1 - LEVEL / 2])
     return 100 * float(low), 100 * float(high)
 
