@@ -34,6 +34,7 @@ def write_contact_sheet(
     step = (CELL[0] + GAP, CELL[1] + TEXT + GAP)
     sheet = Image.new("RGB", (COLUMNS * step[0] + GAP, ROWS * step[1] + HEAD), "white")
     pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(14)
+    bottom = HEAD
     for column, (title, samples) in enumerate(columns):
         x = GAP + column * step[0]
         pen.text((x, 5), title, "black", font)
@@ -42,6 +43,8 @@ def write_contact_sheet(
             _paste(sheet, picture, mask, (x, y), tint)
             lines = _wrapped(sentence, pen, font)
             pen.multiline_text((x, y + CELL[1] + 2), lines, "black", font, spacing=2)
+            bottom = max(bottom, y + step[1])
+    sheet = sheet.crop((0, 0, sheet.width, bottom))
     # a palette keeps the file small enough for a README
     small = sheet.quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
     content = io.BytesIO()

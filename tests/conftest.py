@@ -3,6 +3,7 @@
 import json
 import pickle
 import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from tvnet.settings import settings
 from tvnet.training.features import CachedFeatures
 from tvnet.training.setup import Prepared
 
+sys.modules["rfc3987_syntax"] = None  # a grammar that nbformat builds for seconds and never uses
 torch.set_num_threads(1)  # tiny tensors: a second thread only gets in the way
 torch.set_flush_denormal(True)  # as the ablation's workers do
 WIDTH, HEIGHT = 64, 48

@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 import yaml
 
 REGISTRY = Path(__file__).with_name("sources.yaml")
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # in C, where it is built: ten times as fast
 KINDS = ("refer", "lists", "files", "glove")
 
 
@@ -81,7 +82,7 @@ class DataSet:
 def read_registry(path: Path = REGISTRY) -> dict[str, DataSet]:
     """Every set by its name. Raises SetupError naming the entry that is wrong."""
     try:
-        found = yaml.safe_load(path.read_text("utf-8"))
+        found = yaml.load(path.read_text("utf-8"), LOADER)
         files = {key: _source(key, entry) for key, entry in found["files"].items()}
         places = found.get("pictures") or {}
         return {name: _set(name, e, files, places) for name, e in found["sets"].items()}

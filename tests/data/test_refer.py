@@ -17,10 +17,16 @@ from tests.conftest import write_root
 from tvnet.data import contents, refer
 
 
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    root = tmp_path_factory.mktemp("written") / "root"
+    write_root(root, pictures=3)
+    return root
+
+
 @pytest.fixture
-def root(tmp_path):
-    write_root(tmp_path / "root", pictures=3)
-    return tmp_path / "root"
+def root(written, tmp_path):
+    return shutil.copytree(written, tmp_path / "root")
 
 
 def change(root, part, alter):
