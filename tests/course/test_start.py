@@ -7,6 +7,7 @@ from pathlib import Path
 import nbformat
 import papermill
 import pytest
+import torch
 from papermill.parameterize import parameterize_notebook
 
 import tvnet
@@ -175,3 +176,12 @@ def test_the_repository_is_found_from_the_package(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "tvnet", installed)
     monkeypatch.chdir(tmp_path)
     assert module.repository() == tmp_path
+
+
+def test_numbers_too_small_for_a_cpu_are_zero_from_then_on(place):
+    torch.set_flush_denormal(False)
+    try:
+        start(dict(LEFT))
+        assert torch.tensor(1e-30) * 1e-10 == 0
+    finally:
+        torch.set_flush_denormal(True)  # as conftest.py has it

@@ -6,6 +6,8 @@ import ast
 from collections.abc import Iterable
 from pathlib import Path
 
+import torch
+
 import tvnet
 from data_setup.miniref.write import write
 from tvnet.data.refer import require_world
@@ -34,6 +36,7 @@ def start(
     type, an OUT_DIR that is no folder or another world than the profile's, FileNotFoundError for a
     DATA_DIR that is not there.
     """
+    torch.set_flush_denormal(True)  # some cells train in this very process (see tvnet/devices.py)
     refuse_misfits(scope, PARAMETERS | further)
     settings = tvnet.settings(scope["PROFILE"])
     out_dir = results_folder(settings.profile, scope["OUT_DIR"])
