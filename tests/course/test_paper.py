@@ -4,12 +4,15 @@ import re
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pytest
 
 from tvnet.course.claims import claim_verdict
+from tvnet.course.enrichment_report import slices_markdown
 from tvnet.course.paper import load, published, published_file
 from tvnet.evaluation.metrics import figures
 from tvnet.evaluation.sentences import Sentences
+from tvnet.evaluation.statistics import difference
 from tvnet.rows import TABLE2
 
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
@@ -151,3 +154,16 @@ def test_the_published_counters_and_sentences_are_of_the_same_runs():
         counted = run["metrics"]["clean"]["all"]
         assert (hits.sum(), union.sum()) == (counted["intersection"], counted["union"])
         assert len(union) == counted["n"]
+
+
+def test_what_notebook_09_says_of_the_published_parts_holds():
+    parts = dict(np.load(published_file("table1_slices.npz")))
+    sentences, res = Sentences.load(published_file("table1_sentences.npz")), "Baseline+RES"
+    steps = {"first": ("Baseline", res), "second": (f"{res}, random", res)}
+    assert "**" not in slices_markdown(sentences, parts, steps)  # not one is bold
+    gains = {}
+    for name, inside in parts.items():
+        for part, keep in ((name, inside), (f"not {name}", ~inside)):
+            gains[part] = difference(*sentences.only(keep).pair(*steps["second"]), "mean_iou").value
+    assert set(sorted(gains, key=gains.get)[-2:]) == {"rare category", "rare pair"}
+    assert max(gains.values()) < 1 and parts["good neighbour"].mean() > 0.9
