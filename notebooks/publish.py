@@ -24,6 +24,7 @@ HERE = Path(__file__).resolve().parent
 README = HERE.parent / "README.md"
 RESULTS = HERE / "results"
 COUNTED = ("table1.json", "table1_sentences.npz", "table1_slices.npz")
+FURTHER = "table3_*.npz"  # a data set each, where notebook 09 was asked for further ones
 FIGURES = ("contrasts.png", "fig5.png")
 COUNTED2 = ("table2.json", "table2_sentences.npz")  # what notebook 12 writes
 
@@ -107,6 +108,8 @@ def main(arguments: list[str] | None = None) -> int:
         for name in names:
             shutil.copy(out / name, RESULTS / name)
     if COUNTED in sets:
+        for path in out.glob(FURTHER):
+            shutil.copy(path, RESULTS)
         for name in FIGURES:
             shutil.copy(out / name, HERE / "figures" / name)
     README.write_text(shown(README.read_text()))

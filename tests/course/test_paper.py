@@ -10,6 +10,8 @@ import pytest
 from tvnet.course.claims import claim_verdict
 from tvnet.course.enrichment_report import slices_markdown
 from tvnet.course.paper import load, published, published_file
+from tvnet.course.table2 import published_table2
+from tvnet.course.tables import overall_iou
 from tvnet.evaluation.metrics import figures
 from tvnet.evaluation.sentences import Sentences
 from tvnet.evaluation.statistics import difference
@@ -167,3 +169,33 @@ def test_what_notebook_09_says_of_the_published_parts_holds():
             gains[part] = difference(*sentences.only(keep).pair(*steps["second"]), "mean_iou").value
     assert set(sorted(gains, key=gains.get)[-2:]) == {"rare category", "rare pair"}
     assert max(gains.values()) < 1 and parts["good neighbour"].mean() > 0.9
+
+
+def test_what_notebook_11_says_of_cmpc_and_tv_net_on_other_data_sets_holds():
+    found = {}
+    for name in ("unc", "gref", "referit"):
+        paired = Sentences.load(published_file(f"table3_{name}.npz"))
+        for size in ("all", "small"):
+            pair = paired.pair("CMPC", "Baseline+RES+AMF", size)
+            for measure in ("prec_0.5", "prec_0.8", "overall_iou"):
+                found[name, size, measure] = difference(*pair, measure)
+        counted = [t for t in published()["tests"] if (t["dataset"], t["seed"]) == (name, 0)]
+        counted = {(t["row"], t["split"]): t["metrics"]["clean"]["all"]["hits"] for t in counted}
+        split = "test" if name == "referit" else "val"
+        for row in ("CMPC", "Baseline+RES+AMF"):  # the table above it counts the same runs
+            above, below = paired.runs[row, 0]
+            assert (2 * above >= below).sum() == counted[row, split][0]
+    assert all(found[name, "all", "prec_0.8"].low > 0 for name in ("unc", "gref", "referit"))
+    assert found["unc", "all", "prec_0.5"].low > 0 and found["unc", "small", "prec_0.5"].low > 0
+    for name in ("gref", "referit"):
+        assert found[name, "all", "prec_0.5"].high < 0
+        assert found[name, "small", "overall_iou"].high < 0
+
+
+def test_what_notebook_12_says_of_refined_rows_holds():
+    two = published_table2()
+    ours, refined = overall_iou(two.tests), overall_iou(two.refined)
+    rival, best = refined["CMPC+DCRF"], refined["Baseline+RES+AMF+DCRF"]
+    assert all(iou > ours["Baseline+RES+AMF"][split] for split, iou in rival.items())
+    ahead = [iou > best[split] for split, iou in rival.items() if split in best]
+    assert (sum(ahead), len(ahead)) == (2, 3)

@@ -32,7 +32,10 @@ def swaps_markdown(sentences: Sentences, row: str) -> str:
 
 
 def slices_markdown(
-    sentences: Sentences, slices: dict[str, np.ndarray], steps: dict[str, tuple[str, str]]
+    sentences: Sentences,
+    slices: dict[str, np.ndarray],
+    steps: dict[str, tuple[str, str]],
+    measures: tuple[str, ...] = ("prec_0.5", "mean_iou"),
 ) -> str:
     """Differences of `steps`, {heading: (first, second)}, in each slice and in the rest.
 
@@ -43,7 +46,6 @@ def slices_markdown(
     for name, inside in slices.items():
         parts |= {name: inside, f"not: {name}": ~inside}
     parts = {n: k for n, k in parts.items() if len(np.unique(sentences.image_id[k])) > 1}
-    measures = ("prec_0.5", "mean_iou")
     keys = [(n, m, h) for n in parts for m in measures for h in steps]
     found = [
         difference(*sentences.only(parts[name]).pair(*steps[heading]), measure)
