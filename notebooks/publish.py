@@ -96,7 +96,9 @@ def main(arguments: list[str] | None = None) -> int:
     )
     out = parser.parse_args(arguments).out
     sets = [
-        names for names in (COUNTED, COUNTED2) if (out / names[0]).is_file()
+        names
+        for names in (COUNTED, COUNTED2)
+        if all((out / name).is_file() for name in names)
     ]
     if not sets:
         print(
