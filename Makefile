@@ -28,7 +28,7 @@ evening-world: setup
 small-world: setup
 	@$(BIN)/python -m data_setup miniref --root data/miniref-smoke --pictures 90
 
-table1: world  ## Table 1, measured: about 25 minutes on two cores
+table1: world  ## Table 1, measured: about 15 minutes on two cores
 	$(BIN)/python notebooks/run.py 09_ablations
 	@echo "The result is in out/table1.json. To show it in README.md: make publish"
 
