@@ -5,9 +5,11 @@
 
 Localisation is given, so what is missed is missing in the maps (or in the head, which is why it
 trains until its loss is flat). Trained on the referents of unc+ train, measured on those of val.
+Each run adds a line to probes.jsonl beside this file.
 """
 
 import argparse
+import json
 import math
 from pathlib import Path
 
@@ -23,6 +25,7 @@ from tvnet.data.dataset import Batch, ReferDataset, collate
 from tvnet.data.images import placement
 from tvnet.devices import one_thread
 from tvnet.evaluation.evaluate import clean
+from tvnet.evaluation.metrics import THRESHOLDS
 from tvnet.model.blocks import conv, upsample
 from tvnet.rows import row_settings
 from tvnet.settings import TrainingSettings, settings
@@ -33,6 +36,7 @@ from tvnet.training.setup import Prepared, prepare
 # A truth that is fitted on 40 x 40 cells reaches 97.7 and 82.5.
 CELLS = "limit 98 and 83: the cells"
 BATCH, WIDTH, HEADS = 16, 64, 8
+FOUND = Path(__file__).with_name("probes.jsonl")
 TARGETS = {0.8: 50, 0.9: 10}  # Prec@X in per cent
 
 
@@ -142,12 +146,17 @@ if __name__ == "__main__":
     chosen = row_settings(changed(settings("laptop"), options.set), "Baseline")
     ready = prepare(chosen, options.data, options.out)
     head = train(ready, ready.dataset(chosen, "train"), options.steps, chosen.training)
+    line = {"steps": options.steps, "changes": options.set, "backbone": chosen.backbone.weights}
     for split in ("train", "val"):
         iou = measure(head, ready, ready.dataset(chosen, split))
         print(f"{split}: {len(iou)} referents, mean IoU {100 * iou.mean():.1f}")
-        for x in (0.5, 0.6, 0.7, 0.8, 0.9):
+        line[split] = {"referents": len(iou), "mean_iou": round(100 * iou.mean(), 1)}
+        for x in THRESHOLDS:
             hit = 100 * (iou > x).mean()
+            line[split][f"prec_{x}"] = round(hit, 1)
             if split == "val" and x in TARGETS:
                 say(f"Prec@{x} of the point probe", hit, TARGETS[x], CELLS, "%")
             else:
                 print(f"Prec@{x} {hit:.1f}")
+    with open(FOUND, "a", encoding="utf-8") as file:
+        file.write(json.dumps(line) + "\n")

@@ -1,5 +1,6 @@
 """What is quoted of the paper agrees with itself; every claim points to an existing section."""
 
+import json
 import re
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from tvnet.course.claims import claim_verdict
 from tvnet.course.enrichment_report import slices_markdown
 from tvnet.course.paper import load, published, published_file
 from tvnet.course.table2 import published_table2
-from tvnet.course.tables import overall_iou
+from tvnet.course.tables import by_seed, overall_iou
 from tvnet.evaluation.metrics import figures
 from tvnet.evaluation.sentences import Sentences
 from tvnet.evaluation.statistics import difference
@@ -199,3 +200,11 @@ def test_what_notebook_12_says_of_refined_rows_holds():
     assert all(iou > ours["Baseline+RES+AMF"][split] for split, iou in rival.items())
     ahead = [iou > best[split] for split, iou in rival.items() if split in best]
     assert (sum(ahead), len(ahead)) == (2, 3)
+
+
+def test_the_full_model_is_about_as_sharp_as_the_point_probe():
+    lines = (NOTEBOOKS.parent / "tests/benchmarks/probes.jsonl").read_text().splitlines()
+    probe = json.loads(lines[-1])["val"]
+    full = by_seed(published()["runs"], "all", "clean")["Baseline+RES+AMF"].values()
+    for measure in ("prec_0.8", "prec_0.9"):
+        assert abs(probe[measure] - np.mean([seed[measure] for seed in full])) < 3
