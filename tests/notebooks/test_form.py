@@ -71,16 +71,13 @@ def test_figures_are_described_and_nothing_is_remote(path):
 
 
 LONGEST = ("07_training", "09_ablations", "12_table2", "13_your_own_data")
-OLDER = "**An older copy.**"  # a rendered copy that lags behind says so on top
 
 
 @each_notebook
 def test_the_rendered_copy_is_fresh_small_and_described(path):
     copy = NOTEBOOKS / "rendered" / f"{path.stem}.md"
     text = copy.read_text("utf-8")
-    fresh = render.digest(path) in text.splitlines()[0]
-    says_so = path.stem == "09_ablations" and OLDER in text.split("```")[0]  # it takes an hour
-    assert fresh or says_so, f"make rendered NOTEBOOK={path.stem}"
+    assert render.digest(path) in text.splitlines()[0], f"make rendered NOTEBOOK={path.stem}"
     shown = re.findall(r"!\[(.*?)\]\((.*?)\)", text)
     assert all(alt and (copy.parent / file).is_file() for alt, file in shown)
     pictures = list((copy.parent / path.stem).glob("*.png"))
