@@ -149,14 +149,10 @@ if __name__ == "__main__":
     line = {"steps": options.steps, "changes": options.set, "backbone": chosen.backbone.weights}
     for split in ("train", "val"):
         iou = measure(head, ready, ready.dataset(chosen, split))
-        print(f"{split}: {len(iou)} referents, mean IoU {100 * iou.mean():.1f}")
         line[split] = {"referents": len(iou), "mean_iou": round(100 * iou.mean(), 1)}
-        for x in THRESHOLDS:
-            hit = 100 * (iou > x).mean()
-            line[split][f"prec_{x}"] = round(hit, 1)
-            if split == "val" and x in TARGETS:
-                say(f"Prec@{x} of the point probe", hit, TARGETS[x], CELLS, "%")
-            else:
-                print(f"Prec@{x} {hit:.1f}")
+        line[split] |= {f"prec_{x}": round(100 * (iou > x).mean(), 1) for x in THRESHOLDS}
+    print(json.dumps(line))
+    for x, target in TARGETS.items():
+        say(f"Prec@{x} of the point probe", line["val"][f"prec_{x}"], target, CELLS, "%")
     with open(FOUND, "a", encoding="utf-8") as file:
         file.write(json.dumps(line) + "\n")
