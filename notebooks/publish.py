@@ -23,7 +23,7 @@ from tvnet.evaluation.sentences import Sentences
 HERE = Path(__file__).resolve().parent
 README = HERE.parent / "README.md"
 RESULTS = HERE / "results"
-COUNTED = ("table1.json", "table1_sentences.npz", "table1_slices.npz")
+COUNTED = ("table1.json", "table1_sentences.npz", "table1_slices.safetensors")
 FURTHER = "table3_*.npz"  # a data set each, where notebook 09 was asked for further ones
 FIGURES = ("contrasts.png", "fig5.png")
 COUNTED2 = ("table2.json", "table2_sentences.npz")  # what notebook 12 writes
