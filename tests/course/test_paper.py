@@ -8,12 +8,12 @@ import nbformat
 import numpy as np
 import pytest
 
+from tvnet.course import paper
 from tvnet.course.claims import claim_verdict
 from tvnet.course.enrichment_report import slices_markdown
-from tvnet.course.paper import load, published, published_file
+from tvnet.course.paper import load, published, published_file, published_parts
 from tvnet.course.table2 import published_table2
 from tvnet.course.tables import by_seed, overall_iou
-from tvnet.data.arrays import load_arrays
 from tvnet.evaluation.metrics import figures, hits
 from tvnet.evaluation.sentences import Sentences
 from tvnet.evaluation.statistics import difference
@@ -161,7 +161,7 @@ def test_the_published_counters_and_sentences_are_of_the_same_runs():
 
 
 def test_what_notebook_09_says_of_the_published_parts_holds():
-    parts = load_arrays(published_file("table1_slices.safetensors"))[0]
+    parts = published_parts()
     sentences, res = Sentences.load(published_file("table1_sentences.npz")), "Baseline+RES"
     steps = {"first": ("Baseline", res), "second": (f"{res}, random", res)}
     assert "**" not in slices_markdown(sentences, parts, steps)  # not one is bold
@@ -208,3 +208,14 @@ def test_the_full_model_is_about_as_sharp_as_the_point_probe():
     full = by_seed(published()["runs"], "all", "clean")["Baseline+RES+AMF"].values()
     for measure in ("prec_0.8", "prec_0.9"):
         assert abs(probe[measure] - np.mean([seed[measure] for seed in full])) < 3
+
+
+def test_damaged_parts_are_refused_with_the_next_step(tmp_path, monkeypatch):
+    name = "table1_slices.safetensors"
+    content = bytearray(published_file(name).read_bytes())
+    content[-1] ^= 1
+    (tmp_path / name).write_bytes(content)
+    monkeypatch.setattr(paper, "PUBLISHED", tmp_path)
+    said = f"{name} does not hold the parts of Table 1's sentences .* run `make publish`"
+    with pytest.raises(ValueError, match=said):
+        published_parts()

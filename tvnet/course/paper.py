@@ -5,8 +5,10 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 
+import numpy as np
 import yaml
 
+from tvnet.data.arrays import load_arrays
 from tvnet.files import read_json
 
 HERE = Path(__file__).parent
@@ -35,3 +37,15 @@ def published(name: str = "table1") -> dict:
     """What we published: Table 1's counters, or "grouped". Raises ValueError where it is damaged or
     of another layout."""
     return read_json(published_file(f"{name}.json"), {"runs": list}, MEND)
+
+
+def published_parts() -> dict[str, np.ndarray]:
+    """Which of Table 1's published sentences belong to a part, (N,) bool each. Raises ValueError
+    where the file is damaged."""
+    path = published_file("table1_slices.safetensors")
+    try:
+        return load_arrays(path)[0]
+    except ValueError as error:
+        raise ValueError(
+            f"{path} does not hold the parts of Table 1's sentences ({error}): {MEND}."
+        ) from error
