@@ -121,7 +121,7 @@ def write_contact(root: Path, index: Index, remarked: dict[int, str]) -> None:
     rows = sorted(rows, key=lambda row: row[1] not in remarked)[: ROWS * COLUMNS]
     title = f"{index.name}: {len(rows)} of {len(index.referents)} referents"
     title += ", masks with a remark first" if remarked else ""
-    columns = (rows[k : k + ROWS] for k in range(0, len(rows), ROWS))
+    columns = (rows[k::COLUMNS] for k in range(COLUMNS))  # read from left to right
     write_contact_sheet(
         root / "reports" / f"{index.name}.png",
         ((title * (k == 0), samples(root, index, c, remarked)) for k, c in enumerate(columns)),

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path, PurePosixPath
 
 import yaml
@@ -82,14 +83,19 @@ class DataSet:
 def read_registry(path: Path = REGISTRY) -> dict[str, DataSet]:
     """Every set by its name. Raises SetupError naming the entry that is wrong."""
     try:
-        found = yaml.load(path.read_text("utf-8"), LOADER)
-        files = {key: _source(key, entry) for key, entry in found["files"].items()}
-        places = found.get("pictures") or {}
-        return {name: _set(name, e, files, places) for name, e in found["sets"].items()}
+        return dict(_sets(path.read_text("utf-8")))
     except FileNotFoundError:
         raise SetupError(f"There is no registry at {path}: name one that exists.") from None
     except (KeyError, TypeError, AttributeError, ValueError, yaml.YAMLError) as error:
         raise SetupError(f"The registry {path} is damaged ({error}): mend it.") from error
+
+
+@cache  # a command asks for it several times
+def _sets(text: str) -> dict[str, DataSet]:
+    found = yaml.load(text, LOADER)
+    files = {key: _source(key, entry) for key, entry in found["files"].items()}
+    places = found.get("pictures") or {}
+    return {name: _set(name, e, files, places) for name, e in found["sets"].items()}
 
 
 def _source(key: str, entry: dict) -> Source:

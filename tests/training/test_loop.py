@@ -154,8 +154,8 @@ def test_one_batch_is_learned_by_heart(ready, row, steps):
 
 
 @pytest.mark.slow
-def test_the_papers_size_learns_two_sentences():
-    """320 px, ResNet-101, d_m 500: one step lowers the loss of two samples."""
+def test_the_papers_size_learns_a_sentence():
+    """320 px, ResNet-101, d_m 500: one step lowers the loss of a sample."""
     torch.manual_seed(0)
     torch.set_num_threads(os.cpu_count())
     paper = settings("paper")
@@ -163,15 +163,15 @@ def test_the_papers_size_learns_two_sentences():
     backbone, model = load_backbone(paper.backbone), TVNet(paper, 30)
     groups = parameter_groups(model, backbone, paper.training)
     optimiser = torch.optim.Adam(groups, lr=5e-5, fused=True)
-    mask = torch.zeros(2, 1, 320, 320, dtype=torch.bool)
-    mask[0, :, 40:120, 200:280] = mask[1, :, 200:300, 20:90] = True
+    mask = torch.zeros(1, 1, 320, 320, dtype=torch.bool)
+    mask[:, :, 40:120, 200:280] = True
     with torch.no_grad():
         both = backbone(torch.randint(0, 256, (2, 3, 320, 320), dtype=torch.uint8))
         both = {name: V / V.std() for name, V in both.items()}  # untrained maps are far too large
-    swapped = {name: V.flip(0) for name, V in both.items()}  # each picture enriches the other
+    V_in, V_sim = ({name: V[k : k + 1] for name, V in both.items()} for k in range(2))
     losses = []
     for _ in range(2):
-        logits = model(both, swapped, torch.tensor([[4, 5], [6, 7]]), torch.tensor([2, 1]))
+        logits = model(V_in, V_sim, torch.tensor([[4, 5]]), torch.tensor([2]))
         losses.append(loss_of(logits, mask))
         if len(losses) == 1:
             optimiser.zero_grad()
