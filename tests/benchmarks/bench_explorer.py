@@ -17,7 +17,7 @@ from timing import say
 
 import tvnet
 from tvnet.course.explorer import Explorer
-from tvnet.course.explorer.canvas import picture_of, png
+from tvnet.course.explorer.canvas import jpeg, picture_of
 from tvnet.course.explorer.layers import LAYERS
 
 
@@ -32,7 +32,7 @@ def seconds(act: Callable[[object], object], values: Iterable[object]) -> float:
 
 
 def measure(explorer: Explorer) -> dict[str, float]:
-    """Median seconds of one forward pass, of two pictures as PNG, of a redraw in each layer, and
+    """Median seconds of one forward pass, of two pictures as JPEG, of a redraw in each layer, and
     of a new expression."""
     model = list(explorer.predictors.values())[-1]
     found = explorer.view.prediction
@@ -40,7 +40,7 @@ def measure(explorer: Explorer) -> dict[str, float]:
     seconds(forward, range(3))
     measured = {"forward pass": seconds(forward, range(15))}
     panel = picture_of(found.encoded)
-    measured["two pictures"] = seconds(lambda _: [png(panel), png(panel)], range(15))
+    measured["two pictures"] = seconds(lambda _: [jpeg(panel), jpeg(panel)], range(15))
     for layer in LAYERS:
         explorer.choose(layer)
         steps = [(1 + k % 9) / 10 for k in range(15)]
@@ -63,7 +63,7 @@ def main() -> None:
     for name, value in measured.items():
         print(f"{name:30}{1000 * value:8.1f} ms, {value / forward:6.1f} forward passes")
     new = measured.pop("new expression")
-    limit = f"limit here {forward / pictures:.1f}x: writing two pictures as PNG"
+    limit = f"limit here {forward / pictures:.1f}x: writing two pictures as JPEG"
     say("forward pass / slowest redraw", forward / max(measured.values()), 1 / 0.3, limit)
     say("forward pass / a new expression, all of it", forward / new, 1 / 6, "mask and variants")
 

@@ -28,7 +28,15 @@ class Panel:
     pixels: np.ndarray  # (h, w, 3) uint8
 
 
+def jpeg(pixels: np.ndarray) -> bytes:
+    """For the screen: written ten times as fast as PNG, and a fraction of its size."""
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "JPEG", quality=95, subsampling=0)
+    return file.getvalue()
+
+
 def png(pixels: np.ndarray) -> bytes:
+    """For what is kept."""
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "PNG", compress_level=1)
     return file.getvalue()

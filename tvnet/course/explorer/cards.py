@@ -10,7 +10,7 @@ import ipywidgets as widgets
 import numpy as np
 from PIL import Image
 
-from tvnet.course.explorer.canvas import png
+from tvnet.course.explorer.canvas import jpeg
 from tvnet.course.explorer.layers import draw, short
 from tvnet.course.explorer.panels import wrapped
 from tvnet.course.explorer.view import View
@@ -26,7 +26,7 @@ class Card:
 
     def __init__(self, pressed: Callable[[int], None]):
         self.key = 0
-        self.image = widgets.Image(format="png")
+        self.image = widgets.Image(format="jpeg")
         self.button = widgets.Button()
         self.words = widgets.HTML()
         self.button.on_click(lambda button: pressed(self.key))
@@ -108,6 +108,6 @@ class Gallery:
 
 
 def thumbnail(picture: Image.Image) -> bytes:
-    """A picture, which is made small itself, as a PNG."""
+    """A picture, which is made small itself, as a JPEG."""
     picture.thumbnail((THUMBNAIL, THUMBNAIL))
-    return png(np.asarray(picture))
+    return jpeg(np.asarray(picture))

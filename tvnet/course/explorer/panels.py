@@ -10,7 +10,7 @@ from html import escape
 
 import ipywidgets as widgets
 
-from tvnet.course.explorer.canvas import NARROW, Panel, png
+from tvnet.course.explorer.canvas import NARROW, Panel, jpeg
 
 
 def reports_errors(method: Callable) -> Callable:
@@ -63,11 +63,11 @@ class Reporting(widgets.VBox):
         place = place or self.panels
         boxes = list(place.children)
         while len(boxes) < len(drawn):
-            box = widgets.VBox([widgets.Image(format="png"), widgets.HTML()])
+            box = widgets.VBox([widgets.Image(format="jpeg"), widgets.HTML()])
             boxes.append(box.add_class("tv-panel"))
         for box, panel in zip(boxes, drawn, strict=False):
             image, caption = box.children[:2]
-            image.value = png(panel.pixels)
+            image.value = jpeg(panel.pixels)
             image.layout.width = f"{panel.pixels.shape[1]}px"
             caption.layout.width = f"{max(panel.pixels.shape[1], NARROW)}px"
             caption.value = escape(panel.caption)
