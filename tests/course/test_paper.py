@@ -2,6 +2,7 @@
 
 import json
 import re
+from itertools import product
 from pathlib import Path
 
 import nbformat
@@ -174,23 +175,40 @@ def test_what_notebook_09_says_of_the_published_parts_holds():
 
 
 def test_what_notebook_11_says_of_cmpc_and_tv_net_on_other_data_sets_holds():
+    full, cut = "Baseline+RES+AMF", "Baseline+AMF"
     found = {}
     for name in ("unc", "gref", "referit"):
         paired = Sentences.load(published_file(f"table3_{name}.npz"))
-        for size in ("all", "small"):
-            pair = paired.pair("CMPC", "Baseline+RES+AMF", size)
+        for first, size in product(("CMPC", cut), ("all", "small")):
+            pair = paired.pair(first, full, size)
             for measure in ("prec_0.5", "prec_0.8", "overall_iou"):
-                found[name, size, measure] = difference(*pair, measure)
-        counted = [t for t in published()["tests"] if (t["dataset"], t["seed"]) == (name, 0)]
-        counted = {(t["row"], t["split"]): t["metrics"]["clean"]["all"]["hits"] for t in counted}
+                found[name, first, size, measure] = difference(*pair, measure)
+        counted = {
+            (t["row"], t["seed"], t["split"]): t["metrics"]["clean"]["all"]["hits"]
+            for t in published()["tests"]
+            if t["dataset"] == name
+        }
         split = "test" if name == "referit" else "val"
-        for row in ("CMPC", "Baseline+RES+AMF"):  # the table above it counts the same runs
-            assert hits(*paired.runs[row, 0], 0.5).sum() == counted[row, split][0]
-    assert all(found[name, "all", "prec_0.8"].low > 0 for name in ("unc", "gref", "referit"))
-    assert found["unc", "all", "prec_0.5"].low > 0 and found["unc", "small", "prec_0.5"].low > 0
+        for (row, seed), run in paired.runs.items():  # the table above it counts the same runs
+            assert hits(*run, 0.5).sum() == counted[row, seed, split][0]
+        assert found[name, "CMPC", "all", "prec_0.8"].low > 0
+    for size in ("all", "small"):
+        assert found["unc", "CMPC", size, "prec_0.5"].low > 0
+        for measure in ("prec_0.5", "prec_0.8", "overall_iou"):
+            assert found["unc", cut, size, measure].low < 0 < found["unc", cut, size, measure].high
     for name in ("gref", "referit"):
-        assert found[name, "all", "prec_0.5"].high < 0
-        assert found[name, "small", "overall_iou"].high < 0
+        assert found[name, "CMPC", "all", "prec_0.5"].high < 0
+        lost, by_res = (found[name, first, "small", "overall_iou"] for first in ("CMPC", cut))
+        assert lost.high < 0 and by_res.high < 0
+        most = {"gref": (0.8, 1.3), "referit": (0.4, 0.6)}[name]  # "all" and "about half"
+        assert most[0] < by_res.value / lost.value < most[1]
+
+
+def test_what_notebook_12_says_of_other_data_sets_holds():
+    ours = overall_iou(published_table2().tests)
+    assert ours["STEP"]["unc testA"] > ours["Baseline+RES+AMF"]["unc testA"]
+    others = set(ours["LSTM-CNN"]) & set(ours["KWA"]) - {"unc+ val"}
+    assert len(others) == 5 and all(ours["KWA"][c] > ours["LSTM-CNN"][c] for c in others)
 
 
 def test_what_notebook_12_says_of_refined_rows_holds():
