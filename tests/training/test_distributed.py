@@ -24,6 +24,8 @@ from tvnet.training import __main__ as one_run
 from tvnet.training import loop
 from tvnet.training.setup import prepare
 
+SERVER = "forkserver"  # it imports torch once for all of them
+mp.get_context(SERVER).set_forkserver_preload(["tvnet.evaluation.trained"])
 SMOKE = settings("smoke")
 SIX = replace(
     SMOKE,
@@ -57,12 +59,15 @@ def one_of_two_that_saves(rank, port, root, out):
     one_of(rank, 2, port, root, out, OFTEN)
 
 
+def together(function, given, count=2, join=True):
+    return mp.start_processes(function, given, count, join, start_method=SERVER)
+
+
 def two_that_save(root, out):
     """Both of them, started."""
-    spawn, port = mp.get_context("spawn"), free_port()
-    both = [
-        spawn.Process(target=one_of_two_that_saves, args=(rank, port, root, out)) for rank in (0, 1)
-    ]
+    server, port = mp.get_context(SERVER), free_port()
+    given = ((rank, port, root, out) for rank in (0, 1))
+    both = [server.Process(target=one_of_two_that_saves, args=one) for one in given]
     for process in both:
         process.start()
     return both
@@ -73,7 +78,7 @@ def result_of(world, root, out):
     build(SIX, data, out)
     prepare(SIX, root, out)  # the caches once
     if world > 1:
-        mp.spawn(one_of, (world, free_port(), root, out), nprocs=world)
+        together(one_of, (world, free_port(), root, out), world)
     folder = run(SIX, "Baseline+RES+AMF", 0, root, out)
     return json.loads((folder / "result.json").read_text()), losses_of(folder)
 
@@ -112,7 +117,7 @@ def test_a_killed_process_ends_both_and_the_next_start_goes_on(one_alone, tiny_r
     (folder,) = tmp_path.glob("runs/*")
     done = len(losses_of(folder))
     assert 4 <= done < 20, "it was killed too late to tell anything"
-    mp.spawn(one_of, (2, free_port(), tiny_root, tmp_path, OFTEN), nprocs=2)
+    together(one_of, (2, free_port(), tiny_root, tmp_path, OFTEN))
     folder = run(OFTEN, "Baseline+RES+AMF", 0, tiny_root, tmp_path)
     result = json.loads((folder / "result.json").read_text())
     assert losses_of(folder) == pytest.approx(one_alone[1], rel=1e-6)
@@ -140,7 +145,7 @@ def two_groups(rank, port, out):
 def test_groups_one_after_another_meet_and_agree(tmp_path):
     # held here, as torchrun's agent holds it: a process that ended would take it from the other
     store = torch.distributed.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
-    context = mp.spawn(two_groups, (store.port, tmp_path), nprocs=2, join=False)
+    context = together(two_groups, (store.port, tmp_path), join=False)
     end = time.monotonic() + 90
     while not context.join(1):
         assert time.monotonic() < end, "they wait for each other"
