@@ -24,7 +24,7 @@ from tvnet.training.setup import Prepared
 
 sys.modules["rfc3987_syntax"] = None  # a grammar that nbformat builds for seconds and never uses
 torch.set_num_threads(1)  # tiny tensors: a second thread only gets in the way
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # also in what a test starts beside other tests
+os.environ["OMP_NUM_THREADS"] = "1"  # also in what a test starts beside other tests
 torch.set_flush_denormal(True)  # as the ablation's workers do
 WIDTH, HEIGHT = 64, 48
 COLOURS = {"red": (200, 40, 40), "blue": (40, 60, 200)}

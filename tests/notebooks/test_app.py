@@ -50,7 +50,7 @@ class App:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
-        env = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "TMPDIR": str(folder)}
+        env = os.environ | {"PYTHONPATH": str(ROOT), "TMPDIR": str(folder)}
         for name in ("CONFIG", "DATA", "RUNTIME"):
             env[f"JUPYTER_{name}_DIR"] = str(folder / name)
         env["JUPYTER_PATH"] = str(ROOT / "notebooks" / "templates")

@@ -102,7 +102,7 @@ def notebook_text() -> str:
 def use(kind: str, plan: Path, plant: str = "", home: Path | None = None) -> tuple[int, str]:
     """Run the script; its exit code and what it said."""
     node = json.loads(plan.read_text())["node"]
-    env = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    env = os.environ | {"PYTHONPATH": str(ROOT)}
     env["JUPYTER_PATH"] = str(ROOT / "notebooks" / "templates")
     out = OUT
     if plant:

@@ -18,14 +18,14 @@ from tvnet import process_group
 from tvnet.data import refer
 from tvnet.devices import own_device
 from tvnet.evaluation.ablation import run
+from tvnet.evaluation.workers import start_context
 from tvnet.retrieval.build import build
 from tvnet.settings import settings
 from tvnet.training import __main__ as one_run
 from tvnet.training import loop
 from tvnet.training.setup import prepare
 
-SERVER = "forkserver"  # it imports torch once for all of them
-mp.get_context(SERVER).set_forkserver_preload(["tvnet.evaluation.trained"])
+CONTEXT = start_context()
 SMOKE = settings("smoke")
 SIX = replace(
     SMOKE,
@@ -60,14 +60,14 @@ def one_of_two_that_saves(rank, port, root, out):
 
 
 def together(function, given, count=2, join=True):
-    return mp.start_processes(function, given, count, join, start_method=SERVER)
+    return mp.start_processes(function, given, count, join, start_method=CONTEXT.get_start_method())
 
 
 def two_that_save(root, out):
     """Both of them, started."""
-    server, port = mp.get_context(SERVER), free_port()
+    port = free_port()
     given = ((rank, port, root, out) for rank in (0, 1))
-    both = [server.Process(target=one_of_two_that_saves, args=one) for one in given]
+    both = [CONTEXT.Process(target=one_of_two_that_saves, args=one) for one in given]
     for process in both:
         process.start()
     return both

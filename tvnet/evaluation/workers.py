@@ -35,7 +35,8 @@ def workers(count: int | None = None) -> Iterator[ProcessPoolExecutor]:
     The workers are killed when the block fails, and end with its process: runs can be resumed.
     """
     others = set(multiprocessing.active_children())
-    pool = ProcessPoolExecutor(count or os.cpu_count(), mp_context=_context(), initializer=_start)
+    context = start_context()
+    pool = ProcessPoolExecutor(count or os.cpu_count(), mp_context=context, initializer=_start)
     try:
         yield pool
     except BaseException:
@@ -46,9 +47,11 @@ def workers(count: int | None = None) -> Iterator[ProcessPoolExecutor]:
         pool.shutdown(cancel_futures=True)
 
 
-def _context() -> multiprocessing.context.BaseContext:
-    """Never forked from this process: a torch that has computed may hang in its copy. On Linux a
-    server that has only imported it is forked, which saves every worker the seconds of importing.
+def start_context() -> multiprocessing.context.BaseContext:
+    """How further processes start.
+
+    Never forked from this one: a torch that has computed may hang in its copy. On Linux a server
+    that has only imported it is forked, which saves each process the seconds of importing.
     """
     if sys.platform != "linux":
         return multiprocessing.get_context("spawn")
