@@ -15,7 +15,7 @@ from tvnet.course.enrichment_report import slices_markdown
 from tvnet.course.paper import load, published, published_file, published_parts
 from tvnet.course.table2 import published_table2
 from tvnet.course.tables import by_seed, overall_iou
-from tvnet.evaluation.metrics import figures, hits
+from tvnet.evaluation.metrics import figures, hits, in_bin
 from tvnet.evaluation.sentences import Sentences
 from tvnet.evaluation.statistics import difference
 from tvnet.rows import TABLE2
@@ -192,6 +192,12 @@ def test_what_notebook_11_says_of_cmpc_and_tv_net_on_other_data_sets_holds():
         for (row, seed), run in paired.runs.items():  # the table above it counts the same runs
             assert hits(*run, 0.5).sum() == counted[row, seed, split][0]
         assert found[name, "CMPC", "all", "prec_0.8"].low > 0
+        steps = {"CMPC": ("CMPC", full), "RES": (cut, full)}
+        small = {"small": in_bin(paired.share, "small")}
+        shown = slices_markdown(paired, small, steps, ("prec_0.5", "prec_0.8", "overall_iou"))
+        cells = [line.split("|") for line in shown.splitlines()[2:]]
+        assert any("**" in line[4] for line in cells)
+        assert not any("**" in line[6] for line in cells)  # no line of RES is bold
     for size in ("all", "small"):
         assert found["unc", "CMPC", size, "prec_0.5"].low > 0
         for measure in ("prec_0.5", "prec_0.8", "overall_iou"):
