@@ -30,6 +30,11 @@ WIDTH, HEIGHT = 64, 48
 COLOURS = {"red": (200, 40, 40), "blue": (40, 60, 200)}
 
 
+def pytest_collection_modifyitems(items):
+    """The slow ones first: one that begins last keeps a single core busy for a minute."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
 def square(x, y, side):
     return [x, y, x + side, y, x + side, y + side, x, y + side]
 

@@ -29,6 +29,7 @@ def opened(explorer):
     return press
 
 
+@pytest.mark.slow
 def test_every_lesson_shows_its_layer_and_says_what_to_see(explorer, opened):
     for lesson in view.lessons():
         opened(lesson["name"])

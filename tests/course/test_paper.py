@@ -161,6 +161,7 @@ def test_the_published_counters_and_sentences_are_of_the_same_runs():
         assert len(union) == counted["n"]
 
 
+@pytest.mark.slow
 def test_what_notebook_09_says_of_the_published_parts_holds():
     parts = published_parts()
     sentences, res = Sentences.load(published_file("table1_sentences.npz")), "Baseline+RES"
@@ -174,6 +175,7 @@ def test_what_notebook_09_says_of_the_published_parts_holds():
     assert max(gains.values()) < 1 and parts["good neighbour"].mean() > 0.9
 
 
+@pytest.mark.slow
 def test_what_notebook_11_says_of_cmpc_and_tv_net_on_other_data_sets_holds():
     full, cut = "Baseline+RES+AMF", "Baseline+AMF"
     found = {}

@@ -159,6 +159,7 @@ def test_killed_at_twenty_points_it_ends_with_the_same_bytes(predictor, pairs, t
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_line_that_was_cut_anywhere_is_written_again(predictor, pairs, tmp_path):
     out = tmp_path / "out"
     predict_many(predictor, pairs, out)

@@ -197,6 +197,7 @@ def test_other_settings_or_data_are_refused_with_their_keys(ready, tmp_path):
     assert steps_kept(tmp_path) == [4, 6]
 
 
+@pytest.mark.slow
 def test_one_writer_at_a_time(tmp_path):
     script = (
         "from tvnet.training.checkpoint import Checkpoints; import sys, time\n"

@@ -58,6 +58,7 @@ def fetched(shared, world, tmp_path_factory):
     return folder / "data", path
 
 
+@pytest.mark.slow
 def test_one_command_gives_a_verified_root(fetched, capsys):
     root, path = fetched
     assert main(["verify", "--root", str(root), "--sources", str(path)]) == 0

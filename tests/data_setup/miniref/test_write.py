@@ -261,6 +261,7 @@ def test_a_wrong_command_is_one_sentence_and_exit_code_2(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_the_sheet_shows_samples_of_all_four(root, tmp_path):
     outs = [tmp_path / "figures" / name for name in ("a.png", "b.png")]
     for out in outs:
