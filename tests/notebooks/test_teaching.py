@@ -35,7 +35,7 @@ GOOD = "def mine(i, u):\n    return i.sum() / u.sum()\n\n\nchecks.overall_iou(mi
 BAD = "def mine(iou, x):\n    return (iou > x).mean()\n\n\nchecks.precision_at(mine);"
 BLANK = "def mine(z, m):\n    raise NotImplementedError\n\n\nchecks.mask_loss(mine);"
 BROKEN = "from tvnet.course import checks\n\nmine = nothing\nchecks.size_bin(mine);"
-ENDLESS = "def mine(*any):\n    while True:\n        pass\n\n\nchecks.rate_at(mine);"
+ENDLESS = "import time\n\n\ndef mine(*any):\n    time.sleep(999)\n\n\nchecks.rate_at(mine);"
 
 
 def handed_in(folder, name, *cells):

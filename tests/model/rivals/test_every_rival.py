@@ -6,7 +6,16 @@ from dataclasses import replace
 import pytest
 import torch
 
-from tests.model.rivals.tiny import SMALL, SMOKE, inputs, learn, module_of, small, traced
+from tests.model.rivals.tiny import (
+    SMALL,
+    SMOKE,
+    TOLD_APART,
+    inputs,
+    learn,
+    module_of,
+    small,
+    traced,
+)
 from tests.tiny_parts import wakened
 from tvnet.model.method import METHODS, build, options_of
 from tvnet.model.rivals import OPTIONS
@@ -131,8 +140,7 @@ def test_words_and_pixels_both_matter(row):
 @pytest.mark.slow
 @pytest.mark.parametrize("row", RIVALS)
 def test_two_equal_objects_are_told_apart_with_words_and_not_without(row):
-    # One mask for both sentences reaches at most 0.5 in one of the two.
-    assert min(learn(row, steps=300)) > 0.6
+    assert min(learn(row, steps=300)) > TOLD_APART
     blind = learn(row, steps=40, control="language")
     assert min(blind) <= 0.5  # both objects, or one of them for both sentences
 

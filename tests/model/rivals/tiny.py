@@ -64,14 +64,15 @@ def two_equal_objects():
     return maps, torch.tensor([[4, 5, 6], [4, 7, 6]]), torch.tensor([3, 3]), masks
 
 
-def learn(row, steps, control="none", options="", rate=1e-2):
+TOLD_APART = 0.6  # one mask for both sentences reaches at most 0.5 in one of the two
+
+
+def learn(row, steps, control="none"):
     """The IoU with its mask of each of the two sentences, after training on these two alone; ends
-    as soon as both are above 0.95."""
+    as soon as they are TOLD_APART."""
     maps, words, lengths, masks = two_equal_objects()
-    chosen = row_settings(SMALL, row)
-    model = replace(chosen.model, method=chosen.model.method + options)
-    model = build(replace(chosen, model=model), 30)
-    optimiser = torch.optim.Adam(model.parameters(), lr=rate)
+    model = build(row_settings(SMALL, row), 30)
+    optimiser = torch.optim.Adam(model.parameters(), lr=1e-2)
     batch = SimpleNamespace(words=words, lengths=lengths)
     maps, words, lengths = ablate_input(batch, maps, control)
     for _ in range(steps):
@@ -81,7 +82,7 @@ def learn(row, steps, control="none", options="", rate=1e-2):
         optimiser.step()
         found = logits > 0
         iou = (found & masks).sum((1, 2, 3)) / (found | masks).sum((1, 2, 3))
-        if iou.min() > 0.95:
+        if iou.min() > TOLD_APART:
             break
     return iou.tolist()
 
