@@ -2,7 +2,6 @@
 
 import json
 import re
-from itertools import product
 from pathlib import Path
 
 import nbformat
@@ -15,7 +14,7 @@ from tvnet.course.enrichment_report import slices_markdown
 from tvnet.course.paper import load, published, published_file, published_parts
 from tvnet.course.table2 import published_table2
 from tvnet.course.tables import by_seed, overall_iou
-from tvnet.evaluation.metrics import figures, hits, in_bin
+from tvnet.evaluation.metrics import figures
 from tvnet.evaluation.sentences import Sentences
 from tvnet.evaluation.statistics import difference
 from tvnet.rows import TABLE2
@@ -173,43 +172,6 @@ def test_what_notebook_09_says_of_the_published_parts_holds():
             gains[part] = difference(*sentences.only(keep).pair(*steps["second"]), "mean_iou").value
     assert set(sorted(gains, key=gains.get)[-2:]) == {"rare category", "rare pair"}
     assert max(gains.values()) < 1 and parts["good neighbour"].mean() > 0.9
-
-
-@pytest.mark.slow
-def test_what_notebook_11_says_of_cmpc_and_tv_net_on_other_data_sets_holds():
-    full, cut = "Baseline+RES+AMF", "Baseline+AMF"
-    found = {}
-    for name in ("unc", "gref", "referit"):
-        paired = Sentences.load(published_file(f"table3_{name}.npz"))
-        for first, size in product(("CMPC", cut), ("all", "small")):
-            pair = paired.pair(first, full, size)
-            for measure in ("prec_0.5", "prec_0.8", "overall_iou"):
-                found[name, first, size, measure] = difference(*pair, measure)
-        counted = {
-            (t["row"], t["seed"], t["split"]): t["metrics"]["clean"]["all"]["hits"]
-            for t in published()["tests"]
-            if t["dataset"] == name
-        }
-        split = "test" if name == "referit" else "val"
-        for (row, seed), run in paired.runs.items():  # the table above it counts the same runs
-            assert hits(*run, 0.5).sum() == counted[row, seed, split][0]
-        assert found[name, "CMPC", "all", "prec_0.8"].low > 0
-        steps = {"CMPC": ("CMPC", full), "RES": (cut, full)}
-        small = {"small": in_bin(paired.share, "small")}
-        shown = slices_markdown(paired, small, steps, ("prec_0.5", "prec_0.8", "overall_iou"))
-        cells = [line.split("|") for line in shown.splitlines()[2:]]
-        assert any("**" in line[4] for line in cells)
-        assert not any("**" in line[6] for line in cells)  # no line of RES is bold
-    for size in ("all", "small"):
-        assert found["unc", "CMPC", size, "prec_0.5"].low > 0
-        for measure in ("prec_0.5", "prec_0.8", "overall_iou"):
-            assert found["unc", cut, size, measure].low < 0 < found["unc", cut, size, measure].high
-    for name in ("gref", "referit"):
-        assert found[name, "CMPC", "all", "prec_0.5"].high < 0
-        lost, by_res = (found[name, first, "small", "overall_iou"] for first in ("CMPC", cut))
-        assert lost.high < 0 and by_res.high < 0
-        most = {"gref": (0.8, 1.3), "referit": (0.4, 0.6)}[name]  # "all" and "about half"
-        assert most[0] < by_res.value / lost.value < most[1]
 
 
 def test_what_notebook_12_says_of_other_data_sets_holds():

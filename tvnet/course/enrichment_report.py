@@ -1,12 +1,14 @@
-"""Whether RES makes use of the image that was retrieved: three tables for notebook 09."""
+"""Whether RES makes use of the image that was retrieved: tables for notebooks 09 and 11."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from tvnet.course.contrasts import NAMES, interval
+from tvnet.course.paper import published_file
 from tvnet.course.tables import table
 from tvnet.evaluation.inside_res import Inside
+from tvnet.evaluation.metrics import in_bin
 from tvnet.evaluation.sentences import Sentences
 from tvnet.evaluation.statistics import LEVEL, Row, difference, holm
 from tvnet.settings import CONTROLS
@@ -64,6 +66,17 @@ def slices_markdown(
             rows.append(cells)
     columns = [column for heading in steps for column in (heading, "seen from")]
     return table(["part", "sentences", "measure", *columns], rows)
+
+
+def table3_steps_markdown(steps: dict[str, tuple[str, str]]) -> str:
+    """Differences of `steps` in the published runs on each data set that Table 1 does not show,
+    small referents and the others apart."""
+    measures, tables = ("prec_0.5", "prec_0.8", "overall_iou"), []
+    for name in ("unc", "gref", "referit"):
+        sentences = Sentences.load(published_file(f"table3_{name}.npz"))
+        small = {"small": in_bin(sentences.share, "small")}
+        tables += [f"**{name}**", slices_markdown(sentences, small, steps, measures)]
+    return "\n\n".join(tables)
 
 
 def inside_markdown(inside: Inside) -> str:
