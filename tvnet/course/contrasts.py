@@ -115,7 +115,7 @@ def in_words(found: list[Contrast]) -> str:
         ("holds", "The paper's direction holds for"),
         ("opposite", "We measure the opposite for"),
         ("smaller", "The difference is smaller than the paper's for"),
-        ("undecided", "The interval holds both zero and the paper's difference for"),
+        ("undecided", "No decision is possible for"),
     ):
         chosen = [c for c in found if c.verdict.startswith(name)]
         named = "; ".join(f"{' → '.join(c.step)} in {NAMES[c.measure]} ({c.size})" for c in chosen)
