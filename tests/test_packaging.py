@@ -55,7 +55,9 @@ PARTS = {
         "tvnet.data", "tvnet.model", "tvnet.retrieval", "tvnet.saved_model", "tvnet.rows",
         "tvnet.prediction",
     ),
-    "tvnet.many": ("tvnet.data", "tvnet.overlay", "tvnet.prediction", "tvnet.predictor"),
+    "tvnet.many": (
+        "data_setup.pictures", "tvnet.data", "tvnet.overlay", "tvnet.prediction", "tvnet.predictor",
+    ),
     "tvnet.export": (
         "tvnet.data", "tvnet.model", "tvnet.model_card", "tvnet.predictor", "tvnet.retrieval",
         "tvnet.rows",

@@ -7,10 +7,10 @@ from data_setup.convert.segmentations import merged
 from data_setup.custom.join import Joined
 from data_setup.custom.table import TRAIN
 from data_setup.index import Index
+from data_setup.pictures import SUFFIXES
 from data_setup.statistics import SIZES, statistics
 from data_setup.words import pieces
 
-PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm")
 COMMONEST = 20  # words in the sheet
 MOST_SHOWN = 100  # lines of one kind in the Markdown; the JSON holds all
 
@@ -91,7 +91,7 @@ def _not_used(joined: Joined) -> list[str]:
     """Picture files of the folder that no row names, neither as image nor as mask."""
     paths = (path for found in joined.annotations.paths.values() for path in found)
     named = joined.pictures.keys() | joined.image_of.keys()
-    return sorted(p for p in paths if p.lower().endswith(PICTURES) and p not in named)
+    return sorted(p for p in paths if p.lower().endswith(SUFFIXES) and p not in named)
 
 
 def markdown(sheet: dict) -> str:

@@ -5,9 +5,9 @@ import html
 import pytest
 
 import tvnet
-from tvnet.course.explorer import view
 from tvnet.course.explorer.screen import Screen
 from tvnet.course.explorer.view import look
+from tvnet.course.paper import load
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def opened(explorer):
 
 @pytest.mark.slow
 def test_every_lesson_shows_its_layer_and_says_what_to_see(explorer, opened):
-    for lesson in view.lessons():
+    for lesson in load("lessons"):
         opened(lesson["name"])
         assert html.escape(lesson["lesson"]) in explorer.lesson.value
         assert explorer.layer.value == lesson["layer"]
@@ -43,7 +43,7 @@ def test_every_lesson_shows_its_layer_and_says_what_to_see(explorer, opened):
 def test_no_lesson_is_a_picture_that_a_model_was_trained_on(explorer):
     data = list(explorer.predictors.values())[-1].retriever.data
     splits = {r.image_id: r.split for r in data.referents}
-    assert {splits[lesson["picture"]] for lesson in view.lessons()} == {"val"}
+    assert {splits[lesson["picture"]] for lesson in load("lessons")} == {"val"}
 
 
 def test_one_word_decides(opened):

@@ -1,7 +1,9 @@
 """Tables of pictures and sentences: as people write them, and what is refused."""
 
 import pytest
+from PIL import Image
 
+from data_setup.pictures import FORMATS, SUFFIXES, opened
 from tvnet.many.pairs import read_pairs
 
 
@@ -42,3 +44,14 @@ def test_a_table_that_cannot_be_read_is_refused(content, message, tmp_path):
     (tmp_path / "t.csv").write_bytes(content)
     with pytest.raises(ValueError, match=message):
         read_pairs(tmp_path / "t.csv")
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_a_folder_gives_every_kind_of_picture_that_can_be_read(tmp_path, kind):
+    for number, suffix in enumerate(SUFFIXES):
+        if Image.registered_extensions()[suffix] == kind:
+            Image.new("L", (8, 6), 90).save(tmp_path / f"{number}{suffix}", kind)
+    found = read_pairs(tmp_path, "the man")
+    assert len(found) == len(list(tmp_path.iterdir())) > 0
+    for pair in found:
+        opened(pair.path)

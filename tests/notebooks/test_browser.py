@@ -23,6 +23,7 @@ from tests.app_options import ROOT, app_options
 from tvnet.course.explorer import view
 from tvnet.course.explorer.canvas import MASK
 from tvnet.course.explorer.layers import GROUPS
+from tvnet.course.paper import load
 
 OUT = ROOT / "out" / "browser"
 LIMIT = 240  # seconds for one run, then everything it has started is killed
@@ -80,7 +81,7 @@ def plan(tmp_path_factory):
         "python": sys.executable, "root": str(ROOT), "notebook": str(notebook),
         "app": str(shutil.copy(ROOT / "notebooks" / "templates" / "app.ipynb", folder)),
         "voila": app_options(), "groups": {name: list(group) for name, group in GROUPS.items()},
-        "lessons": {lesson["name"]: lesson["lesson"] for lesson in view.lessons()},
+        "lessons": {lesson["name"]: lesson["lesson"] for lesson in load("lessons")},
         "label": f"example · {first.text}", "begins": f"“{first.text}”",
         "expression": expression, "inside": points(mask & ~mirrored),
         "outside": points(mirrored & ~mask), "colour": MASK,

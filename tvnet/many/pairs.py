@@ -8,9 +8,10 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from data_setup.pictures import SUFFIXES
+
 TABLE = "sentences.csv"  # in a folder, as `python -m data_setup own` reads it
 COLUMNS = ("image", "sentence")
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm")
 
 
 @dataclass(frozen=True)

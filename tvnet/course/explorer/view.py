@@ -14,7 +14,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import yaml
 from PIL import Image
 
 from tvnet.data.images import crop_and_resize, open_image
@@ -155,11 +154,6 @@ def shipped_examples(data: ReferData) -> list[Example]:
     lines = sorted(chosen["sentences"], key=lambda line: line["kind"])  # "spread" before "worst"
     samples = data.samples_of([line["sent_id"] for line in lines])
     return [Example(s.image_id, s.text, e["kind"]) for s, e in zip(samples, lines, strict=True)]
-
-
-def lessons() -> list[dict]:
-    """Views of the shipped pool that each show one thing: a state of the explorer, and words."""
-    return yaml.safe_load((Path(__file__).parents[1] / "lessons.yaml").read_text("utf-8"))
 
 
 def spread(data: ReferData, split: str) -> list[Example]:

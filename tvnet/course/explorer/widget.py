@@ -21,12 +21,12 @@ from tvnet.course.explorer.screen import Screen
 from tvnet.course.explorer.view import (
     Predictors,
     Query,
-    lessons,
     photo_query,
     shipped,
     shipped_examples,
     spread,
 )
+from tvnet.course.paper import load
 from tvnet.data.photo import Photo
 
 
@@ -167,7 +167,7 @@ class Explorer(Screen):
 
     def _list_lessons(self) -> None:
         self.lessons.children = [widgets.HTML("<b>Start here:</b>")]
-        for lesson in lessons():
+        for lesson in load("lessons"):
             button = widgets.Button(description=lesson["name"], tooltip=lesson["expression"])
             button.on_click(partial(self._open_lesson, lesson))
             self.lessons.children = [*self.lessons.children, button]
