@@ -6,6 +6,7 @@ from dataclasses import replace
 from types import ModuleType, SimpleNamespace
 
 import matplotlib.pyplot as plt
+import pytest
 
 from tvnet.course.figures.watch import PLAIN, Watch
 from tvnet.settings import settings
@@ -44,6 +45,7 @@ def test_what_is_left_is_counted_from_where_a_run_went_on(monkeypatch):
     assert watch.line().endswith("2 h 13 min left")  # 998 steps of 8 s
 
 
+@pytest.mark.slow
 def test_a_notebook_redraws_one_plot(monkeypatch):
     shown = []
     before = plt.get_fignums()  # what other tests left open

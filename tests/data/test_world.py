@@ -16,6 +16,7 @@ def test_reader_and_writer_agree_on_the_marker():
     assert (refer.VERSION, refer.MARKER) == (write.VERSION, write.MARKER)
 
 
+@pytest.mark.slow
 def test_a_drawn_world_is_taken_by_its_own_numbers_only(tmp_path):
     write.write(tmp_path / "world", 30, seed=3, processes=1)
     called = require_world(tmp_path / "world", 30, seed=3)

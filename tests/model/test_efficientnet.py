@@ -90,6 +90,7 @@ def test_an_absent_package_and_another_file_are_refused(monkeypatch, tmp_path):
         load_backbone(CHOSEN)
 
 
+@pytest.mark.slow
 def test_the_profile_for_photographs_names_it_and_its_cost_is_counted():
     profile = settings("photos")
     assert profile.backbone == CHOSEN

@@ -15,6 +15,7 @@ from tvnet.retrieval import paper_encoders
 from tvnet.retrieval.paper_encoders import DistilBert, Vgg16, precision_of, vgg16
 from tvnet.settings import settings
 
+pytestmark = pytest.mark.slow  # transformers take seconds to import
 WORDS = "[PAD] [UNK] [CLS] [SEP] [MASK] the red blue square one of left man in a hat".split()
 DEPTHS = (4, 4, 6, 6, 8, 8, 8, 8, 8, 8, 8, 8, 8)
 
@@ -99,7 +100,6 @@ def test_texts_longer_than_the_model_can_read_are_cut(weights):
     assert np.isfinite(rows).all() and rows[0] == pytest.approx(rows[1], abs=1e-6)
 
 
-@pytest.mark.slow
 def test_fc7_is_that_of_torchvisions_own_forward(weights, data):
     model = tiny_vgg()
     model.load_state_dict(torch.load(weights / pretrained.VGG16, weights_only=True))

@@ -34,6 +34,7 @@ def world(tmp_path_factory):
 # ---- ReferIt ----
 
 
+@pytest.mark.slow
 def test_referit_by_run_lengths_is_referit_by_lists(world, tmp_path):
     """refclef's instances with RLE, its split joined to trainval, gives the lists' samples."""
     lists = refer.read(world, "referit")

@@ -148,6 +148,7 @@ def test_the_data_sheet_names_what_is_double_leaks_and_is_not_used(tmp_path, cap
 
 
 @pytest.mark.skipif("TVNET_REAL_SAMPLES" not in os.environ, reason="real samples are not here")
+@pytest.mark.slow
 def test_fifty_photographs_with_their_true_annotations(tmp_path):
     real = Path(os.environ["TVNET_REAL_SAMPLES"], "coco_instances")
     found = json.loads((real / "instances_val2017.json").read_text())

@@ -51,6 +51,7 @@ def test_gref_val_share_is_the_true_one_in_a_large_world():
     assert all(found.count("val") <= 1 for found in splits.values())
 
 
+@pytest.mark.slow
 def test_a_small_world_and_a_large_one_agree_on_every_picture_of_both(root, tmp_path):
     """Else a model of the one may be evaluated, as clean, on pictures that trained the other."""
     write(tmp_path / "small", 30, SEED, processes=1)
