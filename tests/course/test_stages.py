@@ -77,6 +77,7 @@ def test_the_path_visits_each_cell_once_and_turns_at_the_ends():
     assert motion.path_of(view_with(truth), frames=2) == [(1, 2), (2, 2)]
 
 
+@pytest.mark.slow
 def test_attention_is_measured_in_even_shares(views):
     found = views[0].prediction
     row = attention_row(found, 5, (3, 4))

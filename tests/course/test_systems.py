@@ -56,6 +56,7 @@ def test_every_system_is_seen_at_work(row, tiny_root, out):
     plt.close(drawn)
 
 
+@pytest.mark.slow
 def test_shares_of_weights_are_multiples_of_an_equal_share(tiny_root, out):
     for row in ("KWA", "CMSA", "BRINet", "CMPC", "LSCM"):
         maps = view(look(SMOKE, row, 0, tiny_root, out, steps=1)).maps.values()

@@ -12,6 +12,7 @@ from tvnet.rows import ORACLES, RIVALS, row_settings
 from tvnet.settings import settings
 
 
+@pytest.mark.slow
 def test_the_bill_is_complete(capsys):
     smoke = settings("smoke")
     found = summary.costs(smoke, words=30)

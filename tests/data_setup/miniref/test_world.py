@@ -31,6 +31,7 @@ def test_there_is_enough_to_speak_of():
     assert {scene.kind for scene in map(compose, range(120))} == set(KINDS)
 
 
+@pytest.mark.slow
 def test_masks_are_what_is_seen(world):
     for scene, image, masks in world:
         assert image.size == (scene.width, scene.height) and len(masks) == len(scene.things)

@@ -198,6 +198,7 @@ def test_a_mask_file_does_not_tell_the_hour():
     assert content[:116].strip() == b"MATLAB 5.0 MAT-file, written by MiniRef"
 
 
+@pytest.mark.slow
 def test_nothing_half_written_is_left(tmp_path, monkeypatch):
     def fail(job):
         raise RuntimeError("the pen broke")
