@@ -1,5 +1,6 @@
 """A tiny data root in the refer format, made by the tests themselves, and what stands on it."""
 
+import gc
 import json
 import os
 import pickle
@@ -23,11 +24,19 @@ from tvnet.training.features import CachedFeatures
 from tvnet.training.setup import Prepared
 
 sys.modules["rfc3987_syntax"] = None  # a grammar that nbformat builds for seconds and never uses
+gc.disable()  # until all tests are collected
 torch.set_num_threads(1)  # tiny tensors: a second thread only gets in the way
 os.environ["OMP_NUM_THREADS"] = "1"  # also in what a test starts beside other tests
 torch.set_flush_denormal(True)  # as the ablation's workers do
 WIDTH, HEIGHT = 64, 48
 COLOURS = {"red": (200, 40, 40), "blue": (40, 60, 200)}
+
+
+def pytest_collection_finish():
+    """Modules and tests stay until the end: garbage is looked for among what comes later only."""
+    gc.collect()
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_collection_modifyitems(items):
