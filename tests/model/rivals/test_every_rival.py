@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch._dynamo.testing import CompileCounter
 
 from tests.model.rivals.tiny import (
     SMALL,
@@ -188,3 +189,17 @@ def test_in_bfloat16_it_is_close(row):
     assert low.dtype == torch.float32
     assert 0 < error.mean() < 0.02
     assert row == "MAttNet" or error.max() < 0.15  # of an object's mask, a few pixels change wholly
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("row", RIVALS)
+def test_a_compiler_does_not_begin_again_with_every_number_of_words(row):
+    torch.compiler.reset()
+    graphs = CompileCounter()
+    model = torch.compile(build(row_settings(SMALL, row), 30), backend=graphs)
+    maps, *_ = inputs(2, 64, SMALL.backbone)
+    counted = []
+    for n in range(3, 7):
+        model(maps, None, torch.randint(4, 30, (2, n)), torch.tensor([n, n - 1]))
+        counted.append(graphs.frame_count)
+    assert counted[1] == counted[-1] > 0

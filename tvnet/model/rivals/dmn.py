@@ -75,11 +75,17 @@ class SRU(nn.Module):
         mixed = to_float32(self.mix(x.flatten(0, 1))).unflatten(0, x.shape[:2])
         new, forget, reset = mixed.chunk(3, dim=2)
         forget, reset = forget.sigmoid(), reset.sigmoid()
+        return reset * self.over_words(new, forget).tanh() + (1 - reset) * x
+
+    # Sentences differ in length: a compiler shall not see every number of words (D37).
+    @torch.compiler.disable
+    def over_words(self, new: Tensor, forget: Tensor) -> Tensor:
+        """The cell's state after every word: both (B, T, d, h, w) -> as large."""
         c, states = torch.zeros_like(new[:, 0]), []
-        for t in range(x.shape[1]):
+        for t in range(new.shape[1]):
             c = forget[:, t] * c + (1 - forget[:, t]) * new[:, t]
             states.append(c)
-        return reset * torch.stack(states, dim=1).tanh() + (1 - reset) * x
+        return torch.stack(states, dim=1)
 
 
 class Responses(nn.Module):
