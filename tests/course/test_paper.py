@@ -12,8 +12,7 @@ from tvnet.course import contrasts, paper
 from tvnet.course.claims import claim_verdict
 from tvnet.course.enrichment_report import slices_markdown
 from tvnet.course.paper import load, published, published_file, published_parts
-from tvnet.course.table2 import published_table2
-from tvnet.course.tables import by_seed, overall_iou
+from tvnet.course.tables import by_seed
 from tvnet.evaluation.metrics import figures
 from tvnet.evaluation.sentences import Sentences
 from tvnet.evaluation.statistics import difference
@@ -172,44 +171,6 @@ def test_what_notebook_09_says_of_the_published_parts_holds():
             gains[part] = difference(*sentences.only(keep).pair(*steps["second"]), "mean_iou").value
     assert set(sorted(gains, key=gains.get)[-2:]) == {"rare category", "rare pair"}
     assert max(gains.values()) < 1 and parts["good neighbour"].mean() > 0.9
-
-
-def test_what_notebook_12_says_of_other_data_sets_holds():
-    ours = overall_iou(published_table2().tests)
-    assert ours["STEP"]["unc testA"] > ours["Baseline+RES+AMF"]["unc testA"]
-    for row in ("KWA", "RMI"):
-        others = set(ours["LSTM-CNN"]) & set(ours[row]) - {"unc+ val"}
-        assert others and all(ours[row][c] > ours["LSTM-CNN"][c] for c in others)
-
-
-def test_what_is_said_of_refined_rows_holds():
-    """In notebook 12 of overall IoU, in the README of Prec@0.8."""
-    two, best = published_table2(), "Baseline+RES+AMF"
-    measured = {
-        (t["row"], t["dataset"], t["split"]): figures(t["metrics"]["clean"]["all"])
-        for t in two.tests + two.refined
-    }
-    refined_ahead = []
-    for (row, *split), rival in measured.items():
-        if row == "CMPC+DCRF":
-            ours, refined = (measured[name, *split] for name in (best, f"{best}+DCRF"))
-            assert rival["overall_iou"] > ours["overall_iou"]
-            assert rival["prec_0.8"] > ours["prec_0.8"]
-            refined_ahead.append(rival["overall_iou"] - refined["overall_iou"])
-            if split == ["unc+", "val"]:
-                assert rival["overall_iou"] - ours["overall_iou"] < 0.5  # "a fraction of a point"
-    assert len(refined_ahead) == 3 and sum(0 < lead < 1 for lead in refined_ahead) == 2
-
-
-def test_to_read_the_fine_map_is_not_enough_as_notebook_12_says():
-    sharp = {
-        t["row"]: figures(t["metrics"]["clean"]["all"])["prec_0.8"]
-        for t in published_table2().tests
-        if (t["dataset"], t["split"]) == ("unc+", "val")
-    }
-    levels = {s["row"]: s["levels"] for s in load("systems")}
-    for row in ("DMN", "LSCM"):
-        assert 2 in levels[row] and 2 not in levels["STEP"] and sharp[row] < sharp["STEP"]
 
 
 @pytest.mark.slow
