@@ -41,9 +41,8 @@ table2: evening-world  ## the twelve systems of Table 2, one seed, stopped and r
 	  -p SYSTEMS "LSTM-CNN RMI DMN KWA RRN MAttNet CMSA STEP BRINet CMPC LSCM TV-Net" 12_table2
 	@echo "The result is in out/evening. To show it in the notebooks: make publish OUT=out/evening"
 
-# One worker more than cores: some tests wait for the processes that they start.
 test: lint small-world  ## lint and tests, which run every notebook in the smoke profile
-	$(BIN)/python -m pytest -n $$(($$(getconf _NPROCESSORS_ONLN) + 1)) --dist worksteal
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 FAULTS := tests/data_setup/fetch/test_download.py tests/data_setup/convert tests/faults/counted.py \
   tests/faults/kill_loops.py tests/faults/training_kills.py
