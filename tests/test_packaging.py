@@ -134,6 +134,21 @@ import tvnet.data.dataset, tvnet.evaluation.trained
 
 
 @pytest.mark.slow
+def test_nothing_imports_pytorchs_compiler():
+    """It takes two seconds, which only training shall wait for."""
+    script = """
+import importlib, pkgutil, sys, tvnet
+for module in pkgutil.walk_packages(tvnet.__path__, "tvnet."):
+    if not module.name.endswith("__main__"):
+        importlib.import_module(module.name)
+        if "torch._dynamo" in sys.modules:
+            sys.exit(module.name)
+"""
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
 def test_nothing_needs_what_only_unix_has():
     """On Windows there is no fcntl, and none of the others."""
     script = """

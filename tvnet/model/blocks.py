@@ -19,6 +19,11 @@ class Pointwise(nn.Conv2d):
         return at_every_position(x, self.weight[..., 0, 0], self.bias)
 
 
+class WordLoop(nn.Module):
+    """Steps over an expression's words. Sentences differ in length: a compiler shall see one word
+    and not every number of words, so training leaves this module's own loop to Python (D37)."""
+
+
 def at_every_position(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """A linear map (d_out, d_in) of the channels: (B, d_in, h, w) -> (B, d_out, h, w)."""
     return F.linear(x.movedim(1, -1), weight, bias).movedim(-1, 1)

@@ -2,6 +2,7 @@
 
 import inspect
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
@@ -24,7 +25,7 @@ from tvnet.rows import EVERY, RIVALS, TABLE1, TABLE2, row_settings
 from tvnet.saved_model import load, save
 from tvnet.settings import CHOICES
 from tvnet.training.__main__ import main
-from tvnet.training.loop import parameter_groups, train
+from tvnet.training.loop import compiled, parameter_groups, train
 
 CHOSEN = [
     (row, f":{option}={value}")
@@ -193,10 +194,11 @@ def test_in_bfloat16_it_is_close(row):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("row", RIVALS)
-def test_a_compiler_does_not_begin_again_with_every_number_of_words(row):
+def test_a_compiler_does_not_begin_again_with_every_number_of_words(row, monkeypatch):
     torch.compiler.reset()
     graphs = CompileCounter()
-    model = torch.compile(build(row_settings(SMALL, row), 30), backend=graphs)
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend=graphs))
+    model = compiled(build(row_settings(SMALL, row), 30))
     maps, *_ = inputs(2, 64, SMALL.backbone)
     counted = []
     for n in range(3, 7):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from tvnet.model.blocks import concat, conv, l2_normalize, linear, to_float32, upsample
+from tvnet.model.blocks import WordLoop, concat, conv, l2_normalize, linear, to_float32, upsample
 from tvnet.model.expression import Words
 from tvnet.model.fusion import coordinates
 from tvnet.model.method import Maps, Method
@@ -70,6 +70,7 @@ class SRU(nn.Module):
     def __init__(self, d: int):
         super().__init__()
         self.mix = conv(d, 3 * d)
+        self.over_words = SRUStates()
 
     def forward(self, x: Tensor) -> Tensor:
         mixed = to_float32(self.mix(x.flatten(0, 1))).unflatten(0, x.shape[:2])
@@ -77,10 +78,11 @@ class SRU(nn.Module):
         forget, reset = forget.sigmoid(), reset.sigmoid()
         return reset * self.over_words(new, forget).tanh() + (1 - reset) * x
 
-    # Sentences differ in length: a compiler shall not see every number of words (D37).
-    @torch.compiler.disable
-    def over_words(self, new: Tensor, forget: Tensor) -> Tensor:
-        """The cell's state after every word: both (B, T, d, h, w) -> as large."""
+
+class SRUStates(WordLoop):
+    """The cell's state after every word: new, forget (B, T, d, h, w) -> as large."""
+
+    def forward(self, new: Tensor, forget: Tensor) -> Tensor:
         c, states = torch.zeros_like(new[:, 0]), []
         for t in range(new.shape[1]):
             c = forget[:, t] * c + (1 - forget[:, t]) * new[:, t]

@@ -12,7 +12,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tvnet.model.blocks import concat, conv, l2_normalize, linear, to_float32, unless_pad, upsample
+from tvnet.model.blocks import (
+    WordLoop,
+    concat,
+    conv,
+    l2_normalize,
+    linear,
+    to_float32,
+    unless_pad,
+    upsample,
+)
 from tvnet.model.expression import Words
 from tvnet.model.fusion import coordinates
 from tvnet.model.method import Maps, Method
@@ -49,7 +58,7 @@ def expected_shapes(
     return table | {f"m[{t + 1}]": (batch, model.d_m, n, n) for t in range(words)}
 
 
-class CellLSTM(nn.Module):
+class CellLSTM(WordLoop):
     """The multimodal LSTM: one plain LSTM in every cell, with the same weights in all of them.
 
     cells (B, d_x, h, w), words (B, T, d_y), pad (B, T) -> its last state m (B, d, h, w). A given
@@ -67,8 +76,6 @@ class CellLSTM(nn.Module):
             nn.init.uniform_(part.weight, -bound, bound)
         self.of_word.bias = None  # of_cell has it
 
-    # Sentences differ in length: a compiler shall see one word, not every number of words (D37).
-    @torch.compiler.disable(recursive=False)
     def forward(
         self, cells: Tensor, words: Tensor, pad: Tensor, states: list[Tensor] | None = None
     ) -> Tensor:
