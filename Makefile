@@ -14,7 +14,8 @@ help:  ## what there is
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "TV-Net needs Python 3.11 or newer: name one with make PYTHON=python3.12 ..."; exit 1; }
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --editable .
+	@$(BIN)/python -m compileall -qq -j 0 .venv/lib || true  # on all cores; some need a newer Python
 	@touch $@
 
 setup: .venv/installed  ## install everything into .venv
