@@ -10,7 +10,11 @@ function reader({ page, explorer, plan }) {
   const status = explorer.locator('.tv-status:visible');
   const box = explorer.getByRole('textbox', { name: 'expression' });
   const panel = k => explorer.locator('.tv-panel:visible img').nth(k);
-  const says = text => status.getByText(text).waitFor();
+  const says = async text => {
+    const fault = status.getByText('This should not have happened');
+    await status.getByText(text).or(fault).first().waitFor();
+    assert.equal(await fault.count(), 0, await status.innerText());
+  };
   const press = name => explorer.getByRole('button', { name, exact: true }).click();
   const fine = async () => assert.equal(await explorer.locator('.tv-wrong:visible').count(), 0, await status.innerText());
   // The pixel of a panel at a share of its height and width.

@@ -21,7 +21,7 @@ from tvnet.model.rivals.cmpc import CMPCTrace, Perception, RelationGraph, WordPa
 from tvnet.model.rivals.lstm_cnn import LSTMCNNTrace
 from tvnet.model.trace import LEVELS
 from tvnet.retrieval.build import build as build_neighbours
-from tvnet.rows import TABLE1, row_settings
+from tvnet.rows import BEST, row_settings
 from tvnet.settings import settings
 from tvnet.training.setup import prepare
 
@@ -172,12 +172,13 @@ def test_a_trained_cmpc_shows_its_words_and_its_graph(tiny_root, tmp_path):
 @pytest.mark.slow
 def test_costs_are_counted_and_measured(tiny_root, tmp_path):
     build_neighbours(SMOKE, refer.read(tiny_root, "unc+"), tmp_path)
-    found = row_costs(SMOKE, tiny_root, tmp_path, steps=5)
-    assert list(found) == list(TABLE1)
+    rows = ["LSTM-CNN", "CMPC", "Baseline", BEST]
+    found = row_costs(SMOKE, tiny_root, tmp_path, steps=5, rows=rows)
+    assert list(found) == rows
     for row, cost in found.items():
         words = len(prepare(row_settings(SMOKE, row), tiny_root, tmp_path).vocabulary)
         assert cost["parameters"] == build(row_settings(SMOKE, row), words).count_parameters()
-    assert 0 < found["LSTM-CNN"]["step"] < found["Baseline+RES+AMF"]["step"]
+    assert 0 < found["LSTM-CNN"]["step"] < found[BEST]["step"]
     assert found["LSTM-CNN"]["GFLOP"] < found["Baseline"]["GFLOP"] < found["CMPC"]["GFLOP"]
 
 
