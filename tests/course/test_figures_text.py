@@ -10,7 +10,7 @@ import numpy as np
 import seaborn as sns
 
 from tvnet.course.figures import panel
-from tvnet.course.figures.rivals import draw_graph, draw_types
+from tvnet.course.figures.systems import View, draw
 
 matplotlib.use("Agg")
 TEXT = r"$\frac$"
@@ -19,11 +19,9 @@ TEXT = r"$\frac$"
 def test_a_dollar_in_a_sentence_is_drawn():
     image, mask = np.zeros((8, 8, 3), np.uint8), np.zeros((8, 8), bool)
     even = np.full((2, 2), 0.25)
-    seen = SimpleNamespace(
-        words=[TEXT], types=np.full((1, 4), 0.25), image=image, mask=mask, truth=mask,
-        attended={TEXT: even}, cell=(0, 0), neighbours=even,
-    )  # fmt: skip
-    figures = [panel([(TEXT, image, {TEXT: mask})]), draw_types(seen), draw_graph(seen)]
+    seen = SimpleNamespace(network="", words=[TEXT], image=image, truth=mask, mask=mask)
+    view = View({TEXT: ("share", even)}, {TEXT: np.ones(1)})
+    figures = [panel([(TEXT, image, {TEXT: mask})]), draw(seen, view)]
     for figure in figures:
         figure.canvas.draw()
 

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from statistics import mean
+
+import numpy as np
+import torch
 
 from tvnet.course.contrasts import Contrast, contrasts_of
 from tvnet.course.paper import load, published, published_file
 from tvnet.course.tables import HEADINGS, by_seed, cell, overall_iou, table
+from tvnet.data.words import tokenise
 from tvnet.evaluation.sentences import Sentences
+from tvnet.evaluation.trained import load_run
 from tvnet.model.summary import Cost, costs, head
 from tvnet.rows import BEST, RIVALS, row_settings
-from tvnet.settings import settings
+from tvnet.settings import Settings, settings
 
 ROW_OF = {s["method"]: s["row"] for s in load("systems")}  # "TV-Net" and the rivals' own names
 NAME_OF = {row: name for name, row in ROW_OF.items()}
@@ -162,3 +168,21 @@ def card(system: str) -> str:
     """A system's idea in one sentence, and its one expression."""
     (s,) = (s for s in load("systems") if s["method"] == system)
     return f"**{system}** ({s['year']}). {s['does']}\n\n$${s['expression']}$$"
+
+
+@torch.no_grad()
+def common_words(
+    settings: Settings, seed: int, data_dir: Path, out_dir: Path, count: int = 10
+) -> dict[str, np.ndarray]:
+    """{word: (4,) mean types} of the most frequent words of the evaluation split, "all" first."""
+    model, ready = load_run(settings, "CMPC", seed, data_dir, out_dir)
+    dataset = ready.dataset(model.settings, settings.data.eval_split)
+    found: dict[str, list[np.ndarray]] = {}
+    for sample in dataset.samples:
+        ids = torch.tensor([ready.vocabulary.encode(sample.text, settings.data.max_words)])
+        h, pad = model.expression(ids, torch.tensor([ids.shape[1]]))
+        for word, types in zip(tokenise(sample.text), model.parser(h, pad)[0], strict=False):
+            found.setdefault(word, []).append(types.numpy())
+    often = sorted(found, key=lambda word: -len(found[word]))[:count]
+    everything = [types for many in found.values() for types in many]
+    return {"all": np.mean(everything, 0)} | {word: np.mean(found[word], 0) for word in often}

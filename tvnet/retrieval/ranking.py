@@ -187,8 +187,8 @@ def most_similar(
     other = np.searchsorted(image_ids, found).clip(max=len(image_ids) - 1)
     similarity = np.empty(found.shape, dtype=np.float32)
     for row, (one, many) in enumerate(zip(own, other, strict=True)):
-        rows = features.take(many, axis=0, mode="clip")
-        similarity[row] = np.einsum("d,kd->k", features[one], rows)
+        # One dot product a candidate: a product of matrices rounds by where a candidate stands.
+        similarity[row] = np.vecdot(features.take(many, axis=0, mode="clip"), features[one])
     similarity = similarity.round(6)
     similarity[found == BLANK] = -np.inf
     return similarity.argmax(axis=1), similarity

@@ -102,6 +102,13 @@ def outline(mask: np.ndarray) -> np.ndarray:
     return mask & ~(rows[:, :-2] & rows[:, 1:-1] & rows[:, 2:])
 
 
+def outlined(picture: np.ndarray, colour: tuple[int, int, int], mask: np.ndarray) -> np.ndarray:
+    """A copy of a picture with a mask's outline on it."""
+    drawn = picture.copy()
+    drawn[outline(mask)] = colour
+    return drawn
+
+
 def legacy(view: View) -> bool:
     return view.settings.model.upsampling == "legacy"
 
@@ -150,7 +157,7 @@ class Canvas:
     def masked(self, mask: np.ndarray, colour: tuple = MASK) -> np.ndarray:
         big = self.grown(mask)
         filled = over(self.picture, colour, self.opacity, big)
-        return over(filled, colour, 1.0, outline(big)) if self.opacity else filled
+        return outlined(filled, colour, big) if self.opacity else filled
 
     def shaded(
         self, map_: np.ndarray, encoded: EncodedImage | None = None, top: float = 1.0
@@ -161,7 +168,8 @@ class Canvas:
         stride = round(encoded.place.size / len(map_))
         rows, columns = cell_at(encoded.place, stride, legacy(self.view), *picture.shape[:2])
         values = np.rint(255 * map_ / max(top, 1e-12)).clip(0, 255).astype(np.uint8)
-        return over(picture, SHADES[values][rows][:, columns], self.opacity)
+        shades = SHADES[values].take(columns, axis=1).take(rows, axis=0)
+        return over(picture, shades, self.opacity)
 
     def framed(self, pixels: np.ndarray, row: int, column: int) -> np.ndarray:
         """A frame around one cell of a map at 1/8."""

@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from tvnet.course.explorer.canvas import MASK, TRUTH, Canvas, Panel, outline, over
+from tvnet.course.explorer.canvas import MASK, TRUTH, Canvas, Panel, outlined, over
 from tvnet.course.explorer.view import attention_row
 
 DIGITS = str.maketrans("2345", "₂₃₄₅")
@@ -105,7 +105,7 @@ def _before_and_after(c: Canvas, mask: np.ndarray, before: str, after: str) -> l
     small, big = c.grown(mask), c.grown(c.found.mask)
     edges = over(c.picture, TRUTH, c.opacity, small & ~big)
     edges = over(edges, MASK, c.opacity, big & ~small)
-    edges = over(over(edges, TRUTH, 1.0, outline(small)), MASK, 1.0, outline(big))
+    edges = outlined(outlined(edges, TRUTH, small), MASK, big)
     changed = int(np.count_nonzero(mask ^ c.found.mask))
     return [
         Panel(

@@ -83,7 +83,7 @@ def _probability_panel(c: Canvas) -> Panel:
     small = Image.fromarray((255 * c.found.probability).astype(np.uint8))
     values = np.asarray(small.resize((width, height), Image.Resampling.BILINEAR))
     caption = f"probability of “{short(c.view.expression)}”, from 0 (dark) to 1 (yellow)"
-    return Panel(caption, over(c.picture, SHADES[values], c.opacity))
+    return Panel(caption, over(c.picture, SHADES.take(values, axis=0), c.opacity))
 
 
 def _beside(c: Canvas, other: Callable[[Canvas], Panel]) -> Panel:

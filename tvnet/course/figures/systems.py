@@ -25,7 +25,6 @@ from tvnet.model import trace as tvnet_trace
 from tvnet.model.method import METHODS, Maps, Method, options_of
 from tvnet.model.trace import Symbols
 from tvnet.settings import Settings
-from tvnet.training.setup import Prepared
 
 ACROSS = 6  # panels in a line, at most
 MOST_WORDS = 6  # of the expression that is shown
@@ -77,20 +76,15 @@ class View:
 
 
 def look(
-    settings: Settings, row: str, seed: int, data_dir: Path, out_dir: Path, steps: int
+    settings: Settings, row: str, seed: int, data_dir: Path, out_dir: Path, steps: int = 0
 ) -> Seen:
     """The longest expression of the evaluation split up to six words, the first of several, in a
     row's network: that of its finished run, else one that is trained now for `steps` steps."""
-    network = load_or_begin(settings, row, seed, data_dir, out_dir, steps)
-    return one_pass(row, *network, most_words=MOST_WORDS)
-
-
-def one_pass(row: str, model: Method, ready: Prepared, steps: int, most_words: float) -> Seen:
-    """The longest expression of the evaluation split up to so many words, in a given network."""
+    model, ready, steps = load_or_begin(settings, row, seed, data_dir, out_dir, steps)
     data = model.settings.data
     dataset = ready.dataset(model.settings, data.eval_split)
     lengths = [len(tokenise(sample.text)) for sample in dataset.samples]
-    at = int(np.argmax([n if n <= most_words else 0 for n in lengths]))
+    at = int(np.argmax([n if n <= MOST_WORDS else 0 for n in lengths]))
     sample, batch = dataset.samples[at], collate([dataset[at]])
     V_in, V_sim, valid = ready.features(batch)
     trace, shapes = vocabulary_of(model)
