@@ -8,7 +8,10 @@ from PIL import Image, UnidentifiedImageError
 
 # Those that Pillow decodes by itself; others may start programs or need more libraries.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm")
+SUFFIXES = (
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm",
+    ".pgm",
+)  # fmt: skip
 # Pillow keeps four bytes a pixel and reading holds a picture twice: measured, 0.4 GiB (twice that
 # inside the decoder of WEBP), and 0.5 GiB for all of `predict`, beside what the libraries take.
 MAX_PIXELS = 50_000_000

@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 
 from tvnet.files import replacing
-from tvnet.many.pairs import read_pairs
+from tvnet.many.pairs import left_out, read_pairs
 from tvnet.many.run import predict_many, refuse_unknown
 from tvnet.overlay import overlay, write_mask
 from tvnet.prediction import NEIGHBOURS, Prediction
@@ -130,6 +130,10 @@ def _many(options: argparse.Namespace) -> list[str]:
     lines = [f"{r['image']}, '{r['sentence']:.40}': {r['error']}" for r in failed]
     if failed:
         lines.insert(0, f"{len(failed)} of {len(records)} pairs were left out:")
+    others = left_out(options.source) if options.expression is not None else []
+    if others:
+        listed = ", ".join(f"'{name:.40}'" for name in others[:5]) + ", ..." * (len(others) > 5)
+        lines.append(f"Not read, as their names do not end like a picture's: {listed}.")
     return [*lines, f"{options.out} holds {len(records) - len(failed)} masks: open index.html."]
 
 

@@ -67,6 +67,11 @@ def load(
         if chosen.backbone.train_from != "none":
             load_backbone_of(folder, backbone)
         retriever = Retriever(chosen, backbone, Path(pool), weights)
+    elif chosen.backbone.train_from != "none":
+        raise ValueError(
+            f"The model in {folder} has a trained backbone of its own, which this retriever lacks: "
+            "load it without one."
+        )
     for part in ("data", "backbone", "retrieval"):
         if getattr(retriever.chosen, part) != getattr(chosen, part):
             raise ValueError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from tvnet.settings import Settings
@@ -51,6 +52,18 @@ def on_data_set(settings: Settings, name: str) -> Settings:
     train, held_out = ("trainval", "test") if name == "referit" else ("train", "val")
     data = replace(settings.data, dataset=name, train_split=train, eval_split=held_out)
     return replace(settings, data=data)
+
+
+def refuse_overruled(settings: Settings, names: Iterable[str], row: str) -> None:
+    """ValueError where one of the names, as "model.rank", was set to what the row then changes."""
+    for name in names:
+        part, _, key = name.partition(".")
+        given, own = getattr(getattr(settings, part), key), EVERY[row].get(part, {})
+        if key in own and key != "method" and own[key] != given:
+            raise ValueError(
+                f"{name} is {given!r}, and row '{row}' sets it to {own[key]!r}: drop it, or choose "
+                f"another row of {', '.join(EVERY)}."
+            )
 
 
 def row_settings(settings: Settings, row: str) -> Settings:

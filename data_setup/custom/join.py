@@ -50,8 +50,9 @@ def load(folder: Path, name: str, turn: bool) -> File:
         with picture:
             # the second picture of a phone's JPEG (MPO) is a copy for other screens
             frames = 1 if picture.format == "MPO" else getattr(picture, "n_frames", 1)
+            flag = picture.getexif().get(ORIENTATION)  # a TIFF loses it when it is loaded,
             picture.load()
-            flag = picture.getexif().get(ORIENTATION)
+            flag = flag or picture.getexif().get(ORIENTATION)  # a PNG may have it at its end
             upright = ImageOps.exif_transpose(picture)
     except Exception as error:  # damaged pictures raise many kinds
         raise ValueError(f"'{name}' is damaged ({error!r:.60}): save it again") from error

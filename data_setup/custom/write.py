@@ -49,6 +49,7 @@ def write_custom(folder: Path, root: Path, name: str, turn: bool = False, seed: 
     source = tables.copy().pop() if len(tables) == 1 else folder.name
     groups, leaking, drawn = _settle(joined, seed, source)
     tables |= annotations.used.keys()
+    (root / "index" / f"{name}.json").unlink(missing_ok=True)  # no set until it is whole again
     place, made = f"images/{name}", {file: sha256_of(folder / file) for file in sorted(tables)}
     for kept, (file, turned) in joined.kept.items():
         copy = content(folder, file, turned)

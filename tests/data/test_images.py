@@ -156,6 +156,9 @@ def test_targets_on_a_fixed_mask():
     mask[2:, 2:] = True
     assert mask_target(mask, 2).tolist() == [[True, False], [False, True]]
     assert np.array_equal(mask_target(mask, 4), mask)
+    thin = np.zeros((300, 400), dtype=bool)
+    thin[50:250, 203] = True  # between the pixels that interpolation reads
+    assert mask_target(thin, 40)[10:30, 20].all() and mask_target(thin, 40).sum() == 20
 
 
 def test_targets_lie_where_the_picture_lies():

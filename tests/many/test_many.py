@@ -265,10 +265,15 @@ def test_what_cannot_start_writes_nothing(predictor, pairs, tmp_path):
     assert (tmp_path / "file").read_text() == "mine"
 
 
-def test_a_neighbour_may_be_a_file(predictor, pairs, tmp_path):
-    (record,) = predict_many(predictor, pairs[:1], tmp_path / "out", neighbour=pairs[1].path)
+def test_a_neighbour_may_be_a_file_but_no_other_one_under_its_name(predictor, pairs, tmp_path):
+    given = tmp_path / "ref.jpg"
+    shutil.copy(pairs[1].path, given)
+    (record,) = predict_many(predictor, pairs[:1], tmp_path / "out", neighbour=given)
     found = predictor(pairs[0].path, pairs[0].sentence, pairs[1].path)
     assert record["neighbour"] == "picture" and record["score"] == round(found.score, 4)
+    shutil.copy(pairs[2].path, given)
+    with pytest.raises(ValueError, match="of another model, pool or neighbour: name"):
+        predict_many(predictor, pairs[:1], tmp_path / "out", neighbour=given)
 
 
 def command(capsys, *arguments):
@@ -279,7 +284,10 @@ def command(capsys, *arguments):
 def test_the_command_takes_a_folder_and_a_table(folder, tiny_root, pictures, tmp_path, capsys):
     options = ["--model", folder / "Baseline", "--pool", tiny_root, "--out"]
     code, out, err = command(capsys, pictures, "red square", *options, tmp_path / "found")
-    assert code == 0 and out == f"{tmp_path / 'found'} holds 7 masks: open index.html.\n"
+    assert code == 0 and out == (
+        "Not read, as their names do not end like a picture's: 'notes.txt'.\n"
+        f"{tmp_path / 'found'} holds 7 masks: open index.html.\n"
+    )
     assert "7/7" in err  # the bar
     table = tmp_path / "t.csv"
     table.write_text(f"image,sentence\n{pictures / '01.jpg'},red\nnone.jpg,red\n")

@@ -176,6 +176,18 @@ def test_a_copy_in_the_pool_is_never_retrieved_for_its_picture(tiny_copy):
         assert found == {3, 4, 6} and retriever.random(seen, words) in found
 
 
+def test_the_same_pixels_in_another_file_are_no_neighbour_either(tiny_copy):
+    data = refer.read(tiny_copy, "unc+")
+    for k, copy in enumerate((1, 2, 5)):
+        picture = Image.open(data.pictures[1].path)
+        picture.load()
+        picture.save(data.pictures[copy].path, "PNG", compress_level=k)
+    retriever = Retriever(SMALL, load_backbone(SMALL.backbone), tiny_copy)
+    seen = retriever.encode_image(data.pictures[5].path)
+    for words in ("the red one of picture 1", "blue square"):
+        assert {c.image_id for c in retriever.retrieve(seen, words)} == {3, 4, 6}
+
+
 def test_typed_punctuation_changes_nothing(predictor, photo):
     plain, typed = (predictor(photo, text) for text in ("the red square", " The RED, square!"))
     assert plain.candidates == typed.candidates
@@ -226,6 +238,14 @@ def test_rows_share_one_sight(models, predictor, photo, tiny_root):
             load(models["Baseline"], retriever=predictor.retriever)
         finally:
             predictor.retriever.chosen = kept
+
+
+def test_a_trained_backbone_is_not_replaced_by_a_given_retrievers(predictor, tmp_path):
+    chosen = replace(SMALL, backbone=replace(SMALL.backbone, train_from="res5"))
+    model = wakened_model(row_settings(chosen, "Baseline"), 5)
+    save(tmp_path, model, Vocabulary(["red"]), load_backbone(chosen.backbone))
+    with pytest.raises(ValueError, match="has a trained backbone of its own, which this retriever"):
+        load(tmp_path, retriever=predictor.retriever)
 
 
 def test_the_package_offers_what_the_readme_says(models, tiny_root, photo):

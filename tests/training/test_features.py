@@ -62,16 +62,16 @@ def test_maps_are_kept_whatever_encodes_images(tiny_root, tmp_path):
 
 
 def test_maps_of_another_backbone_are_not_taken(ready, tmp_path):
-    """Its weights may change under the same name: two untrained ones already do."""
+    """Weights may change under the same name, and pooling has none."""
     dataset = ready.dataset(SMOKE, "train")
     batch = collate([dataset[0]])
     found = []
-    for seed in (0, 1, 0):
+    for seed, pool in ((0, "floor"), (1, "floor"), (0, "floor"), (0, "ceil")):
         torch.manual_seed(seed)
-        backbone = DeepLab(SMOKE.backbone).freeze()
+        backbone = DeepLab(replace(SMOKE.backbone, pool=pool)).freeze()
         maps = CachedFeatures(backbone, ready.data, SMOKE.data.size, tmp_path)
         found.append(maps(batch)[0]["V5"])
-    assert len(list(tmp_path.iterdir())) == 2 and torch.equal(found[0], found[2])
+    assert len(list(tmp_path.iterdir())) == 3 and torch.equal(found[0], found[2])
     assert not torch.equal(found[0], found[1])
 
 

@@ -124,12 +124,17 @@ def mask_target(mask: np.ndarray, size: int) -> np.ndarray:
     """(size, size) bool training target of a mask (H, W) bool.
 
     A cell is foreground where the mask touches it, as in prior code, which dilates small
-    referents a little.
+    referents a little. Interpolation reads two pixels of a line, so thin parts of a picture that
+    shrinks to less than half would be passed over.
     """
     place = placement(*mask.shape, size)
     whole = torch.from_numpy(np.ascontiguousarray(mask))[None, None].float()
     square = np.zeros((size, size), dtype=bool)
-    square[place.inner] = _bilinear(whole, place.inner_height, place.inner_width)[0, 0].numpy() > 0
+    touched = _bilinear(whole, place.inner_height, place.inner_width)
+    if max(mask.shape) > 2 * size:
+        pooled = F.adaptive_max_pool2d(whole, (place.inner_height, place.inner_width))
+        touched = torch.maximum(touched, pooled)
+    square[place.inner] = touched[0, 0].numpy() > 0
     return square
 
 

@@ -26,8 +26,8 @@ class Journal:
         first, *rest = content.splitlines(keepends=True) or [b""]
         if first.endswith(b"\n") and first != self.first:
             raise ValueError(
-                f"{self.path.parent} holds results for other pairs, or of another model or pool: "
-                "name another folder, or delete that one."
+                f"{self.path.parent} holds results for other pairs, or of another model, pool or "
+                "neighbour: name another folder, or delete that one."
             )
         found, length = [], len(first)
         for n, line in enumerate(rest):

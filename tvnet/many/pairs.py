@@ -34,7 +34,7 @@ def read_pairs(source: Path, sentence: str | None = None) -> list[Pair]:
     if sentence is not None:
         if not source.is_dir():
             raise ValueError(f"{source} has its own sentences: leave '{sentence:.40}' out.")
-        paths = sorted(path for path in source.iterdir() if path.suffix.lower() in SUFFIXES)
+        paths = sorted(path for path in source.iterdir() if _is_picture(path))
         if not paths:
             raise ValueError(f"{source} holds no picture: name a folder with JPEG or PNG files.")
         return [Pair(path.name, path.name, path, sentence) for path in paths]
@@ -49,6 +49,15 @@ def read_pairs(source: Path, sentence: str | None = None) -> list[Pair]:
     except UnicodeDecodeError as error:
         raise ValueError(f"{table} is not UTF-8 ({error.reason}): save it as UTF-8.") from error
     return _rows(table, text)
+
+
+def _is_picture(path: Path) -> bool:
+    return path.suffix.lower() in SUFFIXES
+
+
+def left_out(folder: Path) -> list[str]:
+    """What a folder holds beside its pictures, as no ending says that it is one."""
+    return sorted(path.name for path in folder.iterdir() if not _is_picture(path))
 
 
 def _rows(table: Path, text: str) -> list[Pair]:

@@ -144,7 +144,7 @@ def _identity(predictor: Predictor, pairs: list[Pair], neighbour: object, anyway
         "vocabulary": hashlib.sha256(json.dumps(predictor.vocabulary.words).encode()).hexdigest(),
         "settings": as_dict(predictor.model.settings),
         "pool": predictor.retriever.data.fingerprint,
-        "neighbour": str(neighbour),
+        "neighbour": sha256_of(neighbour) if isinstance(neighbour, Path) else str(neighbour),
         "anyway": anyway,
     }
 

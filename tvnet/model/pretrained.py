@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+import torch
+
 from tvnet.files import SHIPPED, read_json
 from tvnet.model.backbone import Backbone, DeepLab, TorchvisionResNet101
 from tvnet.model.efficientnet import EfficientNetLite0
@@ -157,8 +159,10 @@ def load_backbone(settings: BackboneSettings, folder: Path = SHIPPED_WEIGHTS) ->
     FileNotFoundError or ValueError with one sentence when the file is absent, altered, or made
     for another network; the last lists every tensor that is missing, left over or of another shape.
     """
-    if settings.weights == "random":
-        return untrained(settings).freeze(settings.train_from)
+    if settings.weights == "random":  # the same ones each time: they are kept nowhere
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            return untrained(settings).freeze(settings.train_from)
     if settings.weights not in PRETRAINED:
         raise ValueError(
             f"There are no weights '{settings.weights}': choose one of "

@@ -23,6 +23,7 @@ from tvnet.model.backbone import Backbone
 from tvnet.retrieval import ranking
 from tvnet.retrieval.build import encoders, image_encoder
 from tvnet.retrieval.encoders import ImageEncoder, PooledBackbone, TextEncoder
+from tvnet.retrieval.ranking import CsrRows
 from tvnet.retrieval.search import Faiss, Sparse, search_over
 from tvnet.settings import Settings
 
@@ -169,11 +170,15 @@ class Retriever:
         """The two stages: at most k candidates, best text first; none shows the picture itself."""
         k, ties = self.chosen.retrieval.k, self.chosen.retrieval.ties
         vector = self._of_text(normalise_text(expression, self.data.name))
-        best = ranking.candidates(vector, self.pool, k, self.search, ties)
-        query = self._of_query(image)
-        embedded = {i: self._of_pool(i) for i in best.image.tolist()}
-        same = [i for i, other in embedded.items() if other.digest == query.digest]
-        own = (same or [FOREIGN])[0]  # D32
+        query, same, wanted = self._of_query(image), [], k
+        while wanted < k + max(1, len(same)):  # as many more as show the picture itself (D32)
+            wanted = k + max(1, len(same))
+            best = ranking.candidates(vector, self.pool, wanted - 1, self.search, ties)
+            embedded = {i: self._of_pool(i) for i in best.image.tolist()}
+            same = [i for i, other in embedded.items() if other.digest == query.digest]
+        own = (same or [FOREIGN])[0]
+        others = ~np.isin(best.image, same[1:])
+        best = CsrRows(np.array([0, others.sum()]), best.image[others], best.value[others])
         embedded[own] = query
         ids = sorted(embedded)
         features = np.stack([embedded[i].row for i in ids])

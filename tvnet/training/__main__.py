@@ -24,7 +24,7 @@ from tvnet.evaluation.ablation import read_result, run
 from tvnet.evaluation.metrics import figures
 from tvnet.model.method import options_of
 from tvnet.retrieval.build import build
-from tvnet.rows import BEST, EVERY, row_settings
+from tvnet.rows import BEST, EVERY, refuse_overruled, row_settings
 from tvnet.settings import settings
 from tvnet.settings_checks import changed
 from tvnet.training.loop import share_equally
@@ -35,6 +35,7 @@ def train_and_measure(options: argparse.Namespace) -> None:
     """Everything from stage one to the run's figures, which the main process prints."""
     profile = changed(settings(options.profile), options.set)
     chosen = row_settings(profile, options.row)
+    refuse_overruled(profile, (change.partition("=")[0] for change in options.set), options.row)
     share_equally(chosen.training.batch, process_group.launched())  # before the long work
     options_of(chosen.model.method)
     if process_group.launched() > 1 and chosen.model.amf_norm == "batch":

@@ -40,8 +40,8 @@ def valid_cells(data: ReferData, image_id: int, size: int) -> np.ndarray:
 
 
 def digest(backbone: Backbone) -> str:
-    """The sha256 of its tensors, each with its name."""
-    found = hashlib.sha256()
+    """The sha256 of all that its maps depend on: its pooling, and its tensors by name."""
+    found = hashlib.sha256(backbone.pool.encode())
     for name, tensor in backbone.state_dict().items():
         found.update(name.encode() + tensor.cpu().contiguous().numpy().tobytes())
     return found.hexdigest()

@@ -89,6 +89,12 @@ def test_a_setting_that_a_system_does_not_have_ends_before_anything_is_read(tmp_
     assert capsys.readouterr().err == "kwa has no option 'tree': it has keys.\n"
     assert main([*options[:-1], "KVA"]) == 2
     assert "There is no row 'KVA': choose from LSTM-CNN, CMPC, " in capsys.readouterr().err
+    for row, given, told in (
+        ("Baseline+RES+AMF", "model.enrichment=false", "False, and row 'Baseline+RES+AMF' sets"),
+        ("CMPC", "model.rank=1", "1, and row 'CMPC' sets it to 5: drop it, or choose another row"),
+    ):
+        assert main([*options[:-1], row, "--set", given]) == 2
+        assert f"{given.partition('=')[0]} is {told}" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
 
 
