@@ -20,19 +20,23 @@ def measured():
 
 def test_the_order_on_other_data_sets():
     ours = measured()
-    nine = [row for row in TABLE2 if all((row, column) in ours for column in (COLUMN, *OTHERS))]
-    assert len(nine) == 9
+    run = [row for row in TABLE2 if all((row, column) in ours for column in (COLUMN, *OTHERS))]
+    assert set(TABLE2) - set(run) == {"CMSA"}
+    fourth = set()
     for column in (COLUMN, *OTHERS):
-        order = sorted(nine, key=lambda row: -ours[row, column]["overall_iou"])
-        assert set(order[:3]) == {BEST, "STEP", "CMPC"} and order[3] == "BRINet"
+        order = sorted(run, key=lambda row: -ours[row, column]["overall_iou"])
+        assert set(order[:4]) == {BEST, "STEP", "CMPC", "LSCM"}
+        assert set(order[4:6]) == {"DMN", "BRINet"}
+        assert order[0] == ("STEP" if column == "unc testA" else BEST)
+        fourth.add(order[3])
         place = order.index("LSTM-CNN")
         if column == COLUMN:
             assert set(order[place + 1 :]) == {"RMI", "KWA", "MAttNet"}
         else:
-            assert place >= 7
-    assert ours["STEP", "unc testA"]["overall_iou"] > ours[BEST, "unc testA"]["overall_iou"]
+            assert place >= 9
+    assert len(fourth) > 1  # the order turns
     hits = {key: found["prec_0.5"] for key, found in ours.items()}  # what a star is given for
-    stars = {(r, c) for r in nine for c in OTHERS if hits[r, c] < hits["LSTM-CNN", c]}
+    stars = {(r, c) for r in run for c in OTHERS if hits[r, c] < hits["LSTM-CNN", c]}
     assert stars == {("MAttNet", "referit test")}
 
 
