@@ -11,6 +11,7 @@ from tvnet.data.cache import TrainingCache
 from tvnet.data.dataset import ReferDataset, collate
 from tvnet.data.images import BLANK
 from tvnet.model.backbone import DeepLab
+from tvnet.model.pretrained import load_backbone
 from tvnet.settings import settings
 from tvnet.training.features import CachedFeatures, LiveFeatures
 from tvnet.training.setup import prepare
@@ -112,3 +113,13 @@ def test_without_a_retrieved_image_neither_gives_one(ready, both, tmp_path):
     for features in both:
         V_in, V_sim, valid = features(batch)
         assert V_sim is None and valid is None and set(V_in) == {"V2", "V3", "V4", "V5"}
+
+
+def test_random_weights_are_the_same_ones_each_time():
+    """A frozen backbone stands in no checkpoint: a run that is resumed must meet its own."""
+    random = replace(SMOKE.backbone, weights="random")
+    torch.manual_seed(1)
+    before = torch.get_rng_state()
+    one, other = (load_backbone(random).state_dict() for _ in range(2))
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    assert torch.equal(torch.get_rng_state(), before)
