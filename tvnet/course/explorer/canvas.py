@@ -155,7 +155,10 @@ class Canvas:
         return np.asarray(Image.fromarray(mask).resize((width, height), Image.Resampling.NEAREST))
 
     def masked(self, mask: np.ndarray, colour: tuple = MASK) -> np.ndarray:
-        big = self.grown(mask)
+        return self.filled(self.grown(mask), colour)
+
+    def filled(self, big: np.ndarray, colour: tuple = MASK) -> np.ndarray:
+        """A mask that has the size of the panel, over the picture."""
         filled = over(self.picture, colour, self.opacity, big)
         return outlined(filled, colour, big) if self.opacity else filled
 

@@ -96,13 +96,13 @@ def _mean(map_: Tensor) -> np.ndarray:
 
 def _before_and_after(c: Canvas, mask: np.ndarray, before: str, after: str) -> list[Panel]:
     """The picture wiped from one mask to the other, and both edges where they differ."""
-    old, new = c.masked(mask, TRUTH), c.masked(c.found.mask)
+    small, big = c.grown(mask), c.grown(c.found.mask)
+    old, new = c.filled(small, TRUTH), c.filled(big)
     border = round(c.wipe * old.shape[1])
     wiped = Image.fromarray(np.concatenate([old[:, :border], new[:, border:]], axis=1))
     line = (border, 0), (border, wiped.height)
     for width, colour in ((5, "black"), (3, "white")):
         ImageDraw.Draw(wiped).line(line, colour, width)
-    small, big = c.grown(mask), c.grown(c.found.mask)
     edges = over(c.picture, TRUTH, c.opacity, small & ~big)
     edges = over(edges, MASK, c.opacity, big & ~small)
     edges = outlined(outlined(edges, TRUTH, small), MASK, big)
