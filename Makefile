@@ -2,6 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 OUT ?= out
+WORKERS ?= auto
 FOLDER ?= out/handed_in
 
 .PHONY: help setup world small-world evening-world table1 evening table2 test test-faults lint bench bench-gpu notebooks rendered html \
@@ -43,7 +44,7 @@ table2: evening-world  ## the twelve systems of Table 2, one seed, stopped and r
 	@echo "The result is in out/evening. To show it in the notebooks: make publish OUT=out/evening"
 
 test: lint small-world  ## lint and tests, which run every notebook in the smoke profile
-	$(BIN)/python -m pytest -n auto --dist worksteal
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 FAULTS := tests/data_setup/fetch/test_download.py tests/data_setup/convert tests/faults/counted.py \
   tests/faults/kill_loops.py tests/faults/training_kills.py
