@@ -39,7 +39,12 @@ class Index:
         body = json.dumps(vars(self), separators=(",", ":")).encode()
         head = {"format": FORMAT, "sha256": hashlib.sha256(body).hexdigest()}
         content = json.dumps(head).encode() + b"\n" + body + b"\n"
-        write_whole(root / "index" / f"{self.name}.json", content)
+        write_whole(index_path(root, self.name), content)
+
+
+def index_path(root: Path, name: str) -> Path:
+    """Where the index of a set of a data root lies."""
+    return root / "index" / f"{name}.json"
 
 
 def indexed(root: Path) -> list[str]:
@@ -52,7 +57,7 @@ def read_index(root: Path, name: str) -> Index | None:
 
     Raises IntegrityError when a bit of it has changed.
     """
-    path = root / "index" / f"{name}.json"
+    path = index_path(root, name)
     try:
         head, _, body = path.read_bytes().partition(b"\n")
     except FileNotFoundError:

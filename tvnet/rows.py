@@ -55,7 +55,10 @@ def on_data_set(settings: Settings, name: str) -> Settings:
 
 
 def refuse_overruled(settings: Settings, names: Iterable[str], row: str) -> None:
-    """ValueError where one of the names, as "model.rank", was set to what the row then changes."""
+    """ValueError where one of the names, as "model.rank", was set to what the row then changes.
+
+    Of methods `row_settings` says so itself, as a row's own options may stand in one.
+    """
     for name in names:
         part, _, key = name.partition(".")
         given, own = getattr(getattr(settings, part), key), EVERY[row].get(part, {})

@@ -19,7 +19,7 @@ from data_setup.custom.splits import copies, divided, leaks
 from data_setup.custom.table import EVALUATE, TRAIN, Row, read_rows
 from data_setup.fetch.sources import SetupError, read_registry
 from data_setup.files import sha256_of, write_whole
-from data_setup.index import Index
+from data_setup.index import Index, index_path
 from data_setup.statistics import write_statistics
 
 
@@ -49,7 +49,7 @@ def write_custom(folder: Path, root: Path, name: str, turn: bool = False, seed: 
     source = tables.copy().pop() if len(tables) == 1 else folder.name
     groups, leaking, drawn = _settle(joined, seed, source)
     tables |= annotations.used.keys()
-    (root / "index" / f"{name}.json").unlink(missing_ok=True)  # no set until it is whole again
+    index_path(root, name).unlink(missing_ok=True)  # no set until it is whole again
     place, made = f"images/{name}", {file: sha256_of(folder / file) for file in sorted(tables)}
     for kept, (file, turned) in joined.kept.items():
         copy = content(folder, file, turned)

@@ -19,11 +19,6 @@ class Pointwise(nn.Conv2d):
         return at_every_position(x, self.weight[..., 0, 0], self.bias)
 
 
-class WordLoop(nn.Module):
-    """Steps over an expression's words. Sentences differ in length: a compiler shall see one word
-    and not every number of words, so training leaves this module's own loop to Python (D37)."""
-
-
 def at_every_position(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """A linear map (d_out, d_in) of the channels: (B, d_in, h, w) -> (B, d_out, h, w)."""
     return F.linear(x.movedim(1, -1), weight, bias).movedim(-1, 1)
@@ -109,3 +104,8 @@ def upsample(x: Tensor, size: int, grid: str = "legacy") -> Tensor:
     rows, columns = (interpolation(n, size, grid, x) for n in x.shape[-2:])
     with torch.autocast(x.device.type, enabled=False):
         return (rows @ (x @ columns.T)).contiguous(memory_format=torch.channels_last)
+
+
+class WordLoop(nn.Module):
+    """Steps over an expression's words. Sentences differ in length: a compiler shall see one word
+    and not every number of words, so training leaves this module's own loop to Python (D37)."""

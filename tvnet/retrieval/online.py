@@ -23,7 +23,6 @@ from tvnet.model.backbone import Backbone
 from tvnet.retrieval import ranking
 from tvnet.retrieval.build import encoders, image_encoder
 from tvnet.retrieval.encoders import ImageEncoder, PooledBackbone, TextEncoder
-from tvnet.retrieval.ranking import CsrRows
 from tvnet.retrieval.search import Faiss, Sparse, search_over
 from tvnet.settings import Settings
 
@@ -170,15 +169,16 @@ class Retriever:
         """The two stages: at most k candidates, best text first; none shows the picture itself."""
         k, ties = self.chosen.retrieval.k, self.chosen.retrieval.ties
         vector = self._of_text(normalise_text(expression, self.data.name))
-        query, same, wanted = self._of_query(image), [], k
-        while wanted < k + max(1, len(same)):  # as many more as show the picture itself (D32)
-            wanted = k + max(1, len(same))
-            best = ranking.candidates(vector, self.pool, wanted - 1, self.search, ties)
+        query = self._of_query(image)
+        copies, same = 0, [FOREIGN]
+        while copies < len(same):  # of the pool's images that show the picture itself (D32)
+            copies = len(same)
+            best = ranking.candidates(vector, self.pool, k + copies - 1, self.search, ties)
             embedded = {i: self._of_pool(i) for i in best.image.tolist()}
-            same = [i for i, other in embedded.items() if other.digest == query.digest]
-        own = (same or [FOREIGN])[0]
-        others = ~np.isin(best.image, same[1:])
-        best = CsrRows(np.array([0, others.sum()]), best.image[others], best.value[others])
+            same = [i for i, o in embedded.items() if o.digest == query.digest] or [FOREIGN]
+        own, *copied = same
+        kept = ~np.isin(best.image, copied)
+        best = ranking.CsrRows(np.array([0, kept.sum()]), best.image[kept], best.value[kept])
         embedded[own] = query
         ids = sorted(embedded)
         features = np.stack([embedded[i].row for i in ids])
