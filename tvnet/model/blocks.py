@@ -42,7 +42,9 @@ def pass_through(layer: nn.Conv2d) -> nn.Conv2d:
 
     D4: so the high-resolution parts start at the baseline, as enrichment does.
     """
-    nn.init.dirac_(layer.weight)
+    middle = layer.kernel_size[0] // 2
+    nn.init.zeros_(layer.weight)
+    layer.weight[:, :, middle, middle].diagonal().fill_(1)  # nn.init.dirac_ takes seconds at 500
     return layer
 
 
