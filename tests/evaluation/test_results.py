@@ -1,6 +1,8 @@
 """Run files that are cut, of another type or another run's: named, with what to do next."""
 
+import copy
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -65,3 +67,16 @@ def test_a_result_of_another_run_is_not_taken(ready, tmp_path):
     (tmp_path / "result.json").write_text(wrong(**record.identity | {"seed": 3}))
     with pytest.raises(ValueError, match="holds another run: seed is 3 there, 0 here"):
         record.result(RESULT)
+
+
+def test_a_result_of_another_backbone_of_the_same_name_is_not_taken(ready, tmp_path):
+    """Nobody publishes a hash of deeplab-voc: what its file holds belongs to the run."""
+    chosen = row_settings(settings("paper"), "Baseline")
+    assert chosen.backbone.weights == "deeplab-voc"
+    first = checkpoints_of(tmp_path, chosen, 0, ready)
+    (tmp_path / "result.json").write_text(wrong(**first.identity))
+    assert first.result(RESULT)["parameters"] == 7
+    features = copy.deepcopy(ready.features)
+    next(features.backbone.parameters()).data += 1
+    with pytest.raises(ValueError, match="holds another run: weights is '.*' there"):
+        checkpoints_of(tmp_path, chosen, 0, replace(ready, features=features)).result(RESULT)

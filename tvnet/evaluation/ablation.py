@@ -19,7 +19,7 @@ from tvnet.evaluation.statistics import interval
 from tvnet.evaluation.workers import in_parallel, workers
 from tvnet.files import read_json, write_json
 from tvnet.model.method import Method
-from tvnet.model.pretrained import LEAK
+from tvnet.model.pretrained import LEAK, PRETRAINED
 from tvnet.model.summary import costs, head
 from tvnet.model_card import Figure, write_card
 from tvnet.provenance import provenance
@@ -27,6 +27,7 @@ from tvnet.rows import CONTROLS, EVERY, PRINTED, TABLE1, row_settings
 from tvnet.saved_model import save
 from tvnet.settings import Settings, as_dict, fingerprint
 from tvnet.training.checkpoint import AGAIN, Checkpoints
+from tvnet.training.features import digest
 from tvnet.training.loop import train
 from tvnet.training.setup import Prepared, prepare
 
@@ -47,8 +48,11 @@ def run_folder(settings: Settings, row: str, seed: int, out_dir: Path, world: st
 
 
 def checkpoints_of(folder: Path, settings: Settings, seed: int, ready: Prepared) -> Checkpoints:
-    """Those of a run, which no run with another seed, setting or data set can resume."""
+    """Those of a run, which no run with another seed, setting, data set or backbone can resume."""
     identity = {"settings": as_dict(settings), "seed": seed, "data": ready.data.fingerprint}
+    source = PRETRAINED.get(settings.backbone.weights)
+    if source and not source.sha256:  # any file may lie there under this name
+        identity["weights"] = digest(ready.features.backbone)
     return Checkpoints(folder, identity, settings.training.snapshot_every)
 
 
