@@ -279,6 +279,10 @@ def test_processes_share_a_batch_without_changing_it(ready):
         assert whole[0::2] == even and whole[1::2] == odd
     with pytest.raises(ValueError, match="A batch of 4 cannot be shared by 3 processes"):
         next(batches(dataset, 4, 3, share=(0, 3)))
+    dataset.samples = dataset.samples[:5]  # fewer than a batch: all of them are one
+    assert len(next(batches(dataset, 8, 3)).sent_id) == 5
+    with pytest.raises(ValueError, match="A batch of 5 cannot be shared by 2 processes"):
+        next(batches(dataset, 8, 3, share=(0, 2)))
 
 
 def test_pictures_that_occur_twice_in_a_batch_are_seen_once(ready, tmp_path):

@@ -42,13 +42,14 @@ def batches(
     """The batches of steps first, first + 1, ...: a pure function of seed and step.
 
     Every epoch has a fresh, random order (D42); sentences that do not fill a last batch wait for
-    the next one.
+    the next one. Fewer sentences than a batch are a batch.
     share = (rank, world): of each batch, this process takes every world-th sentence. Raises
     ValueError when the batch cannot be shared equally.
     """
     rank, world = share
+    size = min(size, len(dataset))
     share_equally(size, world)
-    per_epoch = max(1, len(dataset) // size)
+    per_epoch = len(dataset) // size
     epoch, order = -1, np.empty(0)
     for step in count(first):
         if epoch != step // per_epoch:
