@@ -19,7 +19,7 @@ DRAWN = ("minivoc",)  # weights of the backbone that have seen drawn pictures on
 
 @dataclass(frozen=True)
 class Figure:
-    """One measure of a model on one split, in per cent, with its 95 % interval."""
+    """One measure of a model on one split, in per cent, with its 95 % interval (nan: unknown)."""
 
     split: str
     sentences: int
@@ -84,7 +84,8 @@ def _figures(figures: list[Figure]) -> str:
         return "Not measured: no result was known when this page was written."
     lines = ["| split | sentences | measure | per cent | 95 % interval |", "|---|---|---|---|---|"]
     for f in figures:
-        interval = f"{f.interval[0]:.1f} to {f.interval[1]:.1f}"
+        low, high = f.interval
+        interval = "too few pictures" if math.isnan(low) else f"{low:.1f} to {high:.1f}"
         measure = f.measure.replace("prec_", "Prec@").replace("_iou", " IoU")
         lines.append(f"| {f.split} | {f.sentences:,} | {measure} | {f.value:.1f} | {interval} |")
     note = "Evaluator clean. An interval is that of resampled pictures, and speaks of this network."

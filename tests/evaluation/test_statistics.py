@@ -3,8 +3,16 @@
 import numpy as np
 import pytest
 
-from tvnet.evaluation.metrics import THRESHOLDS
-from tvnet.evaluation.statistics import Difference, Row, difference, holm, verdict
+from tvnet.evaluation.metrics import THRESHOLDS, PerSentence
+from tvnet.evaluation.statistics import (
+    FEWEST,
+    Difference,
+    Row,
+    difference,
+    holm,
+    interval,
+    verdict,
+)
 
 METRICS = (*(f"prec_{x}" for x in THRESHOLDS), "mean_iou", "overall_iou")
 
@@ -65,6 +73,36 @@ def test_rows_that_agree_differ_by_nothing():
     found = difference(first, first, images, "prec_0.5")
     assert (found.low, found.high, found.p, found.detectable) == (0, 0, 1, 0)
     assert verdict(found, 0.5) == "smaller than 0.0"
+
+
+def test_an_effect_that_every_picture_shows_is_the_surest_of_all():
+    images, union = np.repeat(np.arange(60), 4), np.full((1, 240), 100)
+    misses, hits = Row(np.full_like(union, 10), union), Row(np.full_like(union, 95), union)
+    for metric in METRICS[0], "mean_iou", "overall_iou":
+        found = difference(misses, hits, images, metric)
+        assert found.p == 0 and found.low == found.high == found.value > 80
+        assert verdict(found, None) == verdict(found, 3.0) == "holds"
+
+
+@pytest.mark.parametrize("pictures", [1, 2, FEWEST - 1])
+def test_few_pictures_decide_nothing(pictures):
+    first, second, images = rows(np.random.default_rng(5), effect=0.2, pictures=pictures)
+    found = difference(first, second, images, "mean_iou")
+    assert found.value > 10 and (found.low, found.high, found.p) == (-100, 100, 1)
+    assert verdict(found, None) == verdict(found, 3.0) == "undecided"
+    inside, union = second.intersection[0], second.union[0]
+    found = PerSentence(np.arange(len(images)), inside, union, inside, union)
+    assert np.isnan(interval(found, images, "mean_iou")).all()
+
+
+@pytest.mark.slow
+def test_no_difference_is_seldom_taken_for_one_where_pictures_are_just_enough():
+    dice = np.random.default_rng(11)
+    wrong = []
+    for _ in range(400):
+        first, second, images = rows(dice, seeds=1, pictures=FEWEST, each=1)
+        wrong.append(difference(first, second, images, "mean_iou", draws=300).p < 0.05)
+    assert np.mean(wrong) < 0.09
 
 
 def test_a_threshold_is_met_exactly():

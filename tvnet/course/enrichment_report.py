@@ -10,7 +10,7 @@ from tvnet.course.tables import table
 from tvnet.evaluation.inside_res import Inside
 from tvnet.evaluation.metrics import in_bin
 from tvnet.evaluation.sentences import Sentences
-from tvnet.evaluation.statistics import LEVEL, Row, difference, holm
+from tvnet.evaluation.statistics import FEWEST, LEVEL, Row, difference, holm
 from tvnet.settings import CONTROLS
 
 FORM = "+.2f"  # of differences
@@ -42,12 +42,12 @@ def slices_markdown(
     """Differences of `steps`, {heading: (first, second)}, in each slice and in the rest.
 
     Bold where p stays below 5 % after Holm's correction for all differences of the table. A part
-    with fewer than two pictures is left out.
+    with fewer than FEWEST pictures is left out.
     """
     parts = {"all": np.ones(len(sentences.sent_id), dtype=bool)}
     for name, inside in slices.items():
-        parts |= {name: inside, f"not: {name}": ~inside}
-    parts = {n: k for n, k in parts.items() if len(np.unique(sentences.image_id[k])) > 1}
+        halves = {name: inside, f"not: {name}": ~inside}
+        parts |= {n: k for n, k in halves.items() if len(set(sentences.image_id[k])) >= FEWEST}
     keys = [(n, m, h) for n in parts for m in measures for h in steps]
     found = [
         difference(*sentences.only(parts[name]).pair(*steps[heading]), measure)

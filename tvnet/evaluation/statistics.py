@@ -17,6 +17,7 @@ from tvnet.evaluation.metrics import PerSentence, hits
 LEVEL = 0.05  # the probability of a verdict where there is no difference
 POWER = 0.8  # how often a difference of the size `detectable` is seen
 DRAWS = 2000
+FEWEST = 30  # pictures: of fewer, resampling makes intervals that are much too narrow
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ def difference(
     The standard error is that of `draws` resamples of pictures and seeds. Few seeds know their own
     scatter badly: a resample of S of them has (S - 1) / S of it, which is corrected, and the
     interval is that of Student's t with Welch and Satterthwaite's degrees of freedom. With one seed
-    it speaks of these very networks only.
+    it speaks of these very networks only. Of fewer than FEWEST pictures nothing is concluded.
     """
     from scipy import stats  # training measures without it
 
@@ -97,8 +98,10 @@ def difference(
     of_seeds = max(0.0, error**2 - np.var(over_pictures)) if seeds > 1 else 0.0
     freedom = (seeds - 1) * (error**2 / of_seeds) ** 2 if of_seeds else np.inf
     value = float(values(np.ones((1, pictures))).mean())
-    if not error:  # the rows agree on every sentence
-        return Difference(value, value, value, 1.0, 0.0, seeds)
+    if pictures < FEWEST:
+        return Difference(value, -100.0, 100.0, 1.0, 100.0, seeds)
+    if error < 1e-9:  # every picture differs by the same, which is nothing where the rows agree
+        return Difference(value, value, value, float(abs(value) < 1e-9), 0.0, seeds)
     t = stats.t(freedom) if np.isfinite(freedom) else stats.norm
     half = float(t.ppf(1 - LEVEL / 2) * error)
     seen = float((t.ppf(1 - LEVEL / 2) + t.ppf(POWER)) * error)
@@ -117,11 +120,13 @@ def _resamples(pictures: int, seeds: int, draws: int) -> tuple[np.ndarray, np.nd
 def interval(found: PerSentence, image_ids: np.ndarray, metric: str) -> tuple[float, float]:
     """The middle 95 % of one network's metric, in per cent, where its pictures are resampled.
 
-    image_ids (sentences,).
+    image_ids (sentences,). (nan, nan) where there are fewer than FEWEST pictures.
     """
     _, which = np.unique(image_ids, return_inverse=True)
     above, below = Row(found.intersection[None], found.union[None]).sums(metric, which)
     pictures = above.shape[1]
+    if pictures < FEWEST:
+        return np.nan, np.nan
     weights, _ = _resamples(pictures, 1, DRAWS)
     low, high = np.quantile((weights @ above[0]) / (weights @ below[0]), [LEVEL / 2, 1 - LEVEL / 2])
     return 100 * float(low), 100 * float(high)
@@ -133,12 +138,12 @@ def verdict(found: Difference, paper: float | None, p: float | None = None) -> s
     "holds" or "opposite" where p (corrected for the number of tests, or its own) is below LEVEL;
     "smaller than X" where the interval ends below the paper's difference in both directions;
     else "undecided". Where the paper prints none (None), any gain is its direction, and the
-    interval's end is always said.
+    interval's end is said, unless it is the 100 points of too few pictures.
     """
     if (found.p if p is None else p) < LEVEL:
         return "holds" if found.value * (1 if paper is None else paper) > 0 else "opposite"
     bound = max(abs(found.low), abs(found.high))
-    bounded = paper is None or bound < abs(paper)
+    bounded = bound < (100 if paper is None else abs(paper))
     return f"smaller than {bound:.1f}" if bounded else "undecided"
 
 
