@@ -89,6 +89,20 @@ def test_other_methods_and_missing_packages_are_refused(
     assert not list(tmp_path.iterdir())
 
 
+def test_the_folder_of_a_trained_model_is_refused(rows, folder, tiny_root, monkeypatch, capsys):
+    """Its vocabulary and its card have the names of the export's."""
+    monkeypatch.setattr(export, "find_spec", lambda name: True)
+    monkeypatch.setattr(export, "_write", lambda _, given, path, *rest: path.write_bytes(b"x"))
+    monkeypatch.setattr(export, "compare", lambda *_: Check(0, 0, 1, 1))
+    mine = folder / "Baseline"
+    before = {path.name: path.read_bytes() for path in mine.iterdir()}
+    assert main(["--model", str(mine), "--pool", str(tiny_root), "--out", str(mine)]) == 2
+    assert capsys.readouterr().err == (
+        f"{mine} holds a trained model: name another folder for the export.\n"
+    )
+    assert {path.name: path.read_bytes() for path in mine.iterdir()} == before
+
+
 def test_the_random_input_holds_padding_and_shorter_sentences(rows):
     words, lengths, maps, similar = export._random(rows["Baseline+RES+AMF"], 3, 20)
     assert words.shape == (3, 20) and lengths[0] == 20 and lengths.min() < 20

@@ -108,9 +108,11 @@ def arguments(words: Tensor, lengths: Tensor, maps: list[Tensor], similar: list[
 def export(predictor: Predictor, out: Path) -> Check:
     """Write backbone.onnx, model.onnx and vocabulary.json to a folder: none that differs is kept.
 
-    Raises ValueError where the method or its packages do not allow it, or where onnxruntime's maps
-    or logits differ from PyTorch's by more than TOLERANCE.
+    Raises ValueError where `out` holds a trained model, where the method or its packages do not
+    allow it, or where onnxruntime's maps or logits differ from PyTorch's by more than TOLERANCE.
     """
+    if (out / "model.safetensors").is_file():  # it has a vocabulary and a card of its own
+        raise ValueError(f"{out} holds a trained model: name another folder for the export.")
     method = predictor.model.settings.model.method
     if method != "tvnet":
         raise ValueError(f"The method '{method}' cannot be exported: choose a row of TV-Net.")
@@ -118,8 +120,7 @@ def export(predictor: Predictor, out: Path) -> Check:
         raise ValueError(
             f"Export needs {', '.join(missing)}: run `pip install '.[export]'` in the checkout."
         )
-    enriched = predictor.model.settings.model.enrichment
-    words, lengths, maps, similar = _random(predictor, 2, 3)
+    given = words, lengths, maps, similar = _random(predictor, 2, 3)
     batch, length = torch.export.Dim("batch"), torch.export.Dim("words")
     free = {0: batch}
     dynamic = ({0: batch, 1: length}, free, [free] * len(maps), [free] * len(similar))
@@ -128,8 +129,7 @@ def export(predictor: Predictor, out: Path) -> Check:
     both = out / "backbone.onnx", out / "model.onnx"
     with replacing(both[0]) as backbone_file, replacing(both[1]) as model_file:
         _write(predictor.retriever.backbone, (pixels,), backbone_file, ("pixels",), MAPS, (free,))
-        given = words, lengths, maps, similar
-        names = INPUTS if enriched else INPUTS[:6]
+        names = INPUTS if similar else INPUTS[:6]
         _write(Exportable(predictor.model), given, model_file, names, ("logits",), dynamic)
         check = compare(predictor, backbone_file, model_file)
         if not max(check.random, check.true) <= TOLERANCE:
