@@ -90,12 +90,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _one(options: argparse.Namespace) -> list[str]:
     """Write what is asked of one picture, and say what was found."""
-    files = {"mask": options.out, "overlay": options.overlay}
-    for name, path in files.items():
-        if path and path.suffix.lower() != ".png":
-            raise ValueError(f"The {name} is a PNG: name it {path.with_suffix('.png')}.")
-        if path and not path.absolute().parent.is_dir():
-            raise FileNotFoundError(f"There is no folder {path.parent}: make it first.")
+    files = _outputs(options)
     if options.expression is None:
         raise ValueError(
             f"{options.source} has no sentence: say what to look for, as in 'left dog'."
@@ -111,7 +106,31 @@ def _one(options: argparse.Namespace) -> list[str]:
     if options.overlay:
         with replacing(options.overlay) as part:
             overlay(found.encoded.picture, found.mask).save(part, "PNG")
-    return [*_sentences(found), *(f"The {n} is {path}." for n, path in files.items() if path)]
+    return [*_sentences(found), *(f"The {name} is {path}." for name, path in files.items())]
+
+
+def _outputs(options: argparse.Namespace) -> dict[str, Path]:
+    """The files to write by name. Raises ValueError for one that is no PNG or would replace a file
+    of the same command, FileNotFoundError where its folder is missing."""
+    taken = [options.source, Path(options.neighbour)]
+    files = {"mask": options.out, "overlay": options.overlay}
+    files = {name: path for name, path in files.items() if path}
+    for name, path in files.items():
+        if path.suffix.lower() != ".png":
+            raise ValueError(f"The {name} is a PNG: name it {path.with_suffix('.png')}.")
+        if not path.absolute().parent.is_dir():
+            raise FileNotFoundError(f"There is no folder {path.parent}: make it first.")
+        if any(_same_file(path, other) for other in taken):
+            raise ValueError(f"The {name} would replace {path}: name another file.")
+        taken.append(path)
+    return files
+
+
+def _same_file(path: Path, other: Path) -> bool:
+    """Whether two names are one file's, as photo.png and PHOTO.PNG may be on a Mac."""
+    if path.exists() and other.exists():
+        return path.samefile(other)
+    return path.resolve() == other.resolve()
 
 
 def _many(options: argparse.Namespace) -> list[str]:

@@ -1,9 +1,11 @@
 """`python -m tvnet`: what it writes and says, and how it ends on what it cannot do."""
 
+import os
 import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -112,6 +114,28 @@ def test_a_mask_that_cannot_be_written_leaves_nothing(models, tiny_root, photo, 
     code, said = run(capsys, photo, "red", *options)
     assert code == 2 and "mask.png" in said
     assert [p.name for p in tmp_path.iterdir()] == ["mask.png"]
+
+
+@pytest.mark.parametrize("name", ["photo.png", "./photo.png", "link.png"])
+def test_no_output_replaces_what_is_read_or_another_output(
+    name, photo, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("tvnet.__main__.load", lambda *_: pytest.fail("a model was loaded"))
+    Image.open(photo).save("photo.png")
+    os.symlink("photo.png", "link.png")
+    before = Path("photo.png").read_bytes()
+    for options, kind in (
+        (["photo.png", "red", "--out", name], "mask"),
+        (["photo.png", "red", "--overlay", name], "overlay"),
+        ([photo, "red", "--neighbour", "photo.png", "--out", name], "mask"),
+        ([photo, "red", "--out", "new.png", "--overlay", "./new.png"], "overlay"),
+    ):
+        code, said = run(capsys, *options)
+        assert code == 2
+        assert said == f"The {kind} would replace {Path(options[-1])}: name another file.\n"
+    assert Path("photo.png").read_bytes() == before
+    assert {path.name for path in tmp_path.iterdir()} == {"photo.png", "link.png"}
 
 
 def test_a_damaged_model_is_refused_in_one_sentence(models, tiny_root, photo, tmp_path, capsys):
