@@ -16,7 +16,7 @@ import torch
 from tvnet.data import refer
 from tvnet.data.cache import TrainingCache
 from tvnet.data.masks import store
-from tvnet.files import replacing, write_json
+from tvnet.files import replacing, sole_writer, write_json
 from tvnet.model.backbone import DeepLab
 from tvnet.retrieval.embeddings import embed
 from tvnet.settings import settings
@@ -89,6 +89,21 @@ def test_a_block_that_fails_leaves_what_was_there(tmp_path):
         part.write_text("after")
         raise KeyError
     assert path.read_text() == "before" and list(tmp_path.iterdir()) == [path]
+
+
+def test_a_writer_removes_its_own_halves_and_nothing_of_the_readers(tmp_path):
+    (tmp_path / "masks").mkdir()
+    for name in ("scores.csv.part123", "masks/1.png.part4567"):
+        (tmp_path / name).touch()
+    readers = {"review.part1.txt", "archive.partial.csv", "a.part", "b.party", "c.part2b"}
+    for name in readers:
+        (tmp_path / name).touch()
+    folders = {"sheet.parts", "sheet.part2"}
+    for name in folders:
+        (tmp_path / name).mkdir()
+    with sole_writer(tmp_path):
+        left = {path.name for path in tmp_path.rglob("*")}
+    assert left == {*readers, *folders, "masks", "lock"}
 
 
 def test_a_read_only_disk_names_the_file_and_the_next_step(tmp_path, monkeypatch):

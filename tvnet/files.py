@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -74,8 +75,9 @@ def sole_writer(folder: Path) -> FileLock:
         raise ValueError(
             f"Another process is writing {folder}: wait for it, or use another folder."
         ) from error
-    for part in folder.rglob("*.part*"):
-        part.unlink()
+    for path in folder.rglob("*.part*"):
+        if re.search(r"\.part\d+$", path.name) and path.is_file():  # as `_part_of` names it
+            path.unlink()
     return lock
 
 
