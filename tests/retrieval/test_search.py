@@ -175,6 +175,21 @@ def test_ties_can_all_come_through_and_the_image_decides():
         assert found[1].tolist() == sorted(tied, key=lambda i: -like[i, 1])[:6]
 
 
+def test_two_that_tie_at_the_cut_are_told_apart_by_the_image_for_a_query_outside_the_pool():
+    """Then k + 1 images come through, and none of them is the query's own."""
+    vectors = unit(np.array([[1, 0, 0], [0.8, 0.6, 0], [0, 0, 1.0]]))
+    image = np.array([1, 2, 3, 4])
+    pool = Pool(vectors, np.array([0, 1, 1, 2]), image, hashes(image))
+    ids, own_text, own = np.array([1, 2, 3, 4, 99]), np.array([0]), np.array([99])
+    best = answer("faiss", vectors, pool, 2, "all")
+    found, _ = of_sentences(best, own_text, own, 2)
+    for near, far in ((2, 3), (3, 2)):
+        angle = {near: 0.1, far: 1.0, 99: 0}
+        features = np.array([[np.cos(angle.get(i, 1.5)), np.sin(angle.get(i, 1.5))] for i in ids])
+        kept = through_ties(best, own_text, own, found, ids, features)
+        assert kept.tolist() == [[1, near]]
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [

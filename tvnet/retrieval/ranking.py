@@ -201,10 +201,12 @@ def through_ties(
     most like the query's, and not those that the hash puts first. features: as in `most_similar`.
     """
     k, found = found.shape[1], found.copy()
-    for row in np.flatnonzero((np.diff(best.start) > k + 1)[text]):
+    for row in np.flatnonzero((np.diff(best.start) > k)[text]):
         part = slice(best.start[text[row]], best.start[text[row] + 1])
         others = best.image[part] != own[row]
         image, value = best.image[part][others], best.value[part][others]
+        if len(value) == k or value[k - 1] > value[k]:  # nothing ties at the cut
+            continue
         _, like = most_similar(own[[row]], image[None], *features)
         found[row] = image[np.lexsort((-like[0], -value))[:k]]
     return found
