@@ -4,6 +4,7 @@ import hashlib
 import os
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from data_setup.fetch import parts
@@ -65,6 +66,12 @@ def accept(source: Source, path: Path, digest: str) -> None:
         write_whole(_sidecar(path), f"{digest}  {path.name}\n".encode())
 
 
+def date_hash(path: Path) -> None:
+    """Make the hash beside a file newer than the file, which has just been hashed or renamed."""
+    with suppress(OSError):  # where the root is read only, the file is hashed again each time
+        os.utime(_sidecar(path))
+
+
 def is_there(
     source: Source,
     root: Path,
@@ -73,20 +80,23 @@ def is_there(
 ) -> bool:
     """Whether a file is in its place with the right content; IntegrityError when it is not right.
 
-    A file that fetch has put there is hashed again only when it is newer than its hash, or with
-    `deep`. A file placed by hand is hashed like any other.
+    A file that fetch has put there is hashed again only when it has changed or come since its hash
+    was written, or with `deep`. A file placed by hand is hashed like any other.
     """
     path = source.path(root)
     if not path.is_file():
         return False
-    size = path.stat().st_size
+    about = path.stat()
+    size, changed = about.st_size, max(about.st_mtime_ns, about.st_ctime_ns)
     if source.size is not None and size != source.size:
         raise IntegrityError(
             f"{path} has {size} bytes, but {source.size} are due: remove it and fetch it again."
         )
     known = recorded(path)
     if not deep and known is not None and known == (source.sha256 or known):
-        if _sidecar(path).stat().st_mtime_ns >= path.stat().st_mtime_ns:
+        # A file that is moved here keeps its mtime, however old; its ctime is that of the move.
+        if _sidecar(path).stat().st_mtime_ns >= changed:
             return True
     accept(source, path, sha256_of(path, report))
+    date_hash(path)
     return True

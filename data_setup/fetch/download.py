@@ -14,7 +14,7 @@ from pathlib import Path
 
 from data_setup.fetch import parts
 from data_setup.fetch.sources import DiskError, IntegrityError, NetworkError, Source
-from data_setup.files import accept, recorded, sha256_of
+from data_setup.files import accept, date_hash, recorded, sha256_of
 
 BLOCK = 1 << 16
 TRIES = 5  # without one new byte, then the next mirror
@@ -64,6 +64,7 @@ def download(
             try:
                 _from_mirror(source, url, target, part, report, sleep)
                 os.replace(part / "data", target)
+                date_hash(target)
                 shutil.rmtree(part)
                 return
             except _RefusedError as error:

@@ -5,6 +5,7 @@ import hashlib
 import os
 import random
 import subprocess
+import time
 import urllib.request
 
 import pytest
@@ -274,13 +275,32 @@ def test_a_file_placed_by_hand_is_hashed_like_any_other(server, tmp_path):
     os.utime(path, (2e9, 2e9))  # newer than its hash
     with pytest.raises(IntegrityError, match=f"but {DIGEST} is due: remove it and fetch it again"):
         is_there(known, tmp_path)
-    os.utime(path, (1, 1))
-    assert is_there(known, tmp_path)  # the quick look trusts the recorded hash,
+    os.utime(tmp_path / "archives" / "a.zip.sha256", (3e9, 3e9))
+    assert is_there(known, tmp_path)  # the quick look trusts a hash that is newer,
     with pytest.raises(IntegrityError):
         is_there(known, tmp_path, deep=True)  # verify does not
     path.write_bytes(CONTENT[:-1])
     with pytest.raises(IntegrityError, match="has 299999 bytes, but 300000 are due"):
         is_there(known, tmp_path)
+
+
+def test_an_older_file_that_is_moved_over_one_of_first_use_is_noticed(server, tmp_path):
+    known = source(server, size=None, sha256=None)
+    path = known.path(tmp_path)
+    download(known, path)
+    hashed = []
+    assert is_there(known, tmp_path, report=hashed.append) and not hashed  # it has just arrived
+    first, other = tmp_path / "first", tmp_path / "other"
+    os.replace(path, first)
+    other.write_bytes(CONTENT[:-1] + b"?")
+    os.utime(other, (1, 1))
+    time.sleep(0.05)  # the clock of a file system has steps
+    os.replace(other, path)
+    with pytest.raises(IntegrityError, match=f"{DIGEST} is due .first use: delete .*sha256 to"):
+        is_there(known, tmp_path)
+    os.replace(first, path)
+    assert is_there(known, tmp_path, report=hashed.append) and hashed.pop()
+    assert is_there(known, tmp_path, report=hashed.append) and not hashed  # once is enough
 
 
 def test_progress_is_told_in_plain_lines(capsys, monkeypatch):
