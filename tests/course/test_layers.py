@@ -17,7 +17,7 @@ from tvnet.course.explorer.canvas import (
     over,
     picture_of,
 )
-from tvnet.course.explorer.layers import LAYERS, draw
+from tvnet.course.explorer.layers import LAYERS, draw, neighbour_name
 from tvnet.course.explorer.view import known_query, look
 from tvnet.data.images import placement
 
@@ -49,6 +49,14 @@ def test_every_layer_is_drawn(seen):
             assert panel.pixels.dtype == np.uint8 and panel.pixels.ndim == 3 and panel.caption
     with pytest.raises(ValueError, match="There is no layer 'sound': choose one of mask, "):
         draw(seen, "sound")
+
+
+def test_a_neighbour_that_is_no_candidate_is_drawn_at_random_or_named(seen):
+    """A link may name any picture of the pool."""
+    for kind, why in (("random", "drawn at random"), ("pool", "which is no candidate")):
+        found = replace(seen.prediction, candidates=(), neighbour=kind, neighbour_id=5)
+        name = neighbour_name(replace(seen, prediction=found))
+        assert name == f"enriched by picture 5, {why}"
 
 
 def test_the_mask_is_where_it_is_and_nothing_else_changes(seen):

@@ -58,7 +58,8 @@ def neighbour_name(view: View) -> str:
     if found.neighbour == "self":
         return "the picture enriches itself"
     if chosen is None:
-        return f"enriched by picture {found.neighbour_id}, drawn at random"
+        why = "drawn at random" if found.neighbour == "random" else "which is no candidate"
+        return f"enriched by picture {found.neighbour_id}, {why}"
     return (
         f"enriched by picture {chosen.image_id}, “{short(chosen.expression)}”, "
         f"number {chosen.final_rank} of {len(found.candidates)}"
