@@ -6,10 +6,12 @@ from urllib.parse import parse_qs
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import tvnet
 from tests.tiny_rows import tiny_rows
 from tvnet.course.explorer import address
+from tvnet.course.explorer.view import photo_query
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +62,24 @@ def test_the_link_holds_what_is_seen_and_nothing_more(predictors):
     assert list(parse_qs(link(explorer))) == [*usual, "level", "row", "column"]
     explorer.choose("before and after AMF")
     assert list(parse_qs(link(explorer))) == [*usual, "wipe"]
+
+
+def test_the_link_is_that_of_the_view_where_what_was_asked_last_is_refused(predictors):
+    explorer = tvnet.Explorer(predictors=predictors)
+    explorer._add(photo_query(predictors, Image.new("RGB", (90, 60), "red")))
+    explorer._open(0)
+    explorer._show()
+    before = parse_qs(link(explorer))
+    explorer.expression.value = "..."
+    explorer.neighbour.value = "none"
+    explorer.opacity.value = 0.3
+    assert parse_qs(link(explorer)) == before | {"opacity": ["0.3"]}
+    explorer.picture.value = len(explorer.examples)  # the reader's own
+    assert "holds no word" in explorer.status.value
+    explorer.opacity.value = 0.4
+    assert parse_qs(link(explorer)) == before | {"opacity": ["0.4"]}
+    explorer.expression.value = "red square"
+    assert "this one is yours" in explorer.link.value
 
 
 @pytest.mark.parametrize(

@@ -46,6 +46,7 @@ class Screen(Page):
         self._place: int = 0
         self._neighbour: str | int = "retrieved"
         self.view: View | None = None
+        self._seen = self._place, self._neighbour  # what the view was made of
         turn = threading.RLock()
         self.strip = Strip(data, self._use_candidate)
         self.gallery = Gallery(self._open_failure)
@@ -127,6 +128,7 @@ class Screen(Page):
     def _show(self) -> None:
         """Run the model, unless this view is known; show the mask at once, then the rest."""
         self.view = view = self._look(self._query, self.expression.value, self._neighbour)
+        self._seen = self._place, self._neighbour
         self.sentences.value = view.expression if view.expression in view.query.truths else ""
         for box, cells, cell in zip(
             (self.row, self.column), cells_of(view), most_probable_cell(view), strict=True
@@ -157,17 +159,17 @@ class Screen(Page):
         about = f"“{short(view.expression)}”, {neighbour_name(view)}."
         about += "" if iou is None else f" IoU {iou:.2f}."
         self.say(f"{layer}: {about}", remarks=view.prediction.remarks)
-        if self._place < len(self.examples):
+        if self._seen[0] < len(self.examples):
             self.show_link(address.written(self._state()), self._served)
         else:
             self.link.value = "A link restores pictures of ours only: this one is yours."
 
     def _state(self) -> dict[str, object]:
         """What the link holds: what is seen, and nothing that is not."""
-        layer = self.layer.value
+        layer, (place, neighbour) = self.layer.value, self._seen
         state = {
-            "picture": self.examples[self._place].image_id, "expression": self.view.expression,
-            "neighbour": self._neighbour, "layer": layer, "opacity": self.opacity.value,
+            "picture": self.examples[place].image_id, "expression": self.view.expression,
+            "neighbour": neighbour, "layer": layer, "opacity": self.opacity.value,
         }  # fmt: skip
         state |= {"level": self.level.value} if layer in WITH_LEVEL else {}
         state |= {"wipe": self.wipe.value} if layer in WITH_WIPE else {}
