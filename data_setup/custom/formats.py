@@ -14,6 +14,10 @@ from xml.etree.ElementTree import Element
 from data_setup.custom.outlines import OutlineError, box, ellipse, png, polygon, row_runs
 
 REMEDY = "draw it as a polygon, or export masks as PNG files"
+SAID_OF_A_REGION = (  # by Label Studio, in results of their own that have no outline
+    "textarea", "choices", "labels", "rating", "number", "taxonomy", "datetime", "pairwise",
+    "ranker",
+)  # fmt: skip
 
 
 @dataclass
@@ -48,7 +52,12 @@ def reader_of(found: Any) -> Callable[[Any], Iterator[Region]] | None:
 
 
 def coco(found: dict) -> Iterator[Region]:
-    images = {image["id"]: image for image in found["images"]}
+    images: dict[Any, dict] = {}
+    for image in found["images"]:
+        if images.setdefault(image["id"], image) is not image:
+            raise OutlineError(
+                f"image {image['id']!r:.20} stands twice: give each an id of its own"
+            )
     for entry in found["annotations"]:
         image = images.get(entry["image_id"], {})
         size = (image.get("width"), image.get("height"))
@@ -157,7 +166,7 @@ def label_studio(found: list) -> Iterator[Region]:
             if result["type"] == "textarea":
                 texts.setdefault(str(result.get("id")), []).extend(_lines(result["value"]["text"]))
         for result in results:
-            if "original_width" in result and result["type"] != "textarea":
+            if "original_width" in result and result["type"] not in SAID_OF_A_REGION:
                 key, size = str(result["id"]), (result["original_width"], result["original_height"])
                 region = Region(f"region '{key}'", key, name, size, texts.get(key, []))
                 yield _drawn(region, _label_studio_part, [result])

@@ -74,8 +74,9 @@ class Joined:
         self.kept: dict[str, tuple[str, bool]] = {}  # name in the root -> file, whether turned
         self.thumbnails: list[np.ndarray] = []  # of the pictures, in their order
         self.image_of: dict[str, str] = {}  # file of a mask -> file of its picture
-        self.masks: dict[tuple[str, str], list] = {}  # file and value -> row of the index
-        self.referents: dict[tuple[str, str], list] = {}  # likewise
+        # Row of the index, of a mask's file and value, or of a region's file, picture and place.
+        self.masks: dict[tuple[str, ...], list] = {}
+        self.referents: dict[tuple[str, ...], list] = {}
         self.remarked: dict[int, str] = {}  # annotation id -> what is odd about the mask
         self.sentences = 0
         self._last: tuple[str, File | None] = ("", None)  # a label map serves many rows
@@ -85,7 +86,7 @@ class Joined:
         region, image, key = None, row.image, (row.mask, row.id)
         if not row.mask or row.mask.lower().endswith(ANNOTATIONS):
             region = self.annotations.find(row)
-            image, key = region.image, (region.file, region.place)
+            image, key = region.image, (region.file, region.image, region.place)
             if region.fault:
                 raise ValueError(_of(region, row, region.fault))
         if image not in self.pictures:

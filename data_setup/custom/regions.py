@@ -91,6 +91,11 @@ class Annotations:
         if len(there) > 1:
             listed = " and ".join(f"'{path}'" for path in there[:2])
             raise ValueError(f"'{name:.60}' may be {listed}: rename one of them in both places")
+        if not _may_be(name, there[0], beside):
+            raise ValueError(
+                f"'{name:.60}' is missing, and '{there[0]}' lies in another folder: put the "
+                "picture into the folder that is named"
+            )
         return there[0]
 
     def _lookup(self, file: str) -> dict[tuple[str, str], list[Region]]:
@@ -148,6 +153,17 @@ class Annotations:
         except ValueError as error:
             region.fault = region.fault or f"lies in a picture that cannot be taken: {error}"
         return region
+
+
+def _may_be(name: str, path: str, beside: str) -> bool:
+    """Whether the only file of this name is the one that is meant, and not another folder's."""
+    folder = posixpath.dirname(name)
+    foreign = name[0] == "/" or ":" in name or UPLOADED.match(posixpath.basename(name))
+    return bool(
+        not folder or foreign  # without a folder, or with one of another computer
+        or posixpath.dirname(path) in ("", beside)
+        or f"/{name}".endswith(f"/{path}") or f"/{path}".endswith(f"/{name.lstrip('./')}")
+    )  # fmt: skip
 
 
 def _parsed(path: Path) -> Any:

@@ -7,6 +7,7 @@ import numpy as np
 from PIL import Image
 
 from data_setup.custom.table import EVALUATE, TRAIN
+from data_setup.pictures import flat
 
 HELD_OUT = {EVALUATE: 0.15, "test": 0.15}  # shares of the pictures; the others are TRAIN
 SIDE = 16  # pixels of a thumbnail
@@ -15,7 +16,7 @@ NEAR, NEAR_MEAN = 24, 3  # levels of 255 by which thumbnails of copies differ: a
 
 def thumbnail(picture: Image.Image) -> np.ndarray:
     """(SIDE * SIDE * 3) int16: what stays of a picture that is saved again or made smaller."""
-    small = picture.convert("RGB").resize((SIDE, SIDE), Image.Resampling.BILINEAR)
+    small = flat(picture).resize((SIDE, SIDE), Image.Resampling.BILINEAR)
     return np.asarray(small, dtype=np.int16).ravel()
 
 

@@ -63,7 +63,8 @@ def write_custom(folder: Path, root: Path, name: str, turn: bool = False, seed: 
     sheet = data_sheet(index, joined, groups, leaking, drawn)
     reports = root / "reports"
     write_whole(reports / f"{name}.json", json.dumps(sheet, indent=1).encode())
-    write_whole(reports / f"{name}.md", markdown(sheet).encode())
+    # names that are no UTF-8, as old archives leave them, are escaped
+    write_whole(reports / f"{name}.md", markdown(sheet).encode("utf-8", "backslashreplace"))
     write_contact(root, index, joined.remarked)
     index.write(root)
     refused.unlink(missing_ok=True)

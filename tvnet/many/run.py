@@ -124,7 +124,12 @@ def _refused(check: Callable[[Any], None], given: object) -> str | None:
     try:
         check(given)
     except (FileNotFoundError, ValueError) as error:
-        return str(error)
+        return _printable(str(error))
+
+
+def _printable(text: str) -> str:
+    """A text with escapes for what is no UTF-8, as in names of files from old archives."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _refusal(pair: Pair, error: str) -> ValueError:
@@ -164,13 +169,16 @@ def _found(
 
     asked: each pair, what is known to be wrong with it, and its number in the names of files.
     """
-    records = [{"image": pair.image, "sentence": pair.sentence} for pair, *_ in asked]
+    records = [
+        {"image": _printable(pair.image), "sentence": _printable(pair.sentence)}
+        for pair, *_ in asked
+    ]
     try:
         encoded = predictor.encode_image(asked[0][0].path)
     except (FileNotFoundError, ValueError) as error:
         if not skip:
             raise _refusal(asked[0][0], str(error)) from error
-        return [record | {"error": str(error)} for record in records]
+        return [record | {"error": _printable(str(error))} for record in records]
     small = encoded.picture.copy()
     small.thumbnail((LONGEST, LONGEST))
     good = [pair.sentence for pair, error, _ in asked if not error]
