@@ -7,6 +7,7 @@ import pickle
 import shutil
 import time
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -207,8 +208,12 @@ def test_the_fingerprint_follows_the_content_and_not_the_folder(root, tmp_path):
         change(copy, part, alter)
         assert refer.read(copy, "unc").fingerprint != first
         shutil.rmtree(copy)
-    path = refer.read(root, "unc").pictures[1].path
-    path.write_bytes(path.read_bytes() + b"x")
+    data = refer.read(root, "unc")
+    one, other = data.pictures[1], data.pictures[2]
+    named = {2: replace(one, image_id=2), 1: replace(other, image_id=1)}
+    named |= {i: picture for i, picture in data.pictures.items() if i > 2}
+    assert replace(data, pictures=named).fingerprint != first  # each has the other one's file
+    one.path.write_bytes(one.path.read_bytes() + b"x")
     assert refer.read(root, "unc").fingerprint != first
 
 
@@ -229,9 +234,9 @@ def painted_over(root):
     os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
 
 
-@pytest.mark.parametrize("replace", [swapped, painted_over])
+@pytest.mark.parametrize("alter", [swapped, painted_over])
 @pytest.mark.parametrize("settled", [-1, 1000])  # checksums are kept at once, or not yet
-def test_another_picture_of_equal_length_is_other_data(root, monkeypatch, replace, settled):
+def test_another_picture_of_equal_length_is_other_data(root, monkeypatch, alter, settled):
     monkeypatch.setattr(contents, "SETTLED", settled)
     path = refer.read(root, "unc").pictures[1].path
     longer = path.read_bytes() + bytes(4000 - path.stat().st_size)
@@ -240,7 +245,7 @@ def test_another_picture_of_equal_length_is_other_data(root, monkeypatch, replac
         os.utime(picture.path, ns=(0, 0))
     first = refer.read(root, "unc").fingerprint
     assert (root / contents.KEPT).is_file() == (settled < 0)
-    replace(root)
+    alter(root)
     assert refer.read(root, "unc").fingerprint != first
 
 

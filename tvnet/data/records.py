@@ -74,8 +74,10 @@ class ReferData:
         digest = hashlib.sha256()
         for r in self.referents:
             digest.update(f"{r}{self.segmentations[r.ann_id]}".encode())
-        held = [(path.name, content) for path, content in self._contents]
-        digest.update(str(held).encode())  # no folders: a data root may be moved
+        held = dict(self._contents)
+        paths = (picture.path for _, picture in sorted(self.pictures.items()))
+        # In the order of the image ids; without folders, as a data root may be moved.
+        digest.update(str([(path.name, held[path]) for path in paths]).encode())
         return digest.hexdigest()[:12]
 
     def missing_pictures(self) -> list[Path]:
