@@ -83,8 +83,9 @@ def _same_sentences(joined: Joined) -> Iterator[dict]:
             yield {"picture": files[image_id - 1], "sentence": text, "masks": names}
 
 
-def _named(key: tuple[str, str]) -> str:
-    return f"{key[0]} ({key[1]})" if key[1] else key[0]
+def _named(key: tuple[str, ...]) -> str:
+    """The file, and the value or place in it, which stands last in the keys of `Joined.masks`."""
+    return f"{key[0]} ({key[-1]})" if key[-1] else key[0]
 
 
 def _not_used(joined: Joined) -> list[str]:

@@ -92,6 +92,16 @@ def test_ids_that_are_counted_in_every_picture_are_two_things(folder, export, ta
     assert found(folder) == RIGHT
 
 
+def test_the_data_sheet_tells_the_regions_of_one_picture_apart(folder):
+    export = coco(["a.png", "b.png"], ann_ids=(7, 7))
+    export["annotations"].append(export["annotations"][0] | {"id": 8})
+    (folder / "export.json").write_text(json.dumps(export))
+    assert own(folder) == 0
+    double = json.loads((folder.parent / "data/reports/mine.json").read_text())["duplicates"]
+    names = ["export.json (annotation 7)", "export.json (annotation 8)"]
+    assert double["masks"] == [names] and double["sentences"][0]["masks"] == names
+
+
 def test_two_pictures_of_one_id_are_refused(folder, capsys):
     export = coco(["a.png", "b.png"], ann_ids=(1, 2), image_ids=(1, 1))
     (folder / "export.json").write_text(json.dumps(export))
