@@ -49,22 +49,23 @@ def write_custom(folder: Path, root: Path, name: str, turn: bool = False, seed: 
     source = tables.copy().pop() if len(tables) == 1 else folder.name
     groups, leaking, drawn = _settle(joined, seed, source)
     tables |= annotations.used.keys()
-    index_path(root, name).unlink(missing_ok=True)  # no set until it is whole again
     place, made = f"images/{name}", {file: sha256_of(folder / file) for file in sorted(tables)}
+    parts = (joined.pictures, joined.referents, joined.masks)
+    pictures, referents, masks = (list(part.values()) for part in parts)
+    index = Index(name, made, [place], pictures, [[1, "object"]], referents, masks)
+    sheet = data_sheet(index, joined, groups, leaking, drawn)
+    # names that are no UTF-8, as old archives leave them, are escaped
+    page = markdown(sheet).encode("utf-8", "backslashreplace")
+    index_path(root, name).unlink(missing_ok=True)  # no set until it is whole again
     for kept, (file, turned) in joined.kept.items():
         copy = content(folder, file, turned)
         write_whole(root / place / kept, copy)
         made[f"{place}/{kept}"] = hashlib.sha256(copy).hexdigest()
-    parts = (joined.pictures, joined.referents, joined.masks)
-    pictures, referents, masks = (list(part.values()) for part in parts)
-    index = Index(name, made, [place], pictures, [[1, "object"]], referents, masks)
     forget_rows(root)
     write_statistics(root, index)
-    sheet = data_sheet(index, joined, groups, leaking, drawn)
     reports = root / "reports"
     write_whole(reports / f"{name}.json", json.dumps(sheet, indent=1).encode())
-    # names that are no UTF-8, as old archives leave them, are escaped
-    write_whole(reports / f"{name}.md", markdown(sheet).encode("utf-8", "backslashreplace"))
+    write_whole(reports / f"{name}.md", page)
     write_contact(root, index, joined.remarked)
     index.write(root)
     refused.unlink(missing_ok=True)

@@ -69,6 +69,16 @@ def test_a_set_that_is_made_again_is_whole_or_gone(own, tmp_path, monkeypatch):
     assert not index.exists()
 
 
+def test_a_sheet_that_cannot_be_made_leaves_the_set_of_an_earlier_run(own, tmp_path, monkeypatch):
+    index = tmp_path / "data" / "index" / "mine.json"
+    assert run(own) == 0
+    before = index.read_bytes()
+    monkeypatch.setattr(write, "markdown", lambda _: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        run(own)
+    assert index.read_bytes() == before
+
+
 def test_a_name_that_is_taken_and_a_folder_without_sentences(own, tmp_path, capsys):
     for name in ("unc+", "glove", "../x"):
         assert main(["own", str(own), "--name", name, "--root", str(tmp_path)]) == 2
