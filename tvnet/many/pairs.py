@@ -57,7 +57,12 @@ def _is_picture(path: Path) -> bool:
 
 def left_out(folder: Path) -> list[str]:
     """What a folder holds beside its pictures, as no ending says that it is one."""
-    return sorted(path.name for path in folder.iterdir() if not _is_picture(path))
+    return sorted(printable(path.name) for path in folder.iterdir() if not _is_picture(path))
+
+
+def printable(text: str) -> str:
+    """A text with escapes for what is no UTF-8, as in names of files from old archives."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _rows(table: Path, text: str) -> list[Pair]:

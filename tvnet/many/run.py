@@ -22,7 +22,7 @@ from tvnet.data.photo import check_photo
 from tvnet.files import replacing, sha256_of, sole_writer
 from tvnet.many.journal import Journal
 from tvnet.many.pages import write_results
-from tvnet.many.pairs import Pair
+from tvnet.many.pairs import Pair, printable
 from tvnet.overlay import overlay, write_mask
 from tvnet.prediction import Prediction
 from tvnet.predictor import Predictor
@@ -124,12 +124,7 @@ def _refused(check: Callable[[Any], None], given: object) -> str | None:
     try:
         check(given)
     except (FileNotFoundError, ValueError) as error:
-        return _printable(str(error))
-
-
-def _printable(text: str) -> str:
-    """A text with escapes for what is no UTF-8, as in names of files from old archives."""
-    return text.encode("utf-8", "backslashreplace").decode()
+        return printable(str(error))
 
 
 def _refusal(pair: Pair, error: str) -> ValueError:
@@ -170,15 +165,14 @@ def _found(
     asked: each pair, what is known to be wrong with it, and its number in the names of files.
     """
     records = [
-        {"image": _printable(pair.image), "sentence": _printable(pair.sentence)}
-        for pair, *_ in asked
+        {"image": printable(pair.image), "sentence": printable(pair.sentence)} for pair, *_ in asked
     ]
     try:
         encoded = predictor.encode_image(asked[0][0].path)
     except (FileNotFoundError, ValueError) as error:
         if not skip:
             raise _refusal(asked[0][0], str(error)) from error
-        return [record | {"error": _printable(str(error))} for record in records]
+        return [record | {"error": printable(str(error))} for record in records]
     small = encoded.picture.copy()
     small.thumbnail((LONGEST, LONGEST))
     good = [pair.sentence for pair, error, _ in asked if not error]
