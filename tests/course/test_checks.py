@@ -246,3 +246,74 @@ def test_an_answer_without_return_is_wrong():
 
 def test_every_check_is_tested_here():
     assert set(checks.__all__) == set(WRONG) and len(WRONG) >= 14
+
+
+def euclid(c, pool, own):
+    return c[np.linalg.norm(pool[c] - own, axis=1).argmin()]
+
+
+def whole_scale(x, y, w, h, size):
+    scale = size // max(w, h)
+    return x * scale + (size - w * scale) / 2, y * scale + (size - h * scale) / 2
+
+
+def largest(states, lengths):
+    return torch.stack([s[:k].amax(0) for s, k in zip(states, lengths, strict=True)])
+
+
+def by_mean(similarity, images, own, k):
+    kept = [i for i in dict.fromkeys(images.tolist()) if i != own]
+    return sorted(kept, key=lambda i: -similarity[images == i].mean())[:k]
+
+
+@pytest.mark.parametrize(
+    "name, nearly",
+    [
+        ("second_stage", euclid),
+        ("second_stage", lambda c, p, q: (p @ q / np.linalg.norm(p, axis=1)).argmax()),
+        ("candidates", by_mean),
+        ("to_square", whole_scale),
+        ("precision_at", lambda v, x: (v >= 0.5).mean()),
+        ("precision_at", lambda v, x: (v.round(1) >= x).mean()),
+        ("last_state", largest),
+    ],
+)
+def test_an_answer_that_is_nearly_right_does_not_pass(name, nearly):
+    assert getattr(checks, name)(nearly).startswith("x ")
+
+
+@pytest.mark.parametrize(
+    "name, other",
+    [
+        ("lstm_step", lambda *x: torch.stack(reference_of("lstm_step", *x))),
+        ("coordinates_of", lambda *x: np.array(reference_of("coordinates_of", *x))),
+        ("mask_loss", lambda z, m: reference_of("mask_loss", z.clone().requires_grad_(), m)),
+        ("unshuffle", torch.nn.PixelUnshuffle(2)),
+    ],
+)
+def test_a_right_answer_of_another_kind_passes(name, other):
+    assert getattr(checks, name)(other).startswith("+ passed")
+
+
+def reference_of(name, *given):
+    return getattr(answers, name)(*given)
+
+
+def test_torchs_own_refusal_is_no_empty_stub():
+    line = checks.mask_loss(lambda z, m: F.binary_cross_entropy_with_logits(z, m))
+    assert line.startswith("x it raises ")
+    assert checks.mask_loss(lambda z, m: F.softplus(m).sum()).startswith("x it raises NotImpl")
+
+
+def test_an_answer_that_changes_what_it_is_given_is_told():
+    def added(parts):
+        first = parts[0]
+        for part in parts[1:]:
+            first |= part
+        return first
+
+    assert checks.union_of(added).startswith("x it changes what it is given: compute on a copy")
+
+
+def test_an_answer_that_raises_on_some_inputs_only_is_reported():
+    assert checks.union_of(lambda p: p[0] | p[1]).startswith("x it raises IndexError")

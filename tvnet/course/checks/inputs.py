@@ -50,9 +50,11 @@ def shared_images(yours: Callable) -> str:
 
 def last_state(yours: Callable) -> str:
     """Exercise of notebook 02: the LSTM's state after the last word, pads not read."""
+    random = torch.Generator().manual_seed(0)
     cases = []
     for lengths, d in (([1], 1), ([1, 2], 1), ([3, 1], 2), ([2, 4, 1], 2)):
-        states = torch.arange(len(lengths) * (max(lengths) + 1) * d, dtype=torch.float32)
+        n = len(lengths) * (max(lengths) + 1) * d
+        states = torch.randperm(n, generator=random).float()
         cases.append((states.view(len(lengths), -1, d) + 1, torch.tensor(lengths)))
     mistakes = {
         "you take the state after the pads; each sentence ends at its own length": (
@@ -83,6 +85,8 @@ def to_square(yours: Callable) -> str:
         (2, 1, 4, 2, 8),
         (1, 3, 3, 6, 12),
         (9, 5, 20, 10, 40),
+        (1, 2, 3, 5, 8),
+        (30, 20, 64, 48, 32),
     ]
 
     def unpadded(x: float, y: float, w: int, h: int, size: int) -> tuple:
@@ -119,6 +123,8 @@ def candidates(yours: Callable) -> str:
         ([0.9, 0.5], [7, 8], 7, 1),
         ([0.9, 0.8, 0.5], [7, 7, 8], 1, 2),
         ([0.3, 0.9, 0.8, 0.7, 0.6], [5, 6, 6, 7, 8], 7, 2),
+        ([0.1, 0.6, 0.9, 0.55, -0.1, 0.1, 0.95, 0.93], [6, 8, 6, 8, 9, 6, 7, 7], 7, 3),
+        ([0.1, 0.6, 0.9, 0.55, -0.1, 0.1, 0.95, 0.93], [6, 8, 6, 8, 9, 6, 7, 7], 7, 4),
     ]
     cases = [(np.array(s), np.array(i), own, k) for s, i, own, k in tables]
 
@@ -146,6 +152,7 @@ def second_stage(yours: Callable) -> str:
     """Exercise of notebook 03: of the candidates, the image most like the query's."""
     pool = np.array([[1.0, 0.0], [9.0, 9.0], [0.6, 0.8], [-1.0, 0.0]])
     tables = [([0], [1, 0]), ([1, 0], [1, 0]), ([0, 2], [0.6, 0.8]), ([1, 3, 2], [0.6, 0.8])]
+    tables += [([2, 1], [0.8, 0.3]), ([2, 3], [0.8, 0.3])]
     cases = [(np.array(c), pool, np.array(own, float)) for c, own in tables]
     mistakes = {
         "a dot product favours long vectors; a cosine divides by both lengths": (

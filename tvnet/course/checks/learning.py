@@ -53,7 +53,9 @@ def rate_at(yours: Callable) -> str:
             lambda t, n, a, b: (a - b) * (min(t, n) / n) ** 0.9 + b
         ),
         "after the last step the rate stays at `last`": (
-            lambda t, n, a, b: (a - b) * max(0, t / n - 1) + b
+            lambda t, n, a, b: (a - b) * (1 - t / n) ** 0.9 + b,
+            lambda t, n, a, b: (a - b) * float(torch.tensor(1 - t / n) ** 0.9) + b,
+            lambda t, n, a, b: (a - b) * abs(1 - t / n) ** 0.9 + b,
         ),
     }
     return verdict(yours, reference.rate_at, cases, mistakes)
@@ -89,7 +91,8 @@ def shuffled(yours: Callable) -> str:
 
 def size_bin(yours: Callable) -> str:
     """Exercise of notebook 08: small, medium or big."""
-    cases = [(1, 100), (5, 100), (10, 100), (50, 100), (49, 1000), (99, 1000), (3000, 10**4)]
+    cases = [(1, 100), (1, 10**4), (5, 100), (10, 100), (50, 100), (49, 1000), (99, 1000)]
+    cases.append((3000, 10**4))
 
     def inclusive(area: int, pixels: int) -> str:
         share = area / pixels
@@ -131,6 +134,7 @@ def overall_iou(yours: Callable) -> str:
 def precision_at(yours: Callable) -> str:
     """Exercise of notebook 08: Eq. 7."""
     values = [([0.6], 0.5), ([0.5], 0.5), ([0.4, 0.9], 0.5), ([0.7, 0.2, 0.9, 0.71], 0.7)]
+    values += [([0.7, 0.4, 0.9, 0.66, 0.695, 0.55], 0.7)]
     cases = [(np.array(iou), x) for iou, x in values]
     mistakes = {
         "Eq. 7 counts an IoU that equals the threshold": lambda v, x: (v > x).mean(),
