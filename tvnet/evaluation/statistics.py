@@ -89,6 +89,9 @@ def difference(
         a, b = (weights @ above.T / (weights @ below.T) for above, below in rows)
         return 100 * (b - a)
 
+    value = float(values(np.ones((1, pictures))).mean())
+    if pictures < FEWEST:
+        return Difference(value, -100.0, 100.0, 1.0, 100.0, seeds)
     often, again = _resamples(pictures, seeds, draws)
     drawn = values(often)
     over_pictures = drawn.mean(1)
@@ -97,9 +100,6 @@ def difference(
     error = np.std(over_pictures + widen * (again - over_pictures))
     of_seeds = max(0.0, error**2 - np.var(over_pictures)) if seeds > 1 else 0.0
     freedom = (seeds - 1) * (error**2 / of_seeds) ** 2 if of_seeds else np.inf
-    value = float(values(np.ones((1, pictures))).mean())
-    if pictures < FEWEST:
-        return Difference(value, -100.0, 100.0, 1.0, 100.0, seeds)
     if error < 1e-9:  # every picture differs by the same, which is nothing where the rows agree
         return Difference(value, value, value, float(abs(value) < 1e-9), 0.0, seeds)
     t = stats.t(freedom) if np.isfinite(freedom) else stats.norm

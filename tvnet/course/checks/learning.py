@@ -91,8 +91,10 @@ def shuffled(yours: Callable) -> str:
 
 def size_bin(yours: Callable) -> str:
     """Exercise of notebook 08: small, medium or big."""
-    cases = [(1, 100), (1, 10**4), (5, 100), (10, 100), (50, 100), (49, 1000), (99, 1000)]
-    cases.append((3000, 10**4))
+    cases = [
+        (1, 100), (1, 10**4), (5, 100), (10, 100), (50, 100), (49, 1000), (99, 1000),
+        (3000, 10**4),
+    ]  # fmt: skip
 
     def inclusive(area: int, pixels: int) -> str:
         share = area / pixels
